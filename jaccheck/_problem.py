@@ -1,0 +1,202 @@
+"""Which model and input can be judged, and what is wrong with the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.parameter import is_lazy
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._state import untouched
+
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+"""The dtypes that a problem may have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A model and an input that `admit` has let in."""
+
+    model: nn.Module
+    x: Tensor  # [N, *features]
+    output: Tensor  # f(x), [N, C], detached
+
+    @property
+    def N(self) -> int:
+        """The batch size."""
+        return self.output.shape[0]
+
+    @property
+    def C(self) -> int:
+        """The output dimension."""
+        return self.output.shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the input, the output and all parameters."""
+        return self.x.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """That of the input, the output and all parameters."""
+        return self.x.device
+
+    @cached_property
+    def parameters(self) -> dict[str, Tensor]:
+        """The parameters that require grad, by name; tied ones once, under their first name."""
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+
+def admit(model: nn.Module, x: Tensor) -> Problem:
+    """Let `model` and `x` in, after one forward pass that leaves no trace.
+
+    Args:
+        model: maps ``[N, *features]`` to f(x), ``[N, C]``.
+        x: ``[N, *features]``, in the dtype and on the device of the parameters; N may be 0.
+    Raises:
+        InvalidProblem: they can't be used; the message says why and what to do. An exception of the model's own is
+            its cause.
+    """
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise InvalidProblem(f"the model is the class {model.__name__}; pass an instance, {model.__name__}(…)")
+    if not isinstance(model, nn.Module):
+        raise InvalidProblem(f"the model is a {type(model).__name__}, but should be a torch.nn.Module")
+    if not isinstance(x, Tensor):
+        raise InvalidProblem(f"the input is a {type(x).__name__}, but should be a torch.Tensor; see torch.as_tensor")
+    parameters = dict(model.named_parameters())
+    if not parameters:
+        raise InvalidProblem("the model has no parameters, so that there is no Jacobian to check")
+    _check_tensor("x", x)
+    for name, p in parameters.items():
+        if is_lazy(p):
+            raise InvalidProblem(f"parameter {name!r} has no shape yet; call the model once on a batch")
+        _check_tensor(f"parameter {name!r}", p)
+    _check_alike(parameters, x)
+    if not any(p.requires_grad for p in parameters.values()):
+        raise InvalidProblem("no parameter of the model requires grad; call model.requires_grad_() first")
+    for name, tensor in (*parameters.items(), *model.named_buffers()):
+        if tensor.is_inference():
+            raise InvalidProblem(
+                f"{name!r} has been made under torch.inference_mode(), where autograd can't use it; "
+                "make the model outside of it"
+            )
+    if not x.ndim:
+        raise InvalidProblem("x is a scalar, but should be a batch, [N, *features]; try x.reshape(1, 1)")
+    unfit = [f"{name!r} ({type(layer).__name__})" for name, layer in _depending_on_mode(model)]
+    if unfit:
+        raise InvalidProblem(
+            f"the model is in training mode, and f(x) is no function of x alone in {_listed(unfit)}; "
+            "call model.eval() first"
+        )
+    output = _output(model, x)
+    _check_output(output, x)
+    return Problem(model, x, output)
+
+
+def _check_tensor(what: str, tensor: Tensor) -> None:
+    if tensor.is_nested or tensor.layout != torch.strided:
+        raise InvalidProblem(f"{what} is a nested or sparse tensor; call to_dense() on it")
+    if tensor.is_quantized:
+        raise InvalidProblem(f"{what} is quantized; call dequantize() on it")
+    if tensor.is_meta:
+        raise InvalidProblem(f"{what} is on the meta device and holds no numbers; move it to a real one")
+    if tensor.dtype not in DTYPES:
+        supported = ", ".join(_name(dtype) for dtype in DTYPES)
+        raise InvalidProblem(f"{what} is {_name(tensor.dtype)}, but should be one of {supported}")
+
+
+def _check_alike(parameters: Mapping[str, Tensor], x: Tensor) -> None:
+    first = next(iter(parameters))
+    for name, p in parameters.items():
+        for what, mine, other in (
+            ("dtype", p.dtype, parameters[first].dtype),
+            ("device", p.device, parameters[first].device),
+        ):
+            if mine != other:
+                raise InvalidProblem(
+                    f"parameter {name!r} has {what} {_name(mine)}, {first!r} {_name(other)}; "
+                    f"use one {what}, as by model.to({_argument(other)})"
+                )
+    for what, mine, other in (
+        ("dtype", x.dtype, parameters[first].dtype),
+        ("device", x.device, parameters[first].device),
+    ):
+        if mine != other:
+            raise InvalidProblem(
+                f"x has {what} {_name(mine)}, the parameters {_name(other)}; use x.to({_argument(other)})"
+            )
+
+
+def _depending_on_mode(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The layers whose output depends on other samples, or on chance, or which change by being called."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, _BatchNorm):
+            if layer.training or layer.running_mean is None:
+                yield name, layer
+        elif not layer.training:
+            continue
+        elif (
+            (isinstance(layer, _DropoutNd) and layer.p)
+            or (isinstance(layer, _InstanceNorm) and layer.track_running_stats)
+            or isinstance(layer, nn.RReLU)
+            or (isinstance(layer, (nn.RNNBase, nn.MultiheadAttention)) and layer.dropout)
+        ):
+            yield name, layer
+
+
+def _output(model: nn.Module, x: Tensor) -> Tensor:
+    with untouched(model, x) as before:
+        try:
+            with torch.inference_mode(False), torch.no_grad():
+                output = model(x)
+        except Exception as error:
+            raise InvalidProblem(f"the model's forward pass raises {type(error).__name__}: {error}") from error
+        if any(change.startswith("x:") for change in before.changes()):
+            raise InvalidProblem("the model changes its input in place; use inplace=False in its first layers")
+    if not isinstance(output, Tensor):
+        raise InvalidProblem(f"f(x) is a {type(output).__name__}, but should be one tensor, [N, C]")
+    return output.detach()
+
+
+def _check_output(output: Tensor, x: Tensor) -> None:
+    shape = list(output.shape)
+    if output.layout != torch.strided:
+        raise InvalidProblem("f(x) is a sparse tensor, but should be dense")
+    if output.ndim < 2 and x.ndim == 1:
+        raise InvalidProblem(f"x has shape {list(x.shape)}, and no batch dimension; use x.unsqueeze(0)")
+    if output.ndim == 1 and output.shape == x.shape[:1]:
+        raise InvalidProblem(f"f(x) has shape {shape}, but should be [N, C]; append torch.nn.Unflatten(0, (-1, 1))")
+    if output.ndim > 2:
+        raise InvalidProblem(f"f(x) has shape {shape}, but should be [N, C]; append torch.nn.Flatten() to the model.")
+    if output.ndim != 2:
+        raise InvalidProblem(f"f(x) has shape {shape}, but should be [N, C]")
+    if output.shape[0] != x.shape[0]:
+        raise InvalidProblem(
+            f"f(x) has shape {shape} and x {list(x.shape)}: {output.shape[0]} rows for {x.shape[0]} samples"
+        )
+    if not output.shape[1]:
+        raise InvalidProblem(f"f(x) has shape {shape}, and no outputs to differentiate")
+    if output.dtype != x.dtype or output.device != x.device:
+        raise InvalidProblem(
+            f"f(x) is {_name(output.dtype)} on {output.device}, but x and the parameters are {_name(x.dtype)} on "
+            f"{x.device}; take casts, and torch.autocast, away"
+        )
+
+
+def _name(kind: torch.dtype | torch.device) -> str:
+    return str(kind).removeprefix("torch.")
+
+
+def _argument(kind: torch.dtype | torch.device) -> str:
+    return str(kind) if isinstance(kind, torch.dtype) else repr(str(kind))
+
+
+def _listed(items: list[str]) -> str:
+    return ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")

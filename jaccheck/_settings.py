@@ -1,0 +1,197 @@
+"""What is global: torch's settings, the streams of random numbers, warnings filters, BackPACK's context."""
+
+from __future__ import annotations
+
+import random
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from operator import eq
+from typing import Any
+
+import torch
+import torch.nn.modules.module as module_hooks
+import torch.utils._device
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing that is global: how to read it, set it, compare it and say it."""
+
+    name: str
+    get: Callable[[], Any]
+    set: Callable[[Any], object]
+    same: Callable[[Any, Any], bool] = eq
+    shown: Callable[[Any], str] | None = repr  # None: it only says that it has changed
+
+
+def settings() -> list[Setting]:
+    """Everything to look at, as far as it is there: numpy, CUDA and BackPACK only if the program uses them."""
+    found = list(_ALWAYS)
+    if "numpy" in sys.modules:
+        found.append(_numpy())
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        found += [_cuda_random(device) for device in range(torch.cuda.device_count())]
+    if "backpack" in sys.modules:
+        found += _backpack()
+    return found
+
+
+def _attribute(owner: Any, attribute: str, name: str) -> Setting:
+    return Setting(name, partial(_read, owner, attribute), partial(setattr, owner, attribute))
+
+
+def _read(owner: Any, attribute: str) -> Any:
+    try:
+        return getattr(owner, attribute)
+    except RuntimeError as error:  # torch 2.9 and later, where the old and the new names for precision have been mixed
+        return str(error)
+
+
+def _flushes_subnormals() -> bool:
+    return float(_SUBNORMAL * 1) == 0  # torch has no getter
+
+
+_SUBNORMAL = torch.tensor(2.0**-1074, dtype=torch.float64)
+
+
+def _set_anomaly(state: tuple[bool, bool]) -> None:
+    torch.autograd.set_detect_anomaly(*state)
+
+
+def _set_deterministic(state: tuple[bool, bool]) -> None:
+    torch.use_deterministic_algorithms(state[0], warn_only=state[1])
+
+
+def _set_inference_mode(enabled: bool) -> None:
+    guard = torch.inference_mode(enabled)  # a mode that somebody has left behind can be covered, not ended
+    guard.__enter__()
+    _GUARDS.append(guard)
+
+
+_GUARDS: list[torch.inference_mode] = []
+
+
+def _autocasts(device: str) -> bool:
+    try:
+        return torch.is_autocast_enabled(device)
+    except TypeError:  # before torch 2.4
+        return torch.is_autocast_cpu_enabled() if device == "cpu" else torch.is_autocast_enabled()
+
+
+def _set_autocast(device: str, enabled: bool) -> None:
+    try:
+        torch.set_autocast_enabled(device, enabled)
+    except TypeError:
+        (torch.set_autocast_cpu_enabled if device == "cpu" else torch.set_autocast_enabled)(enabled)
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # type: ignore[index]
+    with warnings.catch_warnings():  # makes Python forget what it has decided by the old ones
+        pass
+
+
+def _shown_filters(filters: list[Any]) -> str:
+    return f"{len(filters)} filters, the first {filters[0] if filters else None}"
+
+
+def _global_hooks() -> list[dict[Any, Any]]:
+    return [dict(getattr(module_hooks, name)) for name in _GLOBAL_HOOKS]
+
+
+def _set_global_hooks(hooks: list[dict[Any, Any]]) -> None:
+    for name, saved in zip(_GLOBAL_HOOKS, hooks, strict=True):
+        now = getattr(module_hooks, name)
+        now.clear()
+        now.update(saved)
+
+
+_GLOBAL_HOOKS = sorted(
+    name for name, value in vars(module_hooks).items() if name.startswith("_global_") and value == {}
+)
+
+
+def _numpy() -> Setting:
+    import numpy as np
+
+    def same(a: Any, b: Any) -> bool:
+        return bool(a[0] == b[0] and a[2:] == b[2:] and (a[1] == b[1]).all())
+
+    return Setting("numpy's random state", np.random.get_state, np.random.set_state, same, None)
+
+
+def _cuda_random(device: int) -> Setting:
+    return Setting(
+        f"torch's random state on cuda:{device}",
+        partial(torch.cuda.get_rng_state, device),
+        lambda state: torch.cuda.set_rng_state(state, device),
+        torch.equal,
+        None,
+    )
+
+
+def _backpack() -> list[Setting]:
+    from backpack import disable
+    from backpack.context import CTX
+
+    names = ("active_exts", "debug", "extension_hook", "retain_graph")
+    return [
+        *(_attribute(CTX, name, f"backpack.context.CTX.{name}") for name in names),
+        _attribute(disable, "store_io", "backpack.disable.store_io"),
+        Setting(
+            "backpack.context.CTX.hook_handles",
+            lambda: list(CTX.hook_handles),
+            lambda handles: setattr(CTX, "hook_handles", list(handles)),
+            shown=lambda handles: f"{len(handles)} handles",
+        ),
+    ]
+
+
+_ALWAYS = (
+    Setting("torch.is_inference_mode_enabled()", torch.is_inference_mode_enabled, _set_inference_mode),
+    Setting("torch.is_grad_enabled()", torch.is_grad_enabled, torch.set_grad_enabled),
+    Setting("torch.get_default_dtype()", torch.get_default_dtype, torch.set_default_dtype),
+    Setting(
+        "torch's default device",
+        lambda: getattr(torch.utils._device, "CURRENT_DEVICE", None),
+        torch.set_default_device,
+    ),
+    Setting("torch.get_num_threads()", torch.get_num_threads, torch.set_num_threads),
+    Setting(
+        "torch.are_deterministic_algorithms_enabled(), and whether they only warn",
+        lambda: (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        ),
+        _set_deterministic,
+    ),
+    Setting(
+        "torch.is_anomaly_enabled(), and whether for NaN",
+        lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
+        _set_anomaly,
+    ),
+    Setting("torch's autocast on cpu", partial(_autocasts, "cpu"), partial(_set_autocast, "cpu")),
+    Setting("torch's autocast on cuda", partial(_autocasts, "cuda"), partial(_set_autocast, "cuda")),
+    Setting("torch's flushing of subnormals", _flushes_subnormals, torch.set_flush_denormal),
+    Setting(
+        "torch.get_float32_matmul_precision()",
+        torch.get_float32_matmul_precision,
+        torch.set_float32_matmul_precision,
+    ),
+    *(
+        _attribute(torch.backends.cuda.matmul, name, f"torch.backends.cuda.matmul.{name}")
+        for name in ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
+    ),
+    *(
+        _attribute(torch.backends.cudnn, name, f"torch.backends.cudnn.{name}")
+        for name in ("enabled", "benchmark", "deterministic", "allow_tf32")
+    ),
+    Setting("torch's hooks on all modules", _global_hooks, _set_global_hooks, shown=None),
+    Setting("warnings.filters", lambda: list(warnings.filters), _set_filters, shown=_shown_filters),
+    _attribute(warnings, "showwarning", "warnings.showwarning"),
+    Setting("torch's random state", torch.get_rng_state, torch.set_rng_state, torch.equal, None),
+    Setting("Python's random state", random.getstate, random.setstate, shown=None),
+)

@@ -1,0 +1,111 @@
+"""BackPACK on the user's own model: its hooks on for a while, its refusals in its own words."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from backpack import backpack, disable, extend, hook_run_extensions
+from backpack.context import CTX
+from backpack.extensions.backprop_extension import BackpropExtension
+from torch import Tensor, nn
+
+from jaccheck._errors import Unsupported
+from jaccheck.paths._path import culprit, described
+
+_CONTEXT = threading.RLock()  # BackPACK's active extensions and hook handles, and warning filters, are global
+
+# torch on what BackPACK's full backward hooks don't go with
+_HOOK_REFUSALS = ("BackwardHookFunction", "Cannot use both regular backward hooks and full backward hooks")
+# torch on what it has no kernel for (before 2.9 a RuntimeError)
+_KERNEL_REFUSAL = "not implemented for '"
+
+
+@contextmanager
+def extended(*modules: nn.Module) -> Iterator[None]:
+    """BackPACK's hooks are on, and taken off again unless the user had put them there; attributes stay behind."""
+    with _CONTEXT, warnings.catch_warnings():
+        # Whether a hook's input requires grad, or a container has rules of its own, is no matter here.
+        warnings.filterwarnings("ignore", message="Full backward hook is firing when gradients are computed")
+        warnings.filterwarnings("ignore", message="Extension saving to .* does not have an extension for Module")
+        stores, disable.store_io = disable.store_io, True
+        first = len(CTX.hook_handles)
+        try:
+            for module in modules:
+                for part in module.modules():  # CTX.remove_hooks() leaves the flag on
+                    if hook_run_extensions not in part._backward_hooks.values():
+                        vars(part).pop("_backpack_extend", None)
+                extend(module)
+            yield
+        finally:
+            disable.store_io = stores
+            for handle in CTX.hook_handles[first:]:
+                handle.remove()
+            del CTX.hook_handles[first:]
+
+
+@contextmanager
+def refusals(model: nn.Module) -> Iterator[None]:
+    """Turn what BackPACK says of a model it can't do into `Unsupported`; a crash stays a crash."""
+    try:
+        yield
+    except (AssertionError, AttributeError, RuntimeError) as error:  # NotImplementedError is a RuntimeError
+        reason = _reason(error)
+        if reason is None:
+            raise
+        raise Unsupported(f"{culprit(model, error)}: {reason}") from error
+
+
+def _reason(error: Exception) -> str | None:
+    words = " ".join(str(part) for part in error.args)
+    if isinstance(error, RuntimeError) and any(refusal in words for refusal in _HOOK_REFUSALS):
+        return f"BackPACK's hooks can't be used here: {words}"
+    if isinstance(error, RuntimeError) and _KERNEL_REFUSAL in words:
+        return words
+    if isinstance(error, NotImplementedError) and _from_backpack(error):
+        return words
+    if isinstance(error, AssertionError) and "expects a backpropagation quantity" in words:
+        return f"{words} Its output goes through something that is not a module of its own, or the layer is used twice."
+    if isinstance(error, AttributeError) and ("'output'" in words or "'input0'" in words) and _from_backpack(error):
+        return f"{words}: BackPACK keeps one input and output of a layer, and this one is used more than once"
+    if isinstance(error, RuntimeError) and _from_backpack(error, "shape_check"):
+        return words
+    return None
+
+
+def _from_backpack(error: Exception, module: str = "") -> bool:
+    """Whether a frame of BackPACK's, of `module` if given, raised `error` or called what did."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        name = traceback.tb_frame.f_globals.get("__name__", "")
+        if name.split(".")[0] == "backpack" and name.endswith(module):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def backward(
+    f: Tensor,
+    inputs: Sequence[Tensor],
+    extension: BackpropExtension,
+    seed: Tensor | None = None,
+    *,
+    retain_graph: bool = False,
+    after_layer: Callable[[nn.Module], None] | None = None,
+) -> tuple[Tensor | None, ...]:
+    """One backward pass under `extension`, that of ``backward()`` but for `.grad`, which it leaves alone."""
+    with backpack(extension, extension_hook=after_layer, retain_graph=retain_graph):
+        return torch.autograd.grad(f, inputs, seed, retain_graph=retain_graph, allow_unused=True)
+
+
+def no_rule(model: nn.Module, parameter: str, extension: BackpropExtension) -> Unsupported:
+    """For a parameter that BackPACK's backward pass went through without a word."""
+    name = parameter.rpartition(".")[0]
+    layer = model.get_submodule(name)
+    return Unsupported(
+        f"{described(layer, name)}: BackPACK's {type(extension).__name__} does not have an extension for Module "
+        f"{type(layer)}, or parameter {parameter!r} is used outside of its layer"
+    )

@@ -1,0 +1,36 @@
+"""What the two paths by `torch.func` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from jaccheck._errors import Unsupported
+from jaccheck.paths._path import culprit
+
+# How torch.func begins, or what it mentions, when it declines a model.
+REFUSALS = ("vmap", "functorch", "transform, the function provided", "forward AD", "Batching rule not implemented")
+
+
+def of_one_sample(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
+    """``(parameters, x[n]) -> f(x)[n]``, ``[C]``."""
+
+    def f(parameters: Mapping[str, Tensor], sample: Tensor) -> Tensor:
+        output: Tensor = functional_call(model, dict(parameters), (sample.unsqueeze(0),))
+        return output.squeeze(0)
+
+    return f
+
+
+@contextmanager
+def refusals(model: nn.Module) -> Iterator[None]:
+    """Turn what torch.func says of a model it can't transform into `Unsupported`."""
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as error:
+        if any(words in str(error) for words in REFUSALS):
+            raise Unsupported(f"{culprit(model, error)}: {error}") from error
+        raise

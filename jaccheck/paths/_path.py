@@ -1,0 +1,95 @@
+"""What a path is, and what the built-in ones have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class Path(Protocol):
+    """One way to compute a batched Jacobian.
+
+    Two optional attributes say what a correct result may differ by: `extra_roundings`, the roundings beyond those of
+    one backward pass (default 0), and `mode`, ``"reverse"`` or ``"forward"`` (default ``"reverse"``).
+    """
+
+    @property
+    def name(self) -> str:
+        """What the path is called in reports and on the command line."""
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        """Compute the Jacobian ``[N, C, *p.shape]`` of each parameter p of `model` that requires grad, at `x`.
+
+        Raises:
+            Unsupported: the path can't do this model; the message names the layer and the reason.
+        """
+
+
+def extra_roundings(path: Path) -> int:
+    """How many roundings `path` adds to those of one backward pass."""
+    return int(getattr(path, "extra_roundings", 0))
+
+
+def mode(path: Path) -> Literal["reverse", "forward"]:
+    """Whether `path` goes from the outputs to the parameters (reverse) or from the parameters to the outputs."""
+    mode = getattr(path, "mode", "reverse")
+    if mode not in ("reverse", "forward"):
+        raise ValueError(f"the mode of path {path.name!r} is {mode!r}, but should be 'reverse' or 'forward'")
+    return "forward" if mode == "forward" else "reverse"
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that require grad, by name; tied ones once, under their first name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def leaf(x: Tensor) -> Tensor:
+    """`x` as a leaf that requires grad, without its history; it shares the memory of `x` where autograd can use that.
+
+    It requires grad because module backward hooks, BackPACK's among them, see each layer only if its input does.
+    """
+    return (x.clone() if x.is_inference() else x.detach()).requires_grad_()
+
+
+@contextmanager
+def borrowed(model: nn.Module) -> Iterator[None]:
+    """Gradients are enabled, whatever the caller's mode; attributes and buffers that change are put back."""
+    modules = [(vars(module), vars(module).copy()) for module in model.modules()]
+    tensors = [(vars(p), vars(p).copy()) for p in model.parameters()]
+    buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for now, before in modules + tensors:
+            for attribute in now.keys() - before.keys():
+                del now[attribute]
+            now.update(before)
+        with torch.no_grad():
+            for buffer, version, value in buffers:
+                if buffer._version != version:
+                    buffer.copy_(value)
+
+
+def culprit(model: nn.Module, error: BaseException) -> str:
+    """The layer of `model` at work when `error` was raised, as ``'body.act' (GELU)``."""
+    names = {id(module): name for name, module in model.named_modules()}
+    found = model
+    traceback = error.__traceback__
+    while traceback is not None:
+        variables = traceback.tb_frame.f_locals
+        for candidate in (variables.get("self"), variables.get("module")):  # a forward pass, a hook
+            if isinstance(candidate, nn.Module) and id(candidate) in names:
+                found = candidate
+        traceback = traceback.tb_next
+    return described(found, names[id(found)])
+
+
+def described(layer: nn.Module, name: str) -> str:
+    """``'body.act' (GELU)``, or ``the model (Net)`` for the outermost."""
+    return f"{name!r} ({type(layer).__name__})" if name else f"the model ({type(layer).__name__})"

@@ -1,0 +1,37 @@
+"""The path everyone would write first: one backward pass for each entry of the output."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck.paths._path import borrowed, leaf, trainable
+
+
+class Autograd:
+    """For each sample n and output c, one ``torch.autograd.grad`` of ``f(x)[n, c]``."""
+
+    name = "autograd"
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``."""
+        params = trainable(model)
+        with borrowed(model):
+            f = model(leaf(x))  # [N, C]
+            if not f.requires_grad:
+                return {name: f.new_zeros(*f.shape, *p.shape) for name, p in params.items()}
+            J = {name: f.new_empty(*f.shape, *p.shape) for name, p in params.items()}
+            inputs = tuple(params.values())
+            seed = torch.zeros_like(f)  # 1 at [n, c]: what the backward pass of f[n, c] starts from
+            for n in range(f.shape[0]):
+                rows = zip(*(j[n].unbind() for j in J.values()), strict=True)
+                for one, row in zip(seed[n].unbind(), rows, strict=True):
+                    one.fill_(1)
+                    gradients = torch.autograd.grad(f, inputs, seed, retain_graph=True, allow_unused=True)
+                    one.zero_()
+                    for entry, gradient in zip(row, gradients, strict=True):
+                        if gradient is None:
+                            entry.zero_()
+                        else:
+                            entry.copy_(gradient)
+        return J

@@ -1,0 +1,60 @@
+"""BackPACK's individual gradients: one backward pass for each output."""
+
+from __future__ import annotations
+
+import torch
+from backpack import extensions
+from torch import Tensor, nn
+
+from jaccheck.paths._backpack import backward, extended, no_rule, refusals
+from jaccheck.paths._path import borrowed, leaf, trainable
+
+
+class BatchGrad:
+    """For each output c, one backward pass of ``f(x)[:, c].sum()`` under BackPACK's `BatchGrad`."""
+
+    name = "batch_grad"
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``.
+
+        Raises:
+            Unsupported: BackPACK has no rule for a layer with parameters, or its hooks can't be used.
+        """
+        params = trainable(model)
+        names = {id(p): name for name, p in params.items()}
+        J: dict[str, Tensor] = {}
+        with borrowed(model), refusals(model), extended(model):
+            x = leaf(x)
+            f = model(x)  # [N, C]
+            if not f.requires_grad:
+                return {name: f.new_zeros(*f.shape, *p.shape) for name, p in params.items()}
+            for p in params.values():
+                vars(p).pop("grad_batch", None)  # the user's own; `borrowed` puts it back
+
+            def collect(layer: nn.Module) -> None:
+                """Move what the layer has got into J at once, so that no more than one is held twice."""
+                for p in layer.parameters(recurse=False):
+                    column = vars(p).pop("grad_batch", None)  # [N, *p.shape]
+                    if column is not None:
+                        name = names[id(p)]
+                        if name not in J:
+                            J[name] = column.new_empty(column.shape[0], f.shape[1], *column.shape[1:])
+                        J[name][:, c].copy_(column)
+                        done.add(name)
+
+            extension = extensions.BatchGrad()
+            seed = torch.zeros_like(f)
+            for c, ones in enumerate(seed.unbind(1)):
+                done: set[str] = set()
+                ones.fill_(1)
+                _, *gradients = backward(
+                    f, (x, *params.values()), extension, seed, retain_graph=True, after_layer=collect
+                )
+                ones.zero_()
+                for (name, p), gradient in zip(params.items(), gradients, strict=True):
+                    if name not in done:
+                        if gradient is not None:
+                            raise no_rule(model, name, extension)
+                        J.setdefault(name, f.new_empty(*f.shape, *p.shape))[:, c].zero_()  # f[:, c] is free of p
+        return {name: J[name] for name in params}

@@ -1,0 +1,27 @@
+"""Forward mode by composable transforms: the per-sample Jacobian, vectorized over the batch."""
+
+from __future__ import annotations
+
+import warnings
+
+from torch import Tensor, nn
+from torch.func import jacfwd, vmap
+
+from jaccheck.paths._functional import of_one_sample, refusals
+from jaccheck.paths._path import borrowed, leaf, trainable
+
+
+class VmapJacfwd:
+    """``vmap(jacfwd(f), in_dims=(None, 0))(parameters, x)``."""
+
+    name = "vmap_jacfwd"
+    mode = "forward"
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``."""
+        with borrowed(model), refusals(model), warnings.catch_warnings():
+            # torch's own call when it loads its rules for forward mode
+            warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
+            params = {name: p.detach() for name, p in trainable(model).items()}
+            J: dict[str, Tensor] = vmap(jacfwd(of_one_sample(model)), in_dims=(None, 0))(params, leaf(x).detach())
+        return J
