@@ -1,0 +1,166 @@
+"""The rounding of one dtype on one device: what it can do to a function's value, a product and a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+
+import torch
+from torch import Tensor
+
+from jaccheck.enclosure.ball import EPS, Ball, up
+
+
+@dataclass(frozen=True, eq=False)
+class Arithmetic:
+    """What rounding in one dtype can do to a correct implementation, as operations on balls.
+
+    Sources: Higham, Accuracy and Stability of Numerical Algorithms (2002), 2.2 (the model, with underflow), 3.1
+    (``gamma``), 3.3 (running error bounds); Rump, Fast and parallel interval arithmetic (1999), for matrix products.
+    """
+
+    u: float  # unit roundoff of the dtype
+    v: float  # unit roundoff of the accumulator of a sum of products
+    largest: float  # largest finite number of the dtype
+    eta: float  # the most that one rounding loses where its result underflows
+    opmath_largest: float  # largest finite number of the precision in which functions are evaluated
+    operand: float = 0.0  # unit roundoff to which the operands of a matrix product are rounded first (TF32), or 0
+    flushed: float = 0.0  # operands below this may count as zero
+    reached: list[tuple[Tensor, float]] = field(default_factory=list)  # bounds of what was computed so far
+
+    def fresh(self) -> Arithmetic:
+        """The same arithmetic, of which nothing has been asked yet."""
+        return replace(self, reached=[])
+
+    def careful(self) -> Arithmetic:
+        """The same arithmetic, watching each element for overflow and for what isn't finite to begin with."""
+        return Careful(**vars(self.fresh()))
+
+    @property
+    def overflows(self) -> bool:
+        """Whether anything computed so far may have reached the largest number; a NaN counts."""
+        return not all(bound.item() * factor < self.largest for bound, factor in self.reached)
+
+    def gamma(self, n: int) -> float:
+        """n roundings of the dtype, and as many of the oracle's own float64: ``n u / (1 - n u)`` each."""
+        return _gamma(n, self.u) + _gamma(n, EPS / 2)
+
+    def gamma_sum(self, n: int) -> float:
+        """A sum of n products in any order, of operands that may be rounded first, and the oracle's own sum."""
+        operands = 2 * self.operand + self.operand**2
+        return _gamma(n, self.v) * (1 + operands) + operands + _gamma(n, EPS / 2)
+
+    def rounded(self, t: Ball, k: int = 1) -> Ball:
+        """`t` after k roundings: ``r + γ(k) (|c| + r) + k η``."""
+        if k == 0:
+            return t
+        mag = t.mag
+        radius = up(torch.add(t.radius, mag, alpha=self.gamma(k)).add_(k * self.eta))
+        return self.guarded(Ball(t.centre, radius, t.reach), self.gamma(k))
+
+    def product(self, s: Ball, t: Ball, k: int = 1) -> Ball:
+        """``s t``, element by element and broadcast, rounded k times; cheapest with the smaller one second."""
+        # |st| moves by at most δs |t| + |s| δt, and rounds by γ(k) |s| |t|, float64's own rounding included.
+        mag_s, mag_t = s.mag, t.mag
+        radius = (s.radius * t.centre.abs()).addcmul_(mag_s, torch.add(t.radius, mag_t, alpha=self.gamma(k)))
+        reach = None if s.reach is None and t.reach is None else mag_s * mag_t
+        product = Ball(s.centre * t.centre, up(radius.add_(k * self.eta)), reach)
+        return self.guarded(product, self.gamma(k), s, t)
+
+    def contraction(self, t: Ball, matrix: Tensor, bias: Tensor | None = None) -> Ball:
+        """``t @ matrix.mT + bias`` for exact `matrix` ``[O, I]`` and `bias` ``[O]``, in float64; `t` is ``[..., I]``.
+
+        The sum is rounded once, and where a bias is added after it once more; ``|sum| <= |z| + |bias|``.
+        """
+        n = matrix.shape[1] + (bias is not None)
+        gamma = self.gamma_sum(n)
+        transposed = matrix.mT
+        absolute = transposed.abs()
+        mag = t.mag
+        spread = torch.add(t.radius, mag, alpha=gamma)
+        radius = (spread.add_(self.flushed) if self.flushed else spread) @ absolute
+        if self.flushed:
+            radius.add_(mag.sum(-1, keepdim=True), alpha=self.flushed)
+        centre = t.centre @ transposed
+        if bias is None:
+            radius.mul_(1 + self.gamma(1)).add_(centre.abs(), alpha=self.gamma(1)).add_((n + 1) * self.eta)
+        else:
+            b = bias.abs()
+            centre.add_(bias)
+            radius.add_(b, alpha=gamma + self.gamma(1))
+            radius.mul_(1 + self.gamma(2)).add_(centre.abs(), alpha=self.gamma(2)).add_((n + 2) * self.eta)
+        up(radius, underflows=n + 4)
+        reach = None if t.reach is None else mag @ absolute
+        # Each partial sum stays below the sum of the magnitudes, which is at most radius / γ.
+        return self.guarded(Ball(centre, radius, reach), gamma, t, matrix=absolute, bias=bias)
+
+    def total(self, parts: Sequence[Ball]) -> Ball:
+        """The sum of balls of one shape, in any order, each addition rounded: γ(k) of the sum of their magnitudes."""
+        if len(parts) == 1:
+            return parts[0]
+        gamma = self.gamma(len(parts) - 1)
+        whole, mag = parts[0], parts[0].mag
+        for part in parts[1:]:
+            whole, mag = whole + part, mag + part.mag
+        reach = None if whole.reach is None else mag
+        return self.guarded(Ball(whole.centre, up(torch.add(whole.radius, mag, alpha=gamma)), reach), gamma)
+
+    def guarded(
+        self, t: Ball, gamma: float, *operands: Ball, matrix: Tensor | None = None, bias: Tensor | None = None
+    ) -> Ball:
+        """`t`, whose elements were computed from numbers that reach no further than its radius over `gamma`."""
+        if t.radius.numel():
+            self.reached.append((t.radius.amax(), 1 / gamma if gamma < inf else 1.0))
+        return t
+
+    def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool) -> Ball:
+        """What a function makes of `z`; `at_infinity`: `value` is right where z is infinite, too."""
+        if value.numel():
+            self.reached.extend([(torch.linalg.vector_norm(value, inf), 2.0), (radius.amax(), 2.0)])
+        return Ball(value, radius)
+
+
+@dataclass(frozen=True, eq=False)
+class Careful(Arithmetic):
+    """Slower: nothing is known of an element that may overflow, and all of one that depends on a NaN or Inf."""
+
+    def guarded(
+        self, t: Ball, gamma: float, *operands: Ball, matrix: Tensor | None = None, bias: Tensor | None = None
+    ) -> Ball:
+        if matrix is None:
+            reach = t.centre.abs() + t.radius
+        else:
+            reach = operands[0].mag @ matrix + (0 if bias is None else bias.abs())
+        radius = torch.where(reach < self.largest, t.radius, inf)  # False for nan
+        if matrix is None:
+            sure, unknown = _product_is_not_finite(*operands) if len(operands) == 2 else (not_finite(t), None)
+        else:
+            sure = not_finite(operands[0]).any(-1, keepdim=True) & matrix.isfinite().all()
+            unknown = ~(operands[0].radius < inf).all(-1, keepdim=True)
+        if unknown is not None:
+            sure = sure & ~unknown
+        return Ball(t.centre, torch.where(sure, 0.0, radius), t.reach)
+
+
+    def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool) -> Ball:
+        radius = torch.where(value.abs() + radius < self.largest, radius, inf)
+        settled = not_finite(z) if at_infinity else not_finite(z) & z.centre.isnan()
+        at_limit = torch.where(value.isfinite(), up(value.abs() * self.gamma(8)), 0.0)
+        return Ball(value, torch.where(settled, at_limit, radius))
+
+
+def not_finite(t: Ball) -> Tensor:
+    """Where each point of `t` is the same NaN or infinity."""
+    return ~t.centre.isfinite() & (t.radius == 0)
+
+
+def _product_is_not_finite(s: Ball, t: Ball) -> tuple[Tensor, Tensor]:
+    """Where NaN or infinity enters, and where it might be stopped: by a zero, which some mask and others multiply."""
+    sure = not_finite(s) | not_finite(t)
+    unknown = ~(s.radius < inf) | ~(t.radius < inf) | (s.centre == 0) | (t.centre == 0)
+    return sure, unknown
+
+
+def _gamma(n: int, u: float) -> float:
+    return n * u / (1 - n * u) if n * u < 1 else inf

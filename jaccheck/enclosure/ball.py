@@ -1,0 +1,100 @@
+"""Sets of real tensors, element by element: a centre and a radius."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+EPS = torch.finfo(torch.float64).eps  # 2^-52, twice the unit roundoff of float64
+TINY = torch.finfo(torch.float64).tiny  # 2^-1022: 2^52 underflows of float64 lose no more
+
+# A radius is a sum of products of non-negative numbers: its m float64 operations cost it at most the relative part
+# m 2^-53 (nothing cancels; Higham 2002, 3.1). Each operation on balls therefore ends with this factor, which covers
+# m < 2^32, and adds TINY, which covers what underflows.
+UP = 1 + 2.0**-20
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """The tensors t with ``|t - centre| <= radius``, element by element.
+
+    Inclusion: for all x in X and y in Y, ``x + y`` lies in ``X + Y``; likewise ``-``, ``*``, ``@`` and ``abs``. No
+    rounding but float64's own is in these; that of a dtype is `Arithmetic`'s.
+
+    A radius that is inf (or nan) says that nothing is known. A centre that isn't finite, with a finite radius, says
+    that a correct path isn't finite either: one that depends on a NaN of the input, for example.
+    """
+
+    centre: Tensor  # float64, any shape
+    radius: Tensor  # float64, same shape, >= 0
+    reach: Tensor | None = None  # what bounds the terms that t was summed from, in any order; None: `mag` does
+
+    @classmethod
+    def exact(cls, t: Tensor) -> Ball:
+        """The set of `t` alone."""
+        centre = t.detach().double()
+        return cls(centre, torch.zeros_like(centre))
+
+    @property
+    def mag(self) -> Tensor:
+        """An upper bound of ``|t|`` over the ball, and of what it was summed from."""
+        if self.reach is not None:
+            return self.reach
+        return (self.centre.abs() + self.radius).mul_(UP)
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.centre.shape
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> Ball:
+        """The ball whose elements `move` has put elsewhere (a view, a permutation, an expansion, zeros between)."""
+        return Ball(move(self.centre), move(self.radius), None if self.reach is None else move(self.reach))
+
+    def __getitem__(self, index: Any) -> Ball:
+        return self.moved(lambda t: t[index])
+
+    def __abs__(self) -> Ball:
+        return Ball(self.centre.abs(), self.radius, self.reach)
+
+    def __neg__(self) -> Ball:
+        return Ball(-self.centre, self.radius, self.reach)
+
+    def __add__(self, other: Ball) -> Ball:
+        centre = self.centre + other.centre
+        radius = up(self.radius + other.radius + EPS * centre.abs())
+        reach = None if self.reach is None and other.reach is None else (self.mag + other.mag).mul_(UP)
+        return Ball(centre, radius, reach)
+
+    def __sub__(self, other: Ball) -> Ball:
+        return self + -other
+
+    def __mul__(self, other: Ball) -> Ball:  # |xy - ab| <= |a| δb + δa (|b| + δb)
+        centre = self.centre * other.centre
+        a, b = self.centre.abs(), other.centre.abs() + other.radius
+        return Ball(centre, up(a * other.radius + self.radius * b + EPS * centre.abs()))
+
+    def __matmul__(self, other: Ball) -> Ball:  # the same, sum by sum; γ(n) <= n EPS (Rump 1999)
+        n = self.centre.shape[-1]
+        a, b = self.centre.abs(), other.centre.abs()
+        spread = a @ other.radius + self.radius @ (b + other.radius)
+        return Ball(self.centre @ other.centre, up(spread + n * EPS * (a @ b), underflows=2 * n + 1))
+
+    def excludes(self, value: Tensor) -> Tensor:
+        """Where `value` is certainly outside; False means "can't say", not "inside"."""
+        value = value.double()
+        # The subtraction rounds once, so the true distance is at least the computed one times 1 - EPS.
+        outside = (value - self.centre).abs().mul_(1 - EPS) > self.radius
+        finite = self.centre.isfinite()
+        if not (finite.all() and value.isfinite().all()):
+            outside = torch.where(finite, outside | ~value.isfinite(), value.isfinite())
+            outside &= self.radius.isfinite()
+        return outside
+
+
+def up(bound: Tensor, underflows: int = 4) -> Tensor:
+    """No less than the real value of a non-negative `bound`, which is overwritten."""
+    return bound.mul_(UP).add_(underflows * TINY)

@@ -1,0 +1,200 @@
+"""A model as a list of calls with rules: read off a Sequential, or traced by torch.fx."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from jaccheck._errors import Unsupported
+from jaccheck.enclosure.rules import TABLE, Rule, Wire, layer_call
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call: what computes it in torch, what it is applied to, and its rule's factory."""
+
+    name: str  # of the layer, or of the function
+    run: Callable[..., Any]  # on tensors
+    args: tuple[Any, ...]  # Wires stand for values of the graph
+    kwargs: dict[str, Any]
+    layer: nn.Module | None = None
+
+    def rule(self) -> Rule:
+        """
+        Raises:
+            Unsupported: there is none; the message names the layer or function.
+        """
+        if self.layer is not None:
+            return layer_call(self.layer, self.args)
+        factory = TABLE.get(self.run if self.run in TABLE else self.name)
+        if factory is None:
+            raise Unsupported(f"no enclosure for the function {self.name}")
+        try:
+            return factory(*self.args, **self.kwargs)
+        except TypeError as error:
+            raise Unsupported(f"no enclosure for the function {self.name} with these arguments: {error}") from error
+
+    def on(self, values: Sequence[Any]) -> Any:
+        """What torch makes of the call for the wires' `values`."""
+        args, kwargs = _replaced((self.args, self.kwargs), Wire, lambda wire: values[wire.index])
+        return self.run(*args, **kwargs)
+
+    @property
+    def wires(self) -> tuple[Wire, ...]:
+        found: list[Wire] = []
+        _replaced((self.args, self.kwargs), Wire, lambda wire: found.append(wire))
+        return tuple(found)
+
+
+def calls(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator[Call | Wire]:
+    """The calls of `model` in order, numbered from wire 1; wire 0 is the input. Last comes the output's wire.
+
+    `shape_of` gives the shape of what has been computed so far, for reshapes that ask for it.
+
+    Raises:
+        Unsupported: a layer has no rule, or torch.fx can't trace the model.
+    """
+    if is_plain_sequential(model):
+        index = 0
+        for index, (name, layer) in enumerate(_flattened(model), start=1):
+            yield _layer(name, layer, (Wire(index - 1),))
+        yield Wire(index)
+    else:
+        yield from _traced(model, shape_of)
+
+
+def is_plain_sequential(model: nn.Module) -> bool:
+    return type(model) is nn.Sequential or is_known(model)
+
+
+def is_known(layer: nn.Module) -> bool:
+    """Whether the rule of the layer's class speaks of this very layer."""
+    return type(layer) in TABLE and "forward" not in vars(layer)
+
+
+def _flattened(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    if type(model) is not nn.Sequential:
+        yield prefix or "model", model
+        return
+    for name, child in model.named_children():
+        yield from _flattened(child, f"{prefix}.{name}" if prefix else name)
+
+
+def _layer(name: str, layer: nn.Module, args: tuple[Any, ...]) -> Call:
+    if not is_known(layer):
+        if any(not is_known(m) and not list(m.children()) for m in layer.modules()) or not list(layer.children()):
+            raise Unsupported(f"no enclosure for {type(layer).__name__} ({name!r})")
+        raise _NotSequential
+    return Call(name, layer, args, {}, layer)
+
+
+class _NotSequential(Exception):
+    """A container among the layers: torch.fx has to look inside."""
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if type(m) is nn.Sequential:
+            return False
+        return is_known(m) or (type(m).__module__.startswith("torch.nn.modules.") and "forward" not in vars(m))
+
+
+def _traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator[Call | Wire]:
+    try:
+        graph = _Tracer().trace(model)
+    except Exception as error:
+        raise Unsupported(f"no enclosure: torch.fx can't trace {type(model).__name__}: {error}") from error
+    values: dict[fx.Node, Any] = {}
+    layers = dict(model.named_modules())
+    index = 0
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            if values:
+                raise Unsupported(f"no enclosure for a second input of the model, {node.name!r}")
+            values[node] = Wire(0)
+            continue
+        if node.op == "get_attr":
+            values[node] = _attribute(model, node.target)
+            continue
+        args = _replaced(node.args, fx.Node, values.__getitem__)
+        kwargs = _replaced(node.kwargs, fx.Node, values.__getitem__)
+        if node.op == "output":
+            if not isinstance(args[0], Wire):
+                raise Unsupported("no enclosure for an output that isn't one tensor that depends on the input")
+            yield args[0]
+            return
+        if node.op == "call_module":
+            call = _layer(node.target, layers[node.target], args)
+        elif _asks_for_shape(node, args):
+            values[node] = _shape(node, args, kwargs, shape_of)
+            continue
+        elif node.op == "call_method":
+            call = Call(node.target, _method(node.target), args, kwargs)
+        else:
+            call = Call(getattr(node.target, "__name__", str(node.target)), node.target, args, kwargs)
+        if not call.wires:
+            values[node] = _constant(call)
+            continue
+        if _in_place(call) and len(node.args[0].users) > 1:
+            raise Unsupported(f"no enclosure for {call.name} in place on a value that is used elsewhere")
+        index += 1
+        values[node] = Wire(index)
+        yield call
+
+
+def _attribute(model: nn.Module, target: str) -> Any:
+    value: Any = model
+    for name in target.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _method(name: str) -> Callable[..., Any]:
+    return lambda t, *args, **kwargs: getattr(t, name)(*args, **kwargs)
+
+
+def _asks_for_shape(node: fx.Node, args: tuple[Any, ...]) -> bool:
+    wired = bool(args) and isinstance(args[0], Wire)
+    if node.op == "call_method":
+        return wired and node.target in ("size", "dim")
+    return wired and node.target is getattr and args[1] in ("shape", "ndim")
+
+
+def _shape(
+    node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], shape_of: Callable[[Wire], torch.Size]
+) -> Any:
+    meta = torch.empty(shape_of(args[0]), device="meta")
+    if node.op == "call_method":
+        return _method(str(node.target))(meta, *args[1:], **kwargs)
+    return getattr(meta, args[1])
+
+
+def _constant(call: Call) -> Any:
+    """What a call without values of the graph gives: Python numbers, but no tensors, which would be rounded."""
+    found: list[Tensor] = []
+    _replaced((call.args, call.kwargs), Tensor, lambda t: found.append(t))
+    if found or call.layer is not None:
+        raise Unsupported(f"no enclosure for {call.name} of parameters or constants alone")
+    return call.run(*call.args, **call.kwargs)
+
+
+def _in_place(call: Call) -> bool:
+    inplace = getattr(call.layer, "inplace", False) or call.kwargs.get("inplace", False)
+    return bool(inplace) or call.name.endswith("_") or call.name in ("iadd", "isub", "imul", "itruediv")
+
+
+def _replaced(tree: Any, kind: type, replace: Callable[[Any], Any]) -> Any:
+    """`tree` of tuples, lists, dicts and slices with each leaf of `kind` replaced."""
+    if isinstance(tree, kind):
+        return replace(tree)
+    if isinstance(tree, (tuple, list)) and not isinstance(tree, torch.Size):
+        return type(tree)(_replaced(leaf, kind, replace) for leaf in tree)
+    if isinstance(tree, dict):
+        return {key: _replaced(leaf, kind, replace) for key, leaf in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*(_replaced(leaf, kind, replace) for leaf in (tree.start, tree.stop, tree.step)))
+    return tree

@@ -1,0 +1,128 @@
+"""One sweep forward, one backward: where the output and the Jacobians of a model lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck.enclosure.arithmetic import Arithmetic
+from jaccheck.enclosure.ball import Ball
+from jaccheck.enclosure.graph import Call, calls
+from jaccheck.enclosure.jacobian import Jacobian, total
+from jaccheck.enclosure.probe import arithmetic
+from jaccheck.enclosure.rules import Rule, Wire
+
+
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """Where the model's own values leave the forward enclosure for the first time."""
+
+    layer: str
+    index: tuple[int, ...]
+    got: float
+    centre: float
+    radius: float
+
+
+class Oracle:
+    """The enclosures of one model at one input.
+
+    Raises:
+        Unsupported: a layer or function has no rule; the message names it.
+    """
+
+    def __init__(self, model: nn.Module, x: Tensor) -> None:
+        self.model, self.x = model, x
+        names = {id(p): name for name, p in model.named_parameters()}
+        self._trainable = {id(p): names[id(p)] for p in model.parameters() if p.requires_grad}
+        self.fl = arithmetic(x.dtype, x.device)
+        with torch.no_grad():
+            self._forward()
+            if self.fl.overflows:
+                self.fl = self.fl.careful()
+                self._forward()
+        self._swept: dict[str, tuple[Arithmetic, dict[str, Jacobian]]] = {}
+
+    @property
+    def output(self) -> Ball:
+        """The forward enclosure of f(x), ``[N, C]``."""
+        return self._values[self._output.index]
+
+    def _forward(self) -> None:
+        self._values: list[Ball] = [Ball.exact(self.x)]
+        self._calls: list[tuple[Call, Rule, tuple[Wire, ...]]] = []
+        if self.x.numel():
+            self.fl.reached.append((torch.linalg.vector_norm(self._values[0].centre, inf), 1.0))
+        for call in calls(self.model, lambda wire: self._values[wire.index].shape):
+            if isinstance(call, Wire):
+                self._output = call
+                return
+            rule, wires = call.rule(), call.wires
+            self._values.append(rule.forward(self.fl, *(self._values[wire.index] for wire in wires)))
+            self._calls.append((call, rule, wires))
+
+    def jacobians(self, mode: str = "reverse") -> tuple[Arithmetic, dict[str, Jacobian]]:
+        """Each trainable parameter's Jacobian, of paths that work in reverse, or in any order ("forward")."""
+        if mode not in self._swept:
+            with torch.no_grad():
+                fl = self.fl.fresh()
+                found = self._backward(fl, mode)
+                if fl.overflows:
+                    fl = self.fl.careful()
+                    found = self._backward(fl, mode)
+                self._swept[mode] = fl, found
+        return self._swept[mode]
+
+    def _backward(self, fl: Arithmetic, mode: str) -> dict[str, Jacobian]:
+        N, C = self.output.shape
+        one = torch.eye(C, dtype=torch.float64, device=self.x.device).expand(N, C, C)
+        seed = Ball(one, torch.zeros_like(one), one if mode == "forward" else None)
+        cotangents: dict[int, list[Ball]] = {self._output.index: [seed]}
+        parts: dict[str, list[Jacobian]] = {name: [] for name in self._trainable.values()}
+        for index in range(len(self._calls), 0, -1):
+            if index not in cotangents:
+                continue
+            rule, wires = self._calls[index - 1][1:]
+            D = fl.total(cotangents.pop(index))
+            for p, jacobian in rule.jacobians(fl, D):
+                if id(p) in self._trainable:
+                    parts[self._trainable[id(p)]].append(jacobian)
+            if any(wire.index for wire in wires):  # the input's own derivative is not asked for
+                for wire, part in zip(wires, rule.vjp(fl, D), strict=True):
+                    cotangents.setdefault(wire.index, []).append(part)
+        shapes = {self._trainable[id(p)]: p.shape for p in self.model.parameters() if p.requires_grad}
+        return {name: total(found, (N, C, *shapes[name]), self.x.device) for name, found in parts.items()}
+
+    def rows(self, name: str, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0) -> Ball:
+        """The enclosure of parameter `name` for samples `n` and outputs `c`, ``[n, c, *p.shape]``."""
+        fl, jacobians = self.jacobians(mode)
+        with torch.no_grad():
+            fl = fl.fresh()
+            ball = fl.rounded(jacobians[name].rows(fl, n, c), extra_roundings)
+            if fl.overflows:
+                fl = fl.careful()
+                ball = fl.rounded(jacobians[name].rows(fl, n, c), extra_roundings)
+        return ball
+
+    def first_outside(self) -> Outside | None:
+        """The first call that, applied to what torch computed before it, leaves its forward enclosure."""
+        with torch.no_grad():
+            values: list[Any] = [self.x]
+            for (call, _, _), ball in zip(self._calls, self._values[1:], strict=True):
+                value = call.on(values)
+                values.append(value)
+                outside = ball.excludes(value)
+                if outside.any():
+                    return _worst(call.name, value, ball, outside)
+        return None
+
+
+def _worst(layer: str, value: Tensor, ball: Ball, outside: Tensor) -> Outside:
+    distance = (value.double() - ball.centre).abs().div(ball.radius).nan_to_num(nan=inf)
+    flat = int(torch.where(outside, distance, -1.0).argmax())
+    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), value.shape))
+    return Outside(layer, index, *(float(t[index]) for t in (value, ball.centre, ball.radius)))

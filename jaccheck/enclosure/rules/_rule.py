@@ -1,0 +1,69 @@
+"""What a rule is: one call in a model's graph, as the textbook has it, in ball arithmetic."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from jaccheck.enclosure.arithmetic import Arithmetic
+from jaccheck.enclosure.ball import Ball
+from jaccheck.enclosure.jacobian import Jacobian
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A value in the graph: a call's argument that depends on the model's input."""
+
+    index: int
+
+
+class Rule(Protocol):
+    """One call: its forward, the product with its transposed derivative, and its parameters' Jacobians.
+
+    A rule serves one sweep: `vjp` and `jacobians` may use what `forward` kept.
+    """
+
+    def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
+        """The value of the call, ``[N, *features]``, for its wires' values in their order."""
+
+    def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
+        """From ∂f/∂(value) ``[N, C, *features]`` to ∂f/∂(input), one for each wire."""
+
+    def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
+        """For each parameter of the call ∂f/∂p, ``[N, C, *p.shape]``."""
+
+
+class NoParameters:
+    """A rule's part that a call without parameters has."""
+
+    def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
+        return ()
+
+
+Factory = Callable[..., Rule]
+TABLE: dict[Any, Factory] = {}
+
+
+def rule(*targets: Any) -> Callable[[Factory], Factory]:
+    """Make a function the rule of `targets`: layer classes, functions, and names of tensor methods.
+
+    A function is called with the arguments of the call, where a `Wire` stands for each value of the graph; for a
+    layer, with one wire and the layer's attributes of its parameters' names.
+    """
+
+    def entered(factory: Factory) -> Factory:
+        TABLE.update(dict.fromkeys(targets, factory))
+        return factory
+
+    return entered
+
+
+def layer_call(layer: nn.Module, wires: tuple[Wire, ...]) -> Rule:
+    """The rule of a layer that has one."""
+    factory = TABLE[type(layer)]
+    names = list(inspect.signature(factory).parameters)[len(wires) :]
+    return factory(*wires, **{name: getattr(layer, name) for name in names if hasattr(layer, name)})

@@ -1,0 +1,29 @@
+"""t, or α (eᵗ - 1) below 0."""
+
+from __future__ import annotations
+
+import torch
+from torch import exp, expm1, nn
+from torch.nn import functional as F
+
+from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
+from jaccheck.enclosure.rules._rule import Wire, rule
+
+
+@rule(nn.ELU, F.elu)
+def elu(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementwise:
+    size = abs(alpha)
+    return Elementwise(
+        Activation(
+            value=lambda t: torch.where(t > 0, t, alpha * expm1(t)),
+            slope=lambda t: torch.where(t > 0, 1.0, alpha * exp(t)),
+            # as exp(t) - 1, of which each term is at most 1: torch's formula up to 2.8
+            value_error=lambda t, a: (t <= 0) * (FUNCTION * size + 3 * a.abs()),
+            # in place it is a + α, which keeps the absolute error of a
+            slope_error=lambda t, a, s: (t <= 0) * ((FUNCTION + 3) * (size if inplace else s.abs())),
+            max_curvature=size,
+            decay=1.0,
+            linear_above=0.0,
+            kinks=((0.0, abs(1 - alpha), 0.0),),
+        )
+    )

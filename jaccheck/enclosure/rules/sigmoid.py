@@ -1,0 +1,33 @@
+"""1 / (1 + e⁻ᵗ)."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from torch import Tensor, exp, nn, sigmoid
+from torch.nn import functional as F
+
+from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
+from jaccheck.enclosure.rules._rule import Wire, rule
+
+
+def logistic(t: Tensor) -> Tensor:
+    """σ(t), to a few units of float64; σ' is ``logistic(t) * logistic(-t)``, without the cancellation of σ (1 - σ)."""
+    return 1 / (1 + exp(-t))
+
+
+SIGMOID = Activation(
+    value=logistic,
+    slope=lambda t: logistic(t) * logistic(-t),
+    value_error=lambda t, a: (FUNCTION + 2) * a,
+    # as a (1 - a): the error of a is at most (FUNCTION + 2) u a in either factor, and |1 - 2 a| <= 1
+    slope_error=lambda t, a, s: (FUNCTION + 2) * a + 3 * s,
+    max_curvature=1 / (6 * sqrt(3)),
+    decay=1.0,  # |φ''| = φ' |1 - 2 a|
+    floor=1.0,  # where exp(-t) overflows, 1 / exp(-t) is below 1 / largest
+)
+
+
+@rule(nn.Sigmoid, F.sigmoid, sigmoid, "sigmoid")
+def sigmoid_rule(wire: Wire) -> Elementwise:
+    return Elementwise(SIGMOID)

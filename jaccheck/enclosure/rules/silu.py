@@ -1,0 +1,28 @@
+"""t σ(t)."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn import functional as F
+
+from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
+from jaccheck.enclosure.rules._rule import Wire, rule
+
+
+from jaccheck.enclosure.rules.sigmoid import logistic
+
+SILU = Activation(
+    value=lambda t: t * logistic(t),
+    slope=lambda t: logistic(t) * (1 + t * logistic(-t)),
+    value_error=lambda t, a: (FUNCTION + 4) * a.abs(),
+    # as σ (1 + t (1 - σ)): the error of σ is (FUNCTION + 2) u σ in each place, with six more roundings
+    slope_error=lambda t, a, s: (FUNCTION + 8) * logistic(t) * (1 + t.abs()),
+    max_curvature=0.5,  # φ''(0)
+    floor=512.0,  # |t| / exp(-t) where exp(-t) overflows, |t| < 710
+    at_infinity=False,
+)
+
+
+@rule(nn.SiLU, F.silu)
+def silu(wire: Wire) -> Elementwise:
+    return Elementwise(SILU)
