@@ -1,0 +1,207 @@
+"""Jacobians and balls in, verdicts out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck._errors import Disagreement, InvalidProblem
+from jaccheck._picture import MOST_ENTRIES, picture
+from jaccheck._problem import Problem, admit
+from jaccheck._report import Image, ProblemFacts, Report, Verdict
+from jaccheck._state import Snapshot
+from jaccheck.paths import get, resolve
+from jaccheck.properties import DEFAULT, PROPERTIES
+from jaccheck.properties._judge import Judge
+from jaccheck.properties._trial import Run, Trial
+from jaccheck.properties.enclosure import difference
+
+
+def check(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    paths: str | Sequence[str] | None = None,
+    properties: Sequence[str] | None = None,
+    repeat: bool = False,
+    images: bool | None = None,
+) -> Report:
+    """Compute the batched Jacobian of `model` at `x` by each path, and judge each by the proven enclosure.
+
+    Args:
+        model: maps ``[N, *features]`` to f(x), ``[N, C]``; it is left as it was.
+        x: ``[N, *features]``, in the dtype and on the device of the parameters.
+        paths: names of paths; None means the three of the example, ``"all"`` every one.
+        properties: names of `jaccheck.properties.PROPERTIES`; None means that the Jacobian lies in the enclosure and
+            that nothing of the user's has changed.
+        repeat: call each path twice and compare the two results as well.
+        images: keep pictures of the Jacobians for `Report.plot`; None: where they are small.
+
+    Returns:
+        A report with one verdict per path. A path that is wrong, or raises, is a verdict and never an exception.
+
+    Raises:
+        InvalidProblem: the model or the input can't be used, or a path or property is unknown.
+    """
+    names = resolve(paths)
+    laws = _laws(properties, repeat)
+    problem = admit(model, x)
+    snapshot = Snapshot.take(model, x)
+    try:
+        judge = Judge(problem)
+        verdicts: dict[str, Verdict] = {}
+        pictures: dict[str, Callable[[], Image]] = {}
+        reference: tuple[str, Mapping[str, Tensor]] | None = None
+        for name in names:
+            trial = Trial(problem, get(name), judge, snapshot)
+            verdict = _verdict(trial, laws)
+            whole = _whole(problem, trial.run)
+            if whole is not None and judge.reason is not None:  # without an enclosure there are only the others
+                if reference is None:
+                    reference = name, whole
+                else:
+                    apart = difference(reference[1], whole)
+                    verdict = replace(verdict, difference=apart)
+                    first = verdicts[reference[0]]
+                    verdicts[reference[0]] = replace(first, difference=max(apart, first.difference or 0.0))
+            if whole is not None and (images or (images is None and problem_size(problem) <= MOST_ENTRIES)):
+                pictures[name] = picture(whole, judge, trial.path, now=bool(images))
+            verdicts[name] = verdict
+    finally:
+        snapshot.restore()
+    again = f"jaccheck.check(model, x, paths={names!r})"
+    return Report(verdicts, _facts(problem), judge.forward, again, _Pictures(pictures))
+
+
+def assert_agreement(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    paths: str | Sequence[str] | None = None,
+    properties: Sequence[str] | None = None,
+    repeat: bool = False,
+) -> None:
+    """Raise unless each path's Jacobian lies in the enclosure and leaves no trace; see `check`.
+
+    Raises:
+        Disagreement: some path doesn't, or the forward pass is wrong; the message is the report, which the exception
+            also holds as its `report`.
+        InvalidProblem: the model or the input can't be used, or a path or property is unknown.
+    """
+    __tracebackhide__ = True
+    report = check(model, x, paths=paths, properties=properties, repeat=repeat, images=False)
+    if not report.ok:
+        error = Disagreement(str(report))
+        error.report = report
+        raise error
+
+
+def compare_tensor_lists(list1: Sequence[Tensor], list2: Sequence[Tensor]) -> None:
+    """Compare two lists of tensors, as the example does: by shape, and by value to the rounding of their dtype.
+
+    Values may differ by `torch.testing.assert_close`'s defaults for the dtype; for a proven bound there is `check`.
+
+    Raises:
+        ValueError: the lists differ in length, or two tensors in size or value; the message says which and where.
+    """
+    if len(list1) != len(list2):
+        raise ValueError(f"the lists have different lengths, {len(list1)} and {len(list2)}")
+    for i, (a, b) in enumerate(zip(list1, list2, strict=True)):
+        if a.shape != b.shape:
+            raise ValueError(f"the tensors at index {i} have different sizes, {list(a.shape)} and {list(b.shape)}")
+        try:
+            torch.testing.assert_close(a, b, equal_nan=True)
+        except AssertionError as error:
+            raise ValueError(f"the tensors at index {i} have different values: {error}") from error
+
+
+def problem_size(problem: Problem) -> int:
+    """Entries of all its Jacobians."""
+    return problem.N * problem.C * sum(p.numel() for p in problem.parameters.values())
+
+
+def _laws(properties: Sequence[str] | None, repeat: bool) -> tuple[str, ...]:
+    names = DEFAULT if properties is None else tuple(dict.fromkeys(properties))
+    for name in names:
+        if name not in PROPERTIES:
+            raise InvalidProblem(f"no property is called {name!r}, the properties are {', '.join(PROPERTIES)}")
+    if not names:
+        raise InvalidProblem("no property is named; leave `properties` out for the default ones")
+    return (*names, "determinism") if repeat and "determinism" not in names else names
+
+
+def _verdict(trial: Trial, laws: Sequence[str]) -> Verdict:
+    """The first property's that isn't kept, else the first's; what others have to add stands in its reason."""
+    verdicts = [PROPERTIES[name].judge(trial) for name in laws]
+    wrong = [verdict for verdict in verdicts if verdict.status == "disagrees"]
+    if not wrong:
+        return verdicts[0]
+    first, *others = wrong
+    if not others:
+        return first
+    besides = [f"besides, {other.kind}: {other.reason}" for other in others]
+    return replace(first, reason="\n".join([*([first.reason] if first.reason else []), *besides]))
+
+
+def _whole(problem: Problem, run: Run) -> Mapping[str, Tensor] | None:
+    """The run's Jacobian, if it has the right names and shapes."""
+    jacobian: Any = run.jacobian
+    if not isinstance(jacobian, Mapping) or jacobian.keys() != problem.parameters.keys():
+        return None
+    for name, p in problem.parameters.items():
+        if not isinstance(jacobian[name], Tensor) or jacobian[name].shape != (problem.N, problem.C, *p.shape):
+            return None
+    return jacobian
+
+
+def _facts(problem: Problem) -> ProblemFacts:
+    return ProblemFacts(
+        N=problem.N,
+        C=problem.C,
+        parameters={name: tuple(p.shape) for name, p in problem.parameters.items()},
+        dtype=str(problem.dtype).removeprefix("torch."),
+        device=str(problem.device),
+        versions=versions(),
+    )
+
+
+@lru_cache(maxsize=1)
+def versions() -> Mapping[str, str]:
+    """Of what a result depends on; a package that isn't there has no entry."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version(), "torch": torch.__version__}
+    for name, package in (("backpack", "backpack-for-pytorch"), ("jaccheck", "jaccheck")):
+        try:
+            found[name] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class _Pictures(Mapping[str, Image]):
+    """Pictures that are drawn when somebody looks."""
+
+    def __init__(self, drawers: Mapping[str, Callable[[], Image]]) -> None:
+        self._drawers = dict(drawers)
+        self._drawn: dict[str, Image] = {}
+
+    def __getitem__(self, path: str) -> Image:
+        if path not in self._drawn:
+            self._drawn[path] = self._drawers[path]()
+        return self._drawn[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._drawers)
+
+    def __len__(self) -> int:
+        return len(self._drawers)
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Image]]]:
+        return dict, (dict(self),)

@@ -1,0 +1,42 @@
+"""What makes a model do other than its graph says."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from jaccheck.enclosure.rules import TABLE
+
+_GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
+
+
+def doubts(model: nn.Module) -> list[str]:
+    """Reasons why the model's values may not be those of its layers, in words; empty if none shows."""
+    found = []
+    for name, module in model.named_modules():
+        where = f"{name or 'the model'} ({type(module).__name__})"
+        if module._forward_hooks or module._forward_pre_hooks:
+            found.append(f"{where} has a forward hook")
+        if "forward" in vars(module):
+            found.append(f"{where} has a forward of its own")
+        elif type(module) not in TABLE and any(issubclass(type(module), layer) for layer in _layers()):
+            found.append(f"{where} is a subclass with a forward of its own")
+        if parametrize.is_parametrized(module):
+            found.append(f"{where} is parametrized")
+    if any(getattr(nn.modules.module, hooks) for hooks in _GLOBAL_HOOKS):
+        found.append("a forward hook is registered for all modules")
+    if any(torch.is_autocast_enabled(device) for device in ("cpu", "cuda")) if _PER_DEVICE else _old_autocast():
+        found.append("autocast is on")
+    return found
+
+
+def _layers() -> list[type]:
+    return [target for target in TABLE if isinstance(target, type)]
+
+
+_PER_DEVICE = hasattr(torch, "get_autocast_dtype")  # torch 2.4
+
+
+def _old_autocast() -> bool:
+    return bool(torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled())

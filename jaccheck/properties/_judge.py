@@ -1,0 +1,200 @@
+"""The enclosure of one problem, asked by all paths: how far their Jacobians lie from the centre."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+import torch
+from torch import Tensor
+
+from jaccheck._errors import Unsupported
+from jaccheck._problem import Problem
+from jaccheck._report import ForwardFinding
+from jaccheck.enclosure import Ball, Oracle
+from jaccheck.enclosure.doubts import doubts
+
+WHOLE = 2**18  # elements of a problem's Jacobians that are judged in one go: float64 balls of a few MB
+SLICE = 2**18  # elements of the slices otherwise: what a core's cache holds
+
+
+@dataclass(eq=False)
+class Comparison:
+    """A Jacobian held against the enclosure, element by element."""
+
+    outside: int = 0
+    vacuous: int = 0
+    worst: tuple[float, str, tuple[int, ...], float, float, float] | None = None  # ratio, parameter, index, got, c, r
+    resolutions: dict[str, float] = field(default_factory=dict)
+
+
+class Judge:
+    """What the oracle knows of one problem, or why it knows nothing."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.reason: str | None = None  # why there is no enclosure
+        self.forward: ForwardFinding | None = None
+        self._oracle: Oracle | None = None
+        self._whole: dict[tuple[str, int], _Whole] = {}
+        try:
+            oracle = Oracle(problem.model, problem.x)
+            shape = oracle.output.shape
+            if shape != problem.output.shape:
+                self.reason = f"the model's output has another shape than its graph says, {list(shape)}"
+            elif oracle.output.excludes(problem.output).any():
+                self.reason = self._misunderstood(oracle)
+            else:
+                oracle.jacobians()
+                self._oracle = oracle
+        except Unsupported as error:
+            self.reason = str(error)
+
+    def _misunderstood(self, oracle: Oracle) -> str:
+        """The model's own output is outside: either there is a reason not to trust the oracle, or it is a finding."""
+        reasons = doubts(self.problem.model)
+        if reasons:
+            return f"the model's output isn't that of its layers, perhaps because {', '.join(reasons)}"
+        found = oracle.first_outside()
+        if found is None:  # call by call all is well: what differs is how the model puts them together
+            return "the model's output isn't that of its calls as torch.fx traces them"
+        ratio = abs(found.got - found.centre) / found.radius if found.radius else inf
+        self.forward = ForwardFinding(found.layer, found.index, found.got, found.centre, found.radius, ratio)
+        return f"the forward pass itself is wrong from {found.layer!r} on"
+
+    def compare(self, jacobian: Mapping[str, Tensor], *, mode: str, extra_roundings: int) -> Comparison:
+        """Hold `jacobian`, ``[N, C, *p.shape]`` for each parameter, against the enclosure of paths of this kind.
+
+        There has to be one (`reason` is None).
+        """
+        assert self._oracle is not None
+        entries = sum(j.numel() for j in jacobian.values())
+        if entries <= WHOLE:
+            whole = self._whole.get((mode, extra_roundings))
+            if whole is None:
+                whole = self._whole[mode, extra_roundings] = _Whole(self._oracle, self.problem, mode, extra_roundings)
+            flat = torch.cat([jacobian[name].flatten(2) for name in whole.names], 2) if entries else None
+            if flat is None or whole.contains(flat):
+                return Comparison(vacuous=whole.vacuous, resolutions=whole.resolutions)
+        return self._sliced(jacobian, mode, extra_roundings)
+
+    def _sliced(self, jacobian: Mapping[str, Tensor], mode: str, extra_roundings: int) -> Comparison:
+        assert self._oracle is not None
+        comparison = Comparison()
+        with torch.no_grad():
+            for name, j in jacobian.items():
+                largest, widest = 0.0, 0.0
+                for n, c in _slices(j.shape):
+                    ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
+                    self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
+                    largest, widest = _extent(ball, largest, widest)
+                comparison.resolutions[name] = _resolution(largest, widest)
+        return comparison
+
+    def marks(self, jacobian: Mapping[str, Tensor], *, mode: str, extra_roundings: int) -> tuple[Tensor, Tensor]:
+        """Which elements lie outside and of which nothing is known, ``[N C, P]`` each, on the CPU."""
+        rows = self.problem.N * self.problem.C
+        columns = [(name, math.prod(j.shape[2:])) for name, j in jacobian.items()]
+        outside = torch.zeros(rows, sum(size for _, size in columns), dtype=torch.bool)
+        vacuous = torch.ones_like(outside) if self._oracle is None else torch.zeros_like(outside)
+        start = 0
+        for name, size in columns:
+            for n, c in _slices(jacobian[name].shape) if self._oracle is not None else ():
+                ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
+                for marks, found in (
+                    (outside, ball.excludes(jacobian[name][n, c])),
+                    (vacuous, ~(ball.radius < inf)),
+                ):
+                    view = marks.view(self.problem.N, self.problem.C, -1)[n, c, start : start + size]
+                    view.copy_(found.flatten(2).cpu())
+            start += size
+        return outside, vacuous
+
+    @staticmethod
+    def _judge_slice(comparison: Comparison, name: str, start: tuple[int, int], ball: Ball, got: Tensor) -> None:
+        comparison.vacuous += int((~(ball.radius < inf)).sum())
+        outside = ball.excludes(got)
+        count = int(outside.sum())
+        comparison.outside += count
+        if not count:
+            return
+        distance = (got.double() - ball.centre).abs()
+        ratio = torch.where(outside, (distance / ball.radius).nan_to_num(nan=inf, posinf=inf), -1.0)
+        # among those that are infinitely far in radii, the farthest: NaN first
+        farthest = torch.where(ratio == ratio.max(), distance.nan_to_num(nan=inf), -1.0)
+        flat = int(farthest.argmax())
+        index = _unravelled(flat, got.shape)
+        worst = float(ratio[index])
+        if comparison.worst is None or worst > comparison.worst[0]:
+            n, c, *rest = index
+            where = (n + start[0], c + start[1], *rest)
+            numbers = (float(got[index]), float(ball.centre[index]), float(ball.radius[index]))
+            comparison.worst = (worst, name, where, *numbers)
+
+
+class _Whole:
+    """The enclosures of all parameters of a small problem, side by side: ``[N, C, P]``."""
+
+    def __init__(self, oracle: Oracle, problem: Problem, mode: str, extra_roundings: int) -> None:
+        every = slice(None)
+        self.names = list(problem.parameters)
+        balls = [
+            oracle.rows(name, every, every, mode=mode, extra_roundings=extra_roundings).moved(lambda t: t.flatten(2))
+            for name in self.names
+        ]
+        with torch.no_grad():
+            centre = torch.cat([ball.centre for ball in balls], 2)
+            self.ball = Ball(centre, torch.cat([ball.radius for ball in balls], 2))
+            self.resolutions = {
+                name: _resolution(*_extent(ball, 0.0, 0.0)) for name, ball in zip(self.names, balls, strict=True)
+            }
+            self.vacuous = 0
+            if not all(resolution < inf for resolution in self.resolutions.values()):
+                self.vacuous = int((~(self.ball.radius < inf)).sum())
+
+    def contains(self, flat: Tensor) -> bool:
+        return not self.ball.excludes(flat).any()
+
+
+def _extent(ball: Ball, largest: float, widest: float) -> tuple[float, float]:
+    """The largest entry and radius so far, of the elements about which something is known."""
+    if not ball.centre.numel():
+        return largest, widest
+    size, radius = float(torch.linalg.vector_norm(ball.centre, inf)), float(ball.radius.amax())
+    if not (radius < inf and size < inf):
+        known = (ball.radius < inf) & ball.centre.isfinite()
+        size = float(torch.where(known, ball.centre.abs(), 0.0).amax())
+        radius = float(torch.where(known, ball.radius, 0.0).amax())
+    return max(largest, size), max(widest, radius)
+
+
+def _resolution(largest: float, widest: float) -> float:
+    """The smallest error, relative to the largest entry, that would certainly have been caught.
+
+    A correct value may lie at one end of its ball, so that an error of up to the diameter may end inside.
+    """
+    if not widest:
+        return 0.0
+    return 2 * widest / largest if largest else inf
+
+
+def _slices(shape: torch.Size) -> Iterator[tuple[slice, slice]]:
+    """Ranges of samples and outputs of about `SLICE` elements of ``[N, C, *p.shape]`` each."""
+    N, C, size = shape[0], shape[1], max(math.prod(shape[2:]), 1)
+    if not N * C * math.prod(shape[2:]):
+        return
+    columns = min(C, max(1, SLICE // size))
+    rows = max(1, SLICE // (size * C)) if columns == C else 1
+    for n in range(0, N, rows):
+        for c in range(0, C, columns):
+            yield slice(n, min(n + rows, N)), slice(c, min(c + columns, C))
+
+
+def _unravelled(flat: int, shape: torch.Size) -> tuple[int, ...]:
+    index = []
+    for size in reversed(shape):
+        flat, i = divmod(flat, size)
+        index.append(i)
+    return tuple(reversed(index))

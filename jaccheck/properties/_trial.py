@@ -1,0 +1,61 @@
+"""One path on one problem: what it gave, what it left behind, and what may be asked of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from jaccheck._errors import Unsupported
+from jaccheck._problem import Problem
+from jaccheck._state import Snapshot
+from jaccheck.paths import Path
+from jaccheck.properties._judge import Judge
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What one call of a path came to."""
+
+    jacobian: Any = None  # whatever it returned
+    raised: Exception | None = None
+    changes: tuple[str, ...] = ()  # what was otherwise afterwards, before it was put back
+    seconds: float = 0.0
+
+    @property
+    def unsupported(self) -> str | None:
+        """Why the path can't do the model, in its own words."""
+        return str(self.raised) if isinstance(self.raised, Unsupported) else None
+
+
+@dataclass(eq=False)
+class Trial:
+    """One path on one problem."""
+
+    problem: Problem
+    path: Path
+    judge: Judge
+    snapshot: Snapshot  # of the problem, before any path
+
+    @cached_property
+    def run(self) -> Run:
+        """The path's first call."""
+        return self.again()
+
+    def again(self) -> Run:
+        """Another call; everything it changes is put back."""
+        jacobian, raised = None, None
+        start = time.perf_counter()
+        try:
+            jacobian = self.path.jacobian(self.problem.model, self.problem.x)
+        except Exception as error:  # whatever it is, it is the path's: a verdict says so
+            raised = error
+        seconds = time.perf_counter() - start
+        changes = self.snapshot.changes()
+        if changes:
+            self.snapshot.restore()
+        if isinstance(jacobian, Mapping):
+            jacobian = {name: j.detach() if hasattr(j, "detach") else j for name, j in jacobian.items()}
+        return Run(jacobian, raised, tuple(changes), seconds)
