@@ -102,11 +102,16 @@ class Oracle:
         fl, jacobians = self.jacobians(mode)
         with torch.no_grad():
             fl = fl.fresh()
-            ball = fl.rounded(jacobians[name].rows(fl, n, c), extra_roundings)
+            ball = jacobians[name].rows(fl, n, c)
             if fl.overflows:
-                fl = fl.careful()
-                ball = fl.rounded(jacobians[name].rows(fl, n, c), extra_roundings)
-        return ball
+                ball = jacobians[name].rows(fl.careful(), n, c)
+            return self.rounded(ball, extra_roundings, mode=mode) if extra_roundings else ball
+
+    def rounded(self, ball: Ball, k: int, *, mode: str = "reverse") -> Ball:
+        """`ball`, of some Jacobian's entries, for paths that round k times more."""
+        fl = self.jacobians(mode)[0].fresh()
+        once = fl.rounded(ball, k)
+        return fl.careful().rounded(ball, k) if fl.overflows else once
 
     def first_outside(self) -> Outside | None:
         """The first call that, applied to what torch computed before it, leaves its forward enclosure."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -65,5 +66,10 @@ def rule(*targets: Any) -> Callable[[Factory], Factory]:
 def layer_call(layer: nn.Module, wires: tuple[Wire, ...]) -> Rule:
     """The rule of a layer that has one."""
     factory = TABLE[type(layer)]
-    names = list(inspect.signature(factory).parameters)[len(wires) :]
+    names = _parameters(factory)[len(wires) :]
     return factory(*wires, **{name: getattr(layer, name) for name in names if hasattr(layer, name)})
+
+
+@cache
+def _parameters(factory: Factory) -> tuple[str, ...]:
+    return tuple(inspect.signature(factory).parameters)
