@@ -1,0 +1,27 @@
+"""Hypothesis profiles, one torch thread a worker, dtypes and devices."""
+
+import os
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from jaccheck._values import FORMATS
+from jaccheck.strategies.targets import present
+
+settings.register_profile("dev", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True, database=None, print_blob=True)
+settings.register_profile("thorough", deadline=None, max_examples=5000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+torch.set_num_threads(1)  # a worker each; more would only wait for one another
+
+
+@pytest.fixture(params=sorted(FORMATS))
+def dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    return FORMATS[request.param].dtype
+
+
+@pytest.fixture(params=present())
+def device(request: pytest.FixtureRequest) -> torch.device:
+    return torch.device(request.param)

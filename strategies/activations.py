@@ -1,0 +1,44 @@
+"""Activations with their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import product
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from jaccheck._activations import ACTIVATIONS
+from jaccheck._layers import Activation
+
+from .targets import chosen
+
+DEFAULTS, OTHERS = 4, 8  # entries for each activation: with torch's own parameters, and with others
+
+
+def activations(names: Sequence[str] = tuple(ACTIVATIONS)) -> SearchStrategy[Activation]:
+    """Activations, each name as often as another; of those with parameters two in three have other than torch's own.
+
+    They shrink to the first of `names`, by default ReLU, with the parameters that are torch's own.
+
+    Raises:
+        InvalidArgument: there is none in `names`, or one that isn't in `ACTIVATIONS`.
+    """
+    return st.sampled_from(table(chosen("activations", names, tuple(ACTIVATIONS))))
+
+
+@cache
+def table(names: tuple[str, ...]) -> tuple[Activation, ...]:
+    """Equally many activations for each name, those with torch's own parameters first."""
+    return tuple(activation for name in names for activation in _of(name))
+
+
+def _of(name: str) -> list[Activation]:
+    parameters = ACTIVATIONS[name].parameters
+    grid = list(product(*(parameter.values for parameter in parameters.values())))[1:]  # the first is the default
+    if not grid:
+        return [Activation(name)] * (DEFAULTS + OTHERS)
+    points = [grid[i * len(grid) // OTHERS] for i in range(OTHERS)]
+    others = [Activation(name, tuple(sorted(zip(parameters, point, strict=True)))) for point in points]
+    return [Activation(name)] * DEFAULTS + others

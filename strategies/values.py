@@ -1,0 +1,120 @@
+"""Numbers that a dtype finds easy, and those that it finds hard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from jaccheck._values import FORMATS, Number, Values
+
+from .targets import chosen
+
+REGIMES = ("integers", "ordinary", "saturated", "extreme", "nonfinite")
+"""What the numbers of a network are like.
+
+- ``"integers"``: small integers and powers of two, many zeros: exact in every dtype, and often at a kink.
+- ``"ordinary"``: evenly distributed, of a size that keeps the layers' outputs near 1.
+- ``"saturated"``: larger and smaller ones, dead layers, magnitudes far apart.
+- ``"extreme"``: up to overflow, and down to the subnormals.
+- ``"nonfinite"``: ordinary, but for NaN or an infinity in the input (see `specials`).
+"""
+FREQUENCY = {"integers": 4, "ordinary": 7, "saturated": 3, "extreme": 2, "nonfinite": 2}
+ROLES = ("weight", "bias", "x")
+
+SEEDS = st.integers(0, 2**32 - 1)
+_SMALL: tuple[Number, ...] = (0, 1, -1, 2, -2, 3, -3, 4)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`Values` but for their seed; without a `kind` the seed's octal digits, lowest first, say which small integers."""
+
+    kind: str | None = None
+    numbers: tuple[Number, ...] = ()
+    exponent: int = 0
+    rows: int = 0
+
+    def __call__(self, seed: int) -> Values:
+        if self.kind is None:
+            numbers = tuple(_SMALL[(seed >> shift) & 7] for shift in range(0, seed.bit_length(), 3))
+            return Values(numbers=numbers, exponent=self.exponent, rows=self.rows)
+        drawn = 0 if self.kind == "cycle" else seed
+        return Values(self.kind, self.numbers, drawn, self.exponent, self.rows)
+
+
+_DIGITS = Recipe()
+_INTEGERS = Recipe("choice", _SMALL[:-1])
+_SPARSE = Recipe("choice", (0, 0, 0, 1, -1))
+_SIGNS = Recipe("choice", (1, -1))
+_POWERS = Recipe("choice", (1, -1, 2, -2, 0.5, -0.5, 0.25, -0.25))
+_HALVES = Recipe(exponent=-1)
+_ZEROS = Recipe("cycle")
+_UNIFORM = Recipe("uniform")
+_SMALLER = Recipe("uniform", exponent=-1)
+_WIDE = Recipe("wide")
+_SAME_ROWS = Recipe("uniform", rows=1)
+_TWO_ROWS = Recipe("uniform", rows=2)
+
+
+def _scaled(*exponents: int) -> tuple[Recipe, ...]:
+    return tuple(Recipe("uniform", exponent=exponent) for exponent in exponents)
+
+
+@cache
+def recipes(regime: str, role: str, dtype: str) -> tuple[Recipe, ...]:
+    """The recipes of a regime, as often as they are to be drawn; the first gives zeros and small integers."""
+    form = FORMATS[dtype]
+    if regime == "integers":
+        if role == "bias":
+            return (_DIGITS,) * 4 + (_ZEROS,) * 2 + (_INTEGERS, _SIGNS)
+        return (_DIGITS,) * 4 + (_INTEGERS,) * 3 + (_SPARSE, _SIGNS, _POWERS, _HALVES, Recipe(rows=1))
+    if role == "bias":
+        ordinary = (_DIGITS, _ZEROS, _ZEROS, *(_SMALLER,) * 4, _UNIFORM)
+    else:
+        ordinary = (_DIGITS, _INTEGERS, *(_UNIFORM,) * 10, *_scaled(-1, 1), _SAME_ROWS, _TWO_ROWS)
+    if regime == "saturated":
+        dead = tuple(Recipe("cycle", (sign,), exponent) for sign in (-1, 1) for exponent in (4, 7))
+        return (*ordinary, *(dead if role == "bias" else ()), *_scaled(3, 5, 7, -5, -9), _WIDE, _WIDE)
+    if regime == "extreme":
+        ends = (form.highest - 2, form.highest - 1, form.highest // 2, form.lowest // 2)
+        subnormal = (form.lowest + 2, form.lowest + form.precision - 1, form.lowest + form.precision // 2)
+        return (*ordinary, *_scaled(*ends, *subnormal), Recipe("wide", exponent=form.lowest // 2))
+    return ordinary
+
+
+def values(dtype: str = "float64", role: str = "weight", regimes: Sequence[str] = REGIMES) -> SearchStrategy[Values]:
+    """Numbers for one tensor: a ``"weight"``, a ``"bias"`` or ``"x"``; they shrink to zeros and few small integers.
+
+    Raises:
+        InvalidArgument: an unknown dtype, role or regime (see `REGIMES`).
+    """
+    chosen("dtype", (dtype,), tuple(FORMATS))
+    chosen("role", (role,), ROLES)
+    regimes = chosen("regimes", regimes, REGIMES)
+    table = tuple(recipe for regime in ordered(regimes) for recipe in recipes(regime, role, dtype))
+    return st.tuples(st.sampled_from(table), SEEDS).map(lambda drawn: drawn[0](drawn[1]))
+
+
+def specials(dtype: str = "float64") -> SearchStrategy[tuple[tuple[int, Number], ...]]:
+    """What to `put` into the input: one or two of NaN, the infinities, and now and then numbers at the dtype's ends.
+
+    They shrink to one NaN in the first place.
+    """
+    form = FORMATS[dtype]
+    ends: tuple[Number, ...] = (
+        (2.0 - 2.0 ** (1 - form.precision)) * 2.0 ** (form.highest - 1),  # the largest number
+        -(2.0 ** (form.highest - 1)),
+        2.0**form.lowest,  # the smallest
+        "-0.0",
+    )
+    numbers = st.sampled_from(("nan", "nan", "nan", "inf", "inf", "-inf", "-inf", *ends))
+    return st.lists(st.tuples(st.integers(0, 63), numbers), min_size=1, max_size=2).map(tuple)
+
+
+def ordered(regimes: Sequence[str]) -> tuple[str, ...]:
+    """Each as often as it is to be drawn, the simplest first."""
+    return tuple(regime for regime in REGIMES if regime in regimes for _ in range(FREQUENCY[regime]))
