@@ -7,13 +7,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from operator import eq
+from functools import cache, partial
 from typing import Any
 
 import torch
 import torch.nn.modules.module as module_hooks
 import torch.utils._device
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,30 @@ class Setting:
     name: str
     get: Callable[[], Any]
     set: Callable[[Any], object]
-    same: Callable[[Any, Any], bool] = eq
     shown: Callable[[Any], str] | None = repr  # None: it only says that it has changed
+    same: Callable[[Any], bool] | None = None  # whether what was got before still holds, where `==` can't say
+
+    def holds(self, before: Any) -> bool:
+        """Whether it is as it was when `before` was got."""
+        return self.same(before) if self.same else bool(self.get() == before)
 
 
-def settings() -> list[Setting]:
-    """Everything to look at, as far as it is there: numpy, CUDA and BackPACK only if the program uses them."""
+def settings() -> tuple[Setting, ...]:
+    """Everything to look at, as far as it is there: numpy's generator, CUDA and BackPACK only if they are in use."""
+    cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return _settings("numpy.random" in sys.modules, "backpack" in sys.modules, cuda)
+
+
+@cache
+def _settings(numpy: bool, backpack: bool, cuda: bool) -> tuple[Setting, ...]:
     found = list(_ALWAYS)
-    if "numpy" in sys.modules:
+    if numpy:
         found.append(_numpy())
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if cuda:
         found += [_cuda_random(device) for device in range(torch.cuda.device_count())]
-    if "backpack" in sys.modules:
+    if backpack:
         found += _backpack()
-    return found
+    return tuple(found)
 
 
 def _attribute(owner: Any, attribute: str, name: str) -> Setting:
@@ -51,10 +61,10 @@ def _read(owner: Any, attribute: str) -> Any:
 
 
 def _flushes_subnormals() -> bool:
-    return float(_SUBNORMAL * 1) == 0  # torch has no getter
+    return _SUBNORMAL * 1 == 0  # torch has no getter, but sets a flag of the processor, which Python's floats obey
 
 
-_SUBNORMAL = torch.tensor(2.0**-1074, dtype=torch.float64)
+_SUBNORMAL = 2.0**-1074
 
 
 def _set_anomaly(state: tuple[bool, bool]) -> None:
@@ -99,28 +109,33 @@ def _shown_filters(filters: list[Any]) -> str:
 
 
 def _global_hooks() -> list[dict[Any, Any]]:
-    return [dict(getattr(module_hooks, name)) for name in _GLOBAL_HOOKS]
+    return [dict(hooks) for hooks in _GLOBAL_HOOKS]
 
 
 def _set_global_hooks(hooks: list[dict[Any, Any]]) -> None:
-    for name, saved in zip(_GLOBAL_HOOKS, hooks, strict=True):
-        now = getattr(module_hooks, name)
+    for now, saved in zip(_GLOBAL_HOOKS, hooks, strict=True):
         now.clear()
         now.update(saved)
 
 
-_GLOBAL_HOOKS = sorted(
-    name for name, value in vars(module_hooks).items() if name.startswith("_global_") and value == {}
-)
+_GLOBAL_HOOKS = [
+    value for name, value in vars(module_hooks).items() if name.startswith("_global_") and isinstance(value, dict)
+]
 
 
 def _numpy() -> Setting:
     import numpy as np
 
-    def same(a: Any, b: Any) -> bool:
-        return bool(a[0] == b[0] and a[2:] == b[2:] and (a[1] == b[1]).all())
+    def same(before: Any) -> bool:
+        now: Any = np.random.get_state()
+        return bool(before[0] == now[0] and before[2:] == now[2:] and (before[1] == now[1]).all())
 
-    return Setting("numpy's random state", np.random.get_state, np.random.set_state, same, None)
+    return Setting("numpy's random state", np.random.get_state, np.random.set_state, None, same)
+
+
+def _torch_random_holds(before: Tensor) -> bool:
+    words = torch.int64  # four times as fast as by bytes
+    return torch.equal(before.view(words), torch.get_rng_state().view(words))
 
 
 def _cuda_random(device: int) -> Setting:
@@ -128,8 +143,8 @@ def _cuda_random(device: int) -> Setting:
         f"torch's random state on cuda:{device}",
         partial(torch.cuda.get_rng_state, device),
         lambda state: torch.cuda.set_rng_state(state, device),
-        torch.equal,
         None,
+        lambda before: torch.equal(before, torch.cuda.get_rng_state(device)),
     )
 
 
@@ -145,7 +160,7 @@ def _backpack() -> list[Setting]:
             "backpack.context.CTX.hook_handles",
             lambda: list(CTX.hook_handles),
             lambda handles: setattr(CTX, "hook_handles", list(handles)),
-            shown=lambda handles: f"{len(handles)} handles",
+            lambda handles: f"{len(handles)} handles",
         ),
     ]
 
@@ -192,6 +207,6 @@ _ALWAYS = (
     Setting("torch's hooks on all modules", _global_hooks, _set_global_hooks, shown=None),
     Setting("warnings.filters", lambda: list(warnings.filters), _set_filters, shown=_shown_filters),
     _attribute(warnings, "showwarning", "warnings.showwarning"),
-    Setting("torch's random state", torch.get_rng_state, torch.set_rng_state, torch.equal, None),
+    Setting("torch's random state", torch.get_rng_state, torch.set_rng_state, None, _torch_random_holds),
     Setting("Python's random state", random.getstate, random.setstate, shown=None),
 )

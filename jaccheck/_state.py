@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
+from operator import is_
 from typing import Any
 
 import torch
@@ -12,9 +14,25 @@ from torch import Tensor, nn
 
 from jaccheck._settings import Setting, settings
 
-_ABSENT = object()
-_CONTAINERS = (dict, OrderedDict, list, set)
-_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
+_CONTAINERS = frozenset((dict, OrderedDict, list, set))
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+_INTEGERS = {
+    torch.float64: torch.int64,
+    torch.float32: torch.int32,
+    torch.float16: torch.int16,
+    torch.bfloat16: torch.int16,
+}
+
+
+class _Word(Enum):
+    """What stands in a change for a value that is not there, or that can't be shown."""
+
+    ABSENT = "absent"
+    AS_IT_WAS = "as it was"
+    CHANGED_IN_PLACE = "changed in place"
+
+
+_ABSENT = _Word.ABSENT
 
 
 class Snapshot:
@@ -26,53 +44,46 @@ class Snapshot:
     """
 
     _globals: list[tuple[Setting, Any]]
-    _modules: list[_Module]
-    _tensors: list[_Tensor]
+    _parts: list[_Module | _Tensor]
 
     @classmethod
     def take(cls, model: nn.Module, x: Tensor | None = None) -> Snapshot:
         """Note the state of `model`, of `x` and of what is global."""
         snapshot = cls()
         snapshot._globals = [(setting, setting.get()) for setting in settings()]
-        snapshot._modules = []
-        snapshot._tensors = []
+        snapshot._parts = []
         seen = set()
         for prefix, module in model.named_modules():
-            snapshot._modules.append(_Module(prefix, module))
+            snapshot._parts.append(_Module(prefix, module))
             for name, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None and id(tensor) not in seen:
                     seen.add(id(tensor))
-                    snapshot._tensors.append(_Tensor(f"{prefix}.{name}" if prefix else name, tensor))
+                    snapshot._parts.append(_Tensor(f"{prefix}.{name}" if prefix else name, tensor))
         if x is not None and id(x) not in seen:
-            snapshot._tensors.append(_Tensor("x", x))
+            snapshot._parts.append(_Tensor("x", x))
         return snapshot
 
     def changes(self) -> list[str]:
         """What differs now, each in words, as ``0.weight.grad: None -> tensor [2, 3]``; empty if nothing does."""
         found = []
         for setting, before in self._globals:
-            after = setting.get()
-            if not setting.same(before, after):
-                found.append(
-                    f"{setting.name} has changed"
-                    if setting.shown is None
-                    else f"{setting.name}: {setting.shown(before)} -> {setting.shown(after)}"
-                )
-        for module in self._modules:
-            found += module.changes()
-        for tensor in self._tensors:
-            found += tensor.changes()
+            if not setting.holds(before):
+                shown = setting.shown
+                words = f": {shown(before)} -> {shown(setting.get())}" if shown else " has changed"
+                found.append(setting.name + words)
+        for part in self._parts:
+            if not part.holds():
+                found += part.changes()
         return found
 
     def restore(self) -> None:
         """Put everything back."""
         for setting, before in self._globals:
-            if not setting.same(before, setting.get()):
+            if not setting.holds(before):
                 setting.set(before)
-        for module in self._modules:
-            module.restore()
-        for tensor in self._tensors:
-            tensor.restore()
+        for part in self._parts:
+            if not part.holds():
+                part.restore()
 
 
 @contextmanager
@@ -91,38 +102,50 @@ class _Attributes:
     __slots__ = ("containers", "now", "values", "versions")
 
     def __init__(self, owner: Any) -> None:
-        self.now = vars(owner)
+        self.now: dict[str, Any] = vars(owner)
         self.values = self.now.copy()
-        self.containers = {key: value.copy() for key, value in self.values.items() if type(value) in _CONTAINERS}
-        self.versions = {key: _version(value) for key, value in self.values.items() if isinstance(value, Tensor)}
+        self.containers: list[tuple[str, Any, Any]] = []  # name, container, what it held if anything
+        self.versions: list[tuple[str, Tensor, int]] = []
+        for name, value in self.values.items():
+            kind = type(value)
+            if kind in _CONTAINERS:
+                self.containers.append((name, value, value.copy() if value else None))
+            elif kind not in _PLAIN and isinstance(value, Tensor):
+                self.versions.append((name, value, _version(value)))
+
+    def hold(self) -> bool:
+        return (
+            self.now.keys() == self.values.keys()
+            and all(map(is_, self.now.values(), self.values.values()))
+            and all(_same_items(items or (), now) for _, now, items in self.containers if now or items)
+            and all(_version(tensor) == version for _, tensor, version in self.versions)
+        )
 
     def changes(self) -> Iterator[tuple[str, Any, Any]]:
         """Name, value before and value after of each attribute that is another one, or holds other things."""
-        if self.now.keys() == self.values.keys():
-            changed = [key for key, value in self.values.items() if self.now[key] is not value]
-        else:
-            keys = [*self.values, *(key for key in self.now if key not in self.values)]
-            changed = [key for key in keys if self.now.get(key, _ABSENT) is not self.values.get(key, _ABSENT)]
-        for key in changed:
-            before, after = self.values.get(key, _ABSENT), self.now.get(key, _ABSENT)
-            if not (type(before) is type(after) and isinstance(before, (bool, int, float, str)) and before == after):
-                yield key, before, after
-        for key, before in self.containers.items():
-            if not _same_items(before, self.values[key]):
-                yield key, before, self.values[key]
-        for key, version in self.versions.items():
-            if _version(self.values[key]) != version:
-                yield key, "as it was", "other values"
+        for name in dict.fromkeys((*self.values, *self.now)):
+            before, after = self.values.get(name, _ABSENT), self.now.get(name, _ABSENT)
+            if before is not after and not (type(before) is type(after) and type(before) in _PLAIN and before == after):
+                yield name, before, after
+        for name, now, items in self.containers:
+            held = type(now)() if items is None else items
+            if not _same_items(held, now):
+                yield name, held, now
+        for name, tensor, version in self.versions:
+            if _version(tensor) != version:
+                yield name, _Word.AS_IT_WAS, _Word.CHANGED_IN_PLACE
 
     def restore(self) -> None:
-        for key in self.now.keys() - self.values.keys():
-            del self.now[key]
+        for name in self.now.keys() - self.values.keys():
+            del self.now[name]
         self.now.update(self.values)
-        for key, items in self.containers.items():
-            container = self.values[key]
-            if not _same_items(items, container):
-                container.clear()
-                container.extend(items) if isinstance(container, list) else container.update(items)
+        for _, now, items in self.containers:
+            if not _same_items(items or (), now):
+                now.clear()
+                if isinstance(now, list):
+                    now.extend(items or ())
+                else:
+                    now.update(items or ())
 
 
 class _Module:
@@ -132,15 +155,18 @@ class _Module:
         self.name, self.module, self.type = name, module, type(module)
         self.attributes = _Attributes(module)
 
+    def holds(self) -> bool:
+        return type(self.module) is self.type and self.attributes.hold()
+
     def changes(self) -> Iterator[str]:
         name = self.name or "model"
         if type(self.module) is not self.type:
             yield f"{name}: class {_words(self.type)} -> {_words(type(self.module))}"
-        for key, before, after in self.attributes.changes():
+        for attribute, before, after in self.attributes.changes():
             if isinstance(before, dict) and isinstance(after, dict):
-                yield from _entries(name, key, before, after)
+                yield from _entries(name, attribute, before, after)
             else:
-                yield f"{name}.{key}: {_from_to(before, after)}"
+                yield f"{name}.{attribute}: {_from_to(before, after)}"
 
     def restore(self) -> None:
         if type(self.module) is not self.type:
@@ -149,74 +175,89 @@ class _Module:
 
 
 class _Tensor:
-    __slots__ = ("alias", "attributes", "bits", "grad", "grad_state", "hooks", "name", "requires_grad", "tensor")
+    __slots__ = ("alias", "attributes", "bits", "grad", "grad_state", "hooks", "name", "place", "tensor", "values")
 
     def __init__(self, name: str, tensor: Tensor) -> None:
         self.name, self.tensor = name, tensor
+        self.place = _place(tensor)
         self.alias = tensor.detach()  # the same memory, wherever `tensor.data` may point later
-        self.bits = _bits(self.alias).clone()
-        self.requires_grad = tensor.requires_grad
-        self.attributes = _Attributes(tensor)
+        self.bits = _bits(self.alias)
+        self.values = self.bits.clone()
+        self.attributes = _Attributes(tensor) if vars(tensor) else None
         self.hooks = [dict(hooks) for hooks in _hooks(tensor)]
         self.grad = _grad(tensor)
         self.grad_state = None if self.grad is None else _Tensor(f"{name}.grad", self.grad)
 
+    def holds(self) -> bool:
+        tensor = self.tensor
+        return (
+            _place(tensor) == self.place
+            and torch.equal(self.bits, self.values)
+            and (self.attributes.hold() if self.attributes else not vars(tensor))
+            and _hooks(tensor) == self.hooks
+            and _grad(tensor) is self.grad
+            and (self.grad_state is None or self.grad_state.holds())
+        )
+
     def changes(self) -> Iterator[str]:
-        name, now = self.name, self.tensor.detach()
-        if now.shape != self.alias.shape or now.dtype != self.alias.dtype or now.device != self.alias.device:
-            yield f"{name}: {_kind(self.alias)} -> {_kind(now)}"
-        elif now.data_ptr() != self.alias.data_ptr() or now.stride() != self.alias.stride():
-            yield f"{name}: moved to other memory"
-        bits = _bits(self.alias)
-        if not torch.equal(bits, self.bits):
-            changed = (bits != self.bits).nonzero()
-            yield f"{name}: {len(changed)} of {bits.numel()} values changed, the first at {changed[0].tolist()}"
-        if self.tensor.requires_grad != self.requires_grad:
-            yield f"{name}.requires_grad: {self.requires_grad} -> {self.tensor.requires_grad}"
-        for key, before, after in self.attributes.changes():
-            yield f"{name}.{key}: {_from_to(before, after)}"
-        for hooks, now_hooks in zip(self.hooks, _hooks(self.tensor), strict=True):
-            yield from _entries(name, "hooks", hooks, now_hooks)
-        grad = _grad(self.tensor)
+        name, tensor = self.name, self.tensor
+        *memory, requires_grad = self.place
+        *memory_now, requires_grad_now = _place(tensor)
+        if memory != memory_now:
+            kind, kind_now = _kind(self.alias), _kind(tensor)
+            yield f"{name}: moved to other memory" if kind == kind_now else f"{name}: {kind} -> {kind_now}"
+        if not torch.equal(self.bits, self.values):
+            changed = (self.bits != self.values).nonzero()
+            yield f"{name}: {len(changed)} of {self.bits.numel()} values changed, the first at {changed[0].tolist()}"
+        if requires_grad != requires_grad_now:
+            yield f"{name}.requires_grad: {requires_grad} -> {requires_grad_now}"
+        attributes = self.attributes.changes() if self.attributes else _added(vars(tensor))
+        for attribute, before, after in attributes:
+            yield f"{name}.{attribute}: {_from_to(before, after)}"
+        for hooks, hooks_now in zip(self.hooks, _hooks(tensor), strict=True):
+            yield from _entries(name, "_hooks", hooks, hooks_now)
+        grad = _grad(tensor)
         if grad is not self.grad:
             yield f"{name}.grad: {_from_to(self.grad, grad)}"
         if self.grad_state is not None:
             yield from self.grad_state.changes()
 
     def restore(self) -> None:
-        tensor, alias = self.tensor, self.alias
-        with torch.inference_mode(alias.is_inference()), torch.no_grad():
-            bits = _bits(alias)
-            if not torch.equal(bits, self.bits):
-                bits.copy_(self.bits)
-            now = tensor.detach()
-            if (now.data_ptr(), now.shape, now.dtype, now.stride()) != (
-                alias.data_ptr(),
-                alias.shape,
-                alias.dtype,
-                alias.stride(),
-            ):
-                tensor.data = alias
-        if tensor.requires_grad != self.requires_grad:
-            tensor.requires_grad_(self.requires_grad)
-        self.attributes.restore()
-        for hooks, now_hooks in zip(self.hooks, _hooks(tensor), strict=True):
-            if not _same_items(hooks, now_hooks):
-                now_hooks.clear()
-                now_hooks.update(hooks)
+        tensor = self.tensor
+        with torch.inference_mode(self.alias.is_inference()), torch.no_grad():
+            if not torch.equal(self.bits, self.values):
+                self.bits.copy_(self.values)
+            if _place(tensor)[:-1] != self.place[:-1]:
+                tensor.data = self.alias
+        if tensor.requires_grad != self.place[-1]:
+            tensor.requires_grad_(self.place[-1])
+        if self.attributes:
+            self.attributes.restore()
+        else:
+            vars(tensor).clear()
+        for hooks, hooks_now in zip(self.hooks, _hooks(tensor), strict=True):
+            if not _same_items(hooks, hooks_now):
+                hooks_now.clear()
+                hooks_now.update(hooks)
         if _grad(tensor) is not self.grad:
             tensor.grad = self.grad
         if self.grad_state is not None:
             self.grad_state.restore()
 
 
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    """Where a tensor's numbers lie and how they are read; last, whether it requires grad."""
+    if tensor.layout != torch.strided or tensor.is_meta:
+        return tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device, tensor.requires_grad
+
+
 def _bits(tensor: Tensor) -> Tensor:
     """`tensor` with its bits read as integers, sharing its memory."""
-    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+    integers = _INTEGERS.get(tensor.dtype)
+    if integers is None or tensor.layout != torch.strided or tensor.is_meta:
         return tensor
-    if tensor.is_complex():
-        tensor = torch.view_as_real(tensor.resolve_conj())
-    return tensor.view(_INTEGERS[tensor.element_size()])
+    return tensor.view(integers)
 
 
 def _grad(tensor: Tensor) -> Tensor | None:
@@ -225,22 +266,26 @@ def _grad(tensor: Tensor) -> Tensor | None:
 
 def _hooks(tensor: Tensor) -> list[dict[int, Any]]:
     """The hooks on a tensor's gradient; where torch has no dict for them yet, an empty one."""
-    return [getattr(tensor, name, None) or {} for name in ("_backward_hooks", "_post_accumulate_grad_hooks")]
+    return [tensor._backward_hooks or {}, getattr(tensor, "_post_accumulate_grad_hooks", None) or {}]
+
+
+def _added(attributes: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    return ((name, _ABSENT, value) for name, value in attributes.items())
 
 
 def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _same_items(a: Any, b: Any) -> bool:
-    """Whether two containers hold the very same objects."""
-    if len(a) != len(b):
+def _same_items(before: Any, now: Any) -> bool:
+    """Whether a container, `now`, holds the very objects of `before`."""
+    if len(before) != len(now):
         return False
-    if isinstance(a, set):
-        return bool(a == b)
-    if isinstance(a, dict):
-        return all(b.get(key, _ABSENT) is value for key, value in a.items())
-    return all(one is other for one, other in zip(a, b, strict=True))
+    if isinstance(now, set):
+        return bool(now == set(before))
+    if isinstance(now, dict):
+        return all(before.get(key, _ABSENT) is value for key, value in now.items())
+    return all(map(is_, before, now))
 
 
 def _entries(name: str, kind: str, before: dict[Any, Any], after: dict[Any, Any]) -> Iterator[str]:
@@ -275,8 +320,8 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _words(value: Any) -> str:
-    if value is _ABSENT:
-        return "absent"
+    if isinstance(value, _Word):
+        return value.value
     if isinstance(value, Tensor):
         return f"tensor {list(value.shape)}"
     if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):

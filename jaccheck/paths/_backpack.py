@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +61,7 @@ def refusals(model: nn.Module) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str | None:
-    words = " ".join(str(part) for part in error.args)
+    words = re.sub(r" object at 0x[0-9a-f]+", "", " ".join(str(part) for part in error.args))
     if isinstance(error, RuntimeError) and any(refusal in words for refusal in _HOOK_REFUSALS):
         return f"BackPACK's hooks can't be used here: {words}"
     if isinstance(error, RuntimeError) and _KERNEL_REFUSAL in words:
@@ -68,9 +69,9 @@ def _reason(error: Exception) -> str | None:
     if isinstance(error, NotImplementedError) and _from_backpack(error):
         return words
     if isinstance(error, AssertionError) and "expects a backpropagation quantity" in words:
-        return f"{words} Its output goes through something that is not a module of its own, or the layer is used twice."
+        return f"{words} What it gives goes through something that is not a layer, or to two places."
     if isinstance(error, AttributeError) and ("'output'" in words or "'input0'" in words) and _from_backpack(error):
-        return f"{words}: BackPACK keeps one input and output of a layer, and this one is used more than once"
+        return f"{words}. BackPACK keeps one input and output of each layer; this one is used more than once."
     if isinstance(error, RuntimeError) and _from_backpack(error, "shape_check"):
         return words
     return None
@@ -101,11 +102,15 @@ def backward(
         return torch.autograd.grad(f, inputs, seed, retain_graph=retain_graph, allow_unused=True)
 
 
-def no_rule(model: nn.Module, parameter: str, extension: BackpropExtension) -> Unsupported:
-    """For a parameter that BackPACK's backward pass went through without a word."""
+def no_rule(model: nn.Module, parameter: str, extension: BackpropExtension, visited: bool) -> Unsupported:
+    """For a parameter that BackPACK's backward pass left without a result, and without a word.
+
+    Args:
+        visited: whether BackPACK has come through the parameter's layer.
+    """
     name = parameter.rpartition(".")[0]
-    layer = model.get_submodule(name)
-    return Unsupported(
-        f"{described(layer, name)}: BackPACK's {type(extension).__name__} does not have an extension for Module "
-        f"{type(layer)}, or parameter {parameter!r} is used outside of its layer"
-    )
+    layer = described(model.get_submodule(name), name)
+    if visited:
+        words = f"does not have an extension for Module {type(model.get_submodule(name))}"
+        return Unsupported(f"{layer}: Extension saving to {extension.savefield} {words}")
+    return Unsupported(f"{layer}: parameter {parameter!r} is used outside of its layer, where BackPACK can't see it")

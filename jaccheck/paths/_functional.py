@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -27,9 +28,13 @@ def of_one_sample(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], 
 
 @contextmanager
 def refusals(model: nn.Module) -> Iterator[None]:
-    """Turn what torch.func says of a model it can't transform into `Unsupported`."""
+    """Turn what torch.func says of a model it can't transform into `Unsupported`; not a word on how fast it is."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="There is a performance drop because we have not yet implemented")
+            # torch's own call when it loads its rules for forward mode
+            warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
+            yield
     except (RuntimeError, NotImplementedError) as error:
         if any(words in str(error) for words in REFUSALS):
             raise Unsupported(f"{culprit(model, error)}: {error}") from error

@@ -59,16 +59,18 @@ def leaf(x: Tensor) -> Tensor:
 @contextmanager
 def borrowed(model: nn.Module) -> Iterator[None]:
     """Gradients are enabled, whatever the caller's mode; attributes and buffers that change are put back."""
-    modules = [(vars(module), vars(module).copy()) for module in model.modules()]
-    tensors = [(vars(p), vars(p).copy()) for p in model.parameters()]
+    # With the parameters' places: torch's functional_call leaves a plain tensor in that of a layer with two names.
+    dicts = [now for module in model.modules() for now in (vars(module), module._parameters)]
+    dicts += [vars(p) for p in model.parameters()]
+    saved = [(now, now.copy()) for now in dicts]
     buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
-        for now, before in modules + tensors:
-            for attribute in now.keys() - before.keys():
-                del now[attribute]
+        for now, before in saved:
+            for key in now.keys() - before.keys():
+                del now[key]
             now.update(before)
         with torch.no_grad():
             for buffer, version, value in buffers:

@@ -20,24 +20,24 @@ class AutogradBatched:
             f = model(leaf(x))  # [N, C]
             if not f.requires_grad or not f.numel():
                 return {name: f.new_zeros(*f.shape, *p.shape) for name, p in params.items()}
-            J = {name: f.new_empty(f.numel(), *p.shape) for name, p in params.items()}
-            size = sum(p.numel() for p in params.values())
-            step = max(size // f.shape[0], 256)  # seeds and layers' gradients, [step, N, …], shall not outgrow J
-            for start in range(0, f.numel(), step):
-                entries = range(f.numel())[start : start + step]
-                seeds = f.new_zeros(len(entries), f.numel())
-                seeds.diagonal(start).fill_(1)
-                gradients = torch.autograd.grad(
-                    f,
-                    tuple(params.values()),
-                    seeds.view(-1, *f.shape),
-                    retain_graph=True,
-                    allow_unused=True,
-                    is_grads_batched=True,
-                )
-                for j, gradient in zip(J.values(), gradients, strict=True):
-                    if gradient is None:
-                        j[start : start + step].zero_()
-                    else:
-                        j[start : start + step].copy_(gradient)
-        return {name: j.view(*f.shape, *params[name].shape) for name, j in J.items()}
+            # The seeds, and the layers' gradients, [step, N, …], shall not outgrow J.
+            step = max(sum(p.numel() for p in params.values()) // f.shape[0], 256)
+            J = _rows(f, list(params.values()), range(f.numel())[:step])
+            if step < f.numel():
+                first, J = J, [f.new_empty(f.numel(), *p.shape) for p in params.values()]
+                for start in range(0, f.numel(), step):
+                    entries = range(f.numel())[start : start + step]
+                    rows = _rows(f, list(params.values()), entries) if start else first
+                    for j, row in zip(J, rows, strict=True):
+                        j[start : start + step] = row
+        return {name: j.view(*f.shape, *p.shape) for (name, p), j in zip(params.items(), J, strict=True)}
+
+
+def _rows(f: Tensor, params: list[nn.Parameter], entries: range) -> list[Tensor]:
+    """The gradients of the entries of f, counted row by row, ``[len(entries), *p.shape]`` each."""
+    seeds = f.new_zeros(len(entries), f.numel())
+    seeds.diagonal(entries.start).fill_(1)
+    rows = torch.autograd.grad(
+        f, params, seeds.view(-1, *f.shape), retain_graph=True, allow_unused=True, is_grads_batched=True
+    )
+    return [f.new_zeros(len(entries), *p.shape) if row is None else row for p, row in zip(params, rows, strict=True)]

@@ -34,6 +34,7 @@ class BatchGrad:
 
             def collect(layer: nn.Module) -> None:
                 """Move what the layer has got into J at once, so that no more than one is held twice."""
+                visited.add(layer)
                 for p in layer.parameters(recurse=False):
                     column = vars(p).pop("grad_batch", None)  # [N, *p.shape]
                     if column is not None:
@@ -44,6 +45,7 @@ class BatchGrad:
                         done.add(name)
 
             extension = extensions.BatchGrad()
+            visited: set[nn.Module] = set()
             seed = torch.zeros_like(f)
             for c, ones in enumerate(seed.unbind(1)):
                 done: set[str] = set()
@@ -55,6 +57,7 @@ class BatchGrad:
                 for (name, p), gradient in zip(params.items(), gradients, strict=True):
                     if name not in done:
                         if gradient is not None:
-                            raise no_rule(model, name, extension)
+                            layer = model.get_submodule(name.rpartition(".")[0])
+                            raise no_rule(model, name, extension, layer in visited)
                         J.setdefault(name, f.new_empty(*f.shape, *p.shape))[:, c].zero_()  # f[:, c] is free of p
         return {name: J[name] for name in params}

@@ -61,7 +61,7 @@ class SqrtGGNExact:
                 elif gradient is None:
                     J[name] = f.new_zeros(*f.shape, *params[name].shape)  # f is free of p
                 else:
-                    raise no_rule(model, name, extension)
+                    raise no_rule(model, name, extension, visited=False)  # of a layer, it would have said so
         return J
 
 
