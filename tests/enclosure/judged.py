@@ -1,0 +1,30 @@
+"""The enclosure at work, and what Arb says to it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from jaccheck.enclosure import Ball, Oracle, enclosure
+from jaccheck.enclosure.arithmetic import Arithmetic
+from jaccheck.enclosure.rules import Wire, layer_call
+from jaccheck.enclosure.rules._activation import Elementwise
+from tests import arb
+
+
+def images(layer: nn.Module, fl: Arithmetic, z: Ball) -> tuple[Ball, Ball]:
+    """Where the rule has φ(z) and φ'(z), after what an overflow makes of them."""
+    for watching in (fl.fresh(), fl.careful()):
+        rule = layer_call(layer, (Wire(0),))
+        assert isinstance(rule, Elementwise)
+        value = rule.forward(watching, z)
+        if not watching.overflows:
+            break
+    return value, rule.psi
+
+
+def missed(model: nn.Module, x: Tensor) -> list[arb.Miss]:
+    """Where the true Jacobian, or the true output, lies outside the enclosure of `model` at `x`."""
+    parts = {
+        key: (ball.centre, ball.radius) for key, ball in (enclosure(model, x) | {"": Oracle(model, x).output}).items()
+    }
+    return arb.misses(parts, lambda: arb.jacobian(model, x) | {"": arb.output(model, x)})

@@ -1,0 +1,174 @@
+"""Models that aren't chains of layers against Arb: each says in `on_duals` what it computes, for one sample."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from jaccheck._activations import ACTIVATIONS, Kind
+from tests.arb import Dual, Judge, Nested, exact, flattened, mapped
+from tests.enclosure.cases import DTYPES, name, numbers
+from tests.enclosure.judged import missed
+
+
+def plus(s: Nested, t: Nested) -> Nested:
+    return mapped(Dual.__add__, s, t)
+
+
+def times(s: Nested, t: Nested) -> Nested:
+    return mapped(Dual.__mul__, s, t)
+
+
+def scaled(factor: float, s: Nested) -> Nested:
+    return mapped(lambda t: t.scaled(exact(factor) * t.value, exact(factor)), s)
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 3)), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x + self.inner(x))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        return judge(self.head, plus(x, judge(self.inner, x)))
+
+
+class Reused(nn.Module):
+    """One layer three times: its Jacobian is a sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.phi = nn.Linear(3, 3), nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self.phi(self.layer(self.phi(self.layer(x)))))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        for _ in range(2):
+            x = judge(self.phi, judge(self.layer, x))
+        return judge(self.layer, x)
+
+
+class Tied(nn.Module):
+    """One weight in two layers, with a bias each, of which one is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+        self.first.bias.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(F.silu(self.first(x)))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        return judge(self.second, judge(nn.SiLU(), judge(self.first, x)))
+
+
+class Branches(nn.Module):
+    """Functions and methods: scaling, difference, concatenation, slices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right, self.head = nn.Linear(3, 2), nn.Linear(3, 2, bias=False), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = F.relu(self.left(x)), torch.tanh(self.right(-x))
+        return self.head(torch.cat([a - 0.1 * b, x[:, 1:] / 4], dim=1))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        a = judge(nn.ReLU(), judge(self.left, x))
+        b = judge(nn.Tanh(), judge(self.right, scaled(-1, x)))
+        return judge(self.head, plus(a, scaled(-0.1, b)) + scaled(0.25, x[1:]))
+
+
+class Gated(nn.Module):
+    """A product of two values, and parameters that are no layer's: a scale and a shift."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value, self.gate, self.head = nn.Linear(3, 2), nn.Linear(3, 2), nn.Linear(2, 2)
+        self.scale, self.shift = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.value(x) * torch.sigmoid(self.gate(x)) * self.scale + self.shift)
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        product = times(judge(self.value, x), judge(nn.Sigmoid(), judge(self.gate, x)))
+        return judge(self.head, plus(times(product, judge.weights[id(self.scale)]), judge.weights[id(self.shift)]))
+
+
+class Tokens(nn.Module):
+    """Linear layers along the last of several axes, and what moves the axes about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.positions, self.head = nn.Linear(3, 2), nn.Linear(2, 2), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, 6]
+        a = F.softplus(self.features(x.reshape(x.shape[0], 2, 3)))
+        return self.head(self.positions(a.transpose(1, 2)).flatten(1))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        a = judge(nn.Softplus(), judge(self.features, [x[:3], x[3:]]))
+        return judge(self.head, flattened(judge(self.positions, [list(row) for row in zip(*a, strict=True)])))
+
+
+class Functional(nn.Module):
+    """An activation by its function, with parameters other than the defaults."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self.inner, self.head, self.function = nn.Linear(3, 2), nn.Linear(2, 2), kind.function
+        self.parameters_of_it = {key: parameter.values[-1] for key, parameter in kind.parameters.items()}
+        self.as_layer = [kind.module(**self.parameters_of_it)]  # no submodule
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.function(self.inner(x), **self.parameters_of_it))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        return judge(self.head, judge(self.as_layer[0], judge(self.inner, x)))
+
+
+MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens)
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 2.0**-12], ids=lambda scale: f"x{scale:g}")
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
+def test_the_true_jacobian_lies_in_the_enclosure(make, dtype, scale):
+    for seed in range(3):
+        draw = numbers(seed)
+        model = make().double()
+        for p in model.parameters():
+            p.data = draw(*p.shape) * scale**0.5
+        x = draw(2, 6 if make is Tokens else 3) * scale
+        assert not missed(model.to(dtype), x.to(dtype)), f"seed {seed}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize("kind", ACTIVATIONS.values(), ids=ACTIVATIONS)
+def test_an_activation_by_its_function(kind, dtype):
+    draw = numbers(0)
+    model = Functional(kind).double()
+    for p in model.parameters():
+        p.data = draw(*p.shape)
+    assert not missed(model.to(dtype), draw(2, 3).to(dtype))
+
+
+@pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
+def test_what_a_model_says_on_duals_is_what_it_computes(make):
+    """At small integers and in float64 nothing much rounds: torch is within 2^-40 of what the judge has."""
+    model = make().double()
+    draw = numbers(1)
+    for p in model.parameters():
+        p.data = draw(*p.shape).round()
+    x = draw(2, 6 if make is Tokens else 3).round()
+    judge = Judge(model)
+    for row, f in zip(x.tolist(), model(x).tolist(), strict=True):
+        true = judge(model, [Dual(exact(t)) for t in row])
+        assert [float(t.value.mid()) for t in true] == pytest.approx(f, rel=2.0**-40, abs=2.0**-40)
