@@ -15,7 +15,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from jaccheck._activations import ACTIVATIONS, CORE
 from jaccheck._layers import LAYOUTS, Activation, Dropout, Flatten, Layer, Linear, Repeat, Residual, Sequential
 from jaccheck._network import Network
-from jaccheck._values import DTYPES
+from jaccheck._values import DTYPES, Values
 
 from .activations import table
 from .targets import chosen, computes, present
@@ -74,7 +74,8 @@ def networks(
     ):
         if type(limit) is not int or limit < least:
             raise InvalidArgument(f"{name}={limit!r} should be an integer of at least {least}")
-    flags = {
+    places = chosen("devices", present() if devices is None else devices, present())
+    optional = {
         "residual": residual,
         "reuse": reuse,
         "tied": tied,
@@ -83,23 +84,17 @@ def networks(
         "dropout": dropout,
     }
     limits = _Limits(
-        batches=_batches(min_batch, max_batch),
-        widths=widths(max_width),
-        inputs=_inputs(max_width),
+        batches=st.sampled_from(_batches(min_batch, max_batch)),
+        widths=st.sampled_from(widths(max_width)),
+        inputs=st.sampled_from(_inputs(max_width)),
+        targets=st.sampled_from(list(product(chosen("dtypes", dtypes, DTYPES), places))),
+        regimes=st.sampled_from(ordered(chosen("values", values, REGIMES))),
+        built=st.sampled_from(_built([name for name, wanted in optional.items() if wanted], frozen)),
+        activations=chosen("activations", activations, DEFAULT_ACTIVATIONS),
         min_batch=min_batch,
         max_depth=max_depth,
         max_outputs=max_outputs,
         max_jacobian=max_jacobian,
-        activations=chosen("activations", activations, DEFAULT_ACTIVATIONS),
-        targets=tuple(
-            product(
-                chosen("dtypes", dtypes, DTYPES),
-                chosen("devices", present() if devices is None else devices, present()),
-            )
-        ),
-        regimes=ordered(chosen("values", values, REGIMES)),
-        frozen=frozen,
-        forms=tuple(name for name, wanted in flags.items() if wanted),
     )
     return _networks(limits)
 
@@ -127,20 +122,19 @@ def _inputs(max_width: int) -> tuple[tuple[int, ...], ...]:
     return (*flat, *images * (1 + len(flat) // (12 * len(images))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed by identity, in no time
 class _Limits:
-    batches: tuple[int, ...]
-    widths: tuple[int, ...]
-    inputs: tuple[tuple[int, ...], ...]
+    batches: SearchStrategy[int]
+    widths: SearchStrategy[int]
+    inputs: SearchStrategy[tuple[int, ...]]
+    targets: SearchStrategy[tuple[str, str]]
+    regimes: SearchStrategy[str]
+    built: SearchStrategy[tuple[str, tuple[str, ...]]]
+    activations: tuple[str, ...]
     min_batch: int
     max_depth: int
     max_outputs: int
     max_jacobian: int
-    activations: tuple[str, ...]
-    targets: tuple[tuple[str, str], ...]
-    regimes: tuple[str, ...]
-    frozen: bool
-    forms: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -170,40 +164,46 @@ _SQUARE: dict[str, Callable[[tuple[Layer, ...]], Layer]] = {  # their Linear kee
 }
 _FORMS = {"plain": 10, "nested": 2}  # and each optional one 2
 _FROZEN: tuple[tuple[str, ...], ...] = (*((),) * 11, ("weight",), ("bias",), ("bias", "weight"))
-_HIDDEN, _LAST, _FIRST = (1, 8, 1), (6, 4, 1), (12, 1, 0)  # tenths or so: no activation, one, two in a row
+_HIDDEN, _LAST, _FIRST = (1, 8, 1), (6, 4, 0), (12, 1, 0)  # how often no activation stands there, one, two in a row
 
 
-@lru_cache(maxsize=4096)
-def _activation_lists(names: tuple[str, ...], shares: tuple[int, int, int]) -> tuple[tuple[Activation, ...], ...]:
+def _built(optional: Sequence[str], frozen: bool) -> list[tuple[str, tuple[str, ...]]]:
+    """Forms and frozen parameters of blocks, as often as they are to be drawn."""
+    forms = [form for form, times in (_FORMS | dict.fromkeys(optional, 2)).items() for _ in range(times)]
+    both = product(forms, _FROZEN if frozen else ((),))
+    return sorted(both, key=lambda built: (built[0] != "plain") + (built[1] != ()))
+
+
+@cache
+def _activation_lists(names: tuple[str, ...], shares: tuple[int, int, int]) -> SearchStrategy[tuple[Activation, ...]]:
     one = table(names)
-    if not one:
-        return ((),)
-    none, single, double = (share * len(one) for share in shares)
-    pairs = [(one[i], one[(7 * i + 5) % len(one)]) for i in range(len(one))]
-    return (
-        *((),) * none,
-        *((activation,) for activation in one for _ in range(single // len(one))),
-        *pairs * (double // len(one)),
-    )
+    none, single, double = shares
+    lists: list[tuple[Activation, ...]] = [()] * (none * len(one) or 1)
+    lists += [(activation,) for activation in one for _ in range(single)]
+    lists += [(one[i], one[(7 * i + 5) % len(one)]) for i in range(len(one)) for _ in range(double)]
+    return st.sampled_from(lists)
+
+
+@cache
+def _recipes(regime: str, role: str, dtype: str) -> SearchStrategy[Recipe | None]:
+    """For a bias None, too: there is none."""
+    found = recipes(regime, role, dtype)
+    return st.sampled_from((*found, *(None,) * (len(found) // 3)) if role == "bias" else found)
 
 
 @lru_cache(maxsize=4096)
 def _blocks(
     limits: _Limits, regime: str, dtype: str, names: tuple[str, ...], shares: tuple[int, int, int]
 ) -> SearchStrategy[_Block]:
-    biases = recipes(regime, "bias", dtype)
-    forms = [form for form, times in (_FORMS | dict.fromkeys(limits.forms, 2)).items() for _ in range(times)]
-    built = list(product(forms, _FROZEN if limits.frozen else ((),)))
-    built.sort(key=lambda pair: (pair[0] != "plain") + (pair[1] != ()))
     return st.builds(
         _block,
-        st.sampled_from(limits.widths),
-        st.sampled_from(_activation_lists(names, shares)),
-        st.sampled_from(recipes(regime, "weight", dtype)),
+        limits.widths,
+        _activation_lists(names, shares),
+        _recipes(regime, "weight", dtype),
         SEEDS,
-        st.sampled_from((*biases, *(None,) * (len(biases) // 3))),
+        _recipes(regime, "bias", dtype),
         SEEDS,
-        st.sampled_from(built),
+        limits.built,
     )
 
 
@@ -227,26 +227,28 @@ def _block(
 
 
 _PLAIN_INPUT = ("contiguous", False, True, False)
-_INPUTS = sorted(  # layout of x, whether it requires grad, training mode, all layers in one more Sequential
-    product(
-        ("contiguous",) * 12 + LAYOUTS[1:], (False, False, False, True), (True, True, False), (False,) * 7 + (True,)
-    ),
-    key=lambda drawn: sum(a != b for a, b in zip(drawn, _PLAIN_INPUT, strict=True)),
+_INPUTS = st.sampled_from(
+    sorted(  # layout of x, whether it requires grad, training mode, all layers in one more Sequential
+        product(
+            ("contiguous",) * 12 + LAYOUTS[1:], (False,) * 3 + (True,), (True, True, False), (False,) * 7 + (True,)
+        ),
+        key=lambda drawn: sum(a != b for a, b in zip(drawn, _PLAIN_INPUT, strict=True)),
+    )
 )
 
 
 @st.composite
 def _networks(draw: DrawFn, limits: _Limits) -> Network:
-    dtype, device = draw(st.sampled_from(limits.targets))
-    regime = draw(st.sampled_from(limits.regimes))
-    names = draw(st.sampled_from(_palettes(limits.activations, dtype, device)))
+    dtype, device = draw(limits.targets)
+    regime = draw(limits.regimes)
+    names = draw(_palettes(limits.activations, dtype, device))
     blocks = draw(_hidden(limits, regime, dtype, names))
     blocks.append(draw(_blocks(limits, regime, dtype, names, _LAST)))
-    first = draw(st.sampled_from(_activation_lists(names, _FIRST)))
-    inputs = draw(st.sampled_from(limits.inputs))
-    batch = draw(st.sampled_from(limits.batches))
-    x = draw(st.sampled_from(recipes(regime, "x", dtype)))(draw(SEEDS))
-    layout, requires_grad, training, whole = draw(st.sampled_from(_INPUTS))
+    first = draw(_activation_lists(names, _FIRST))
+    inputs = draw(limits.inputs)
+    batch = draw(limits.batches)
+    x = draw(_inputs_values(regime, dtype))
+    layout, requires_grad, training, whole = draw(_INPUTS)
     if regime == "nonfinite":
         x = replace(x, put=draw(specials(dtype)))
 
@@ -273,19 +275,20 @@ def _networks(draw: DrawFn, limits: _Limits) -> Network:
 def _hidden(limits: _Limits, regime: str, dtype: str, names: tuple[str, ...]) -> SearchStrategy[list[_Block]]:
     block = _blocks(limits, regime, dtype, names, _HIDDEN)
     few, many = (st.lists(block, max_size=min(size, limits.max_depth)) for size in (3, limits.max_depth))
-    return st.sampled_from((few,) * 5 + (many,)).flatmap(_same)
-
-
-def _same(strategy: SearchStrategy[list[_Block]]) -> SearchStrategy[list[_Block]]:
-    return strategy
+    return st.one_of(*(few,) * 5, many)
 
 
 @cache
-def _palettes(names: tuple[str, ...], dtype: str, device: str) -> tuple[tuple[str, ...], ...]:
+def _inputs_values(regime: str, dtype: str) -> SearchStrategy[Values]:
+    return st.builds(Recipe.__call__, st.sampled_from(recipes(regime, "x", dtype)), SEEDS)
+
+
+@cache
+def _palettes(names: tuple[str, ...], dtype: str, device: str) -> SearchStrategy[tuple[str, ...]]:
     """Three times those for which all paths have rules, once all; only what this torch computes in the dtype."""
     every = tuple(name for name in names if computes(name, dtype, device))
     core = tuple(name for name in every if name in CORE)
-    return (core, core, core, every) if core else (every,)
+    return st.sampled_from((core, core, core, every) if core else (every,))
 
 
 def _trainable(linear: Linear) -> bool:
