@@ -137,8 +137,11 @@ class Report:
         A number that is not finite is the string "NaN", "Infinity" or "-Infinity". The pictures' data is large, and
         left out unless `images` asks for it.
         """
-        data = {"format": FORMAT, "ok": self.ok, **_plain(replace(self, images=self.images if images else {}))}
-        return json.dumps(data, allow_nan=False, indent=indent, ensure_ascii=False)
+        return json.dumps(self.data(images=images), allow_nan=False, indent=indent, ensure_ascii=False)
+
+    def data(self, *, images: bool = False) -> dict[str, Any]:
+        """What `to_json` writes, as dicts, lists, strings and numbers."""
+        return {"format": FORMAT, "ok": self.ok, **_plain(replace(self, images=self.images if images else {}))}
 
     @classmethod
     def from_json(cls, text: str) -> Report:

@@ -1,0 +1,163 @@
+"""A failure on a network: what it is, told from others, and kept in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaccheck._check import check, versions
+from jaccheck._errors import InvalidProblem
+from jaccheck._network import Network
+from jaccheck._report import Report
+
+FORMAT = 1
+FORWARD = "forward"
+"""Stands for path and property where the model's own forward pass is wrong, and no path is accused."""
+CRASH = "jaccheck"
+"""Stands for them where jaccheck itself fails."""
+
+
+class Failure(NamedTuple):
+    """Who fails at what: two failures that differ in one of these are two."""
+
+    path: str
+    property: str
+    kind: str
+
+    def __str__(self) -> str:
+        said = {FORWARD: "the forward pass is wrong", CRASH: f"jaccheck itself raised {self.kind}"}
+        return said.get(self.path, f"{self.path}: {self.property} ({self.kind})")
+
+
+def failures(report: Report) -> Iterator[Failure]:
+    """What `report` accuses, in its order."""
+    if report.forward is not None:
+        yield Failure(FORWARD, FORWARD, "value")
+    for path, verdict in report.verdicts.items():
+        if verdict.status == "disagrees":
+            yield Failure(path, verdict.property, verdict.kind or "value")
+
+
+def examined(network: Network, paths: Sequence[str], properties: Sequence[str]) -> tuple[Report, dict[Failure, Report]]:
+    """Check `network`: the whole report, and for each failure the one that shows it.
+
+    A verdict tells of one failure. So where there is one, each property is asked by itself.
+    """
+    report = check(*network.build(), paths=paths, properties=properties, images=False)
+    if report.ok:
+        return report, {}
+    found: dict[Failure, Report] = {}
+    for law in properties if len(properties) > 1 else ():
+        alone = check(*network.build(), paths=paths, properties=(law,), images=False)
+        for failure in failures(alone):
+            found.setdefault(failure, alone)
+    for failure in failures(report):  # one that comes and goes
+        if not any(other.path == failure.path for other in found):
+            found[failure] = report
+    return report, {failure: _about(told, failure, again(network, paths, failure)) for failure, told in found.items()}
+
+
+def _about(report: Report, failure: Failure, again: str) -> Report:
+    """The report with the verdict on the path that fails in front."""
+    first = {path: verdict for path, verdict in report.verdicts.items() if path == failure.path}
+    return replace(report, verdicts={**first, **report.verdicts}, again=again)
+
+
+def again(network: Network, paths: Sequence[str], failure: Failure) -> str:
+    """The Python expression that shows the failure."""
+    chosen = tuple(paths) if failure.path == FORWARD else (failure.path,)
+    properties = "" if failure.property in ("enclosure", FORWARD) else f", properties=({failure.property!r},)"
+    built = f"*jaccheck.Network.from_json({network.to_json()!r}).build()"
+    return f"jaccheck.check({built}, paths={chosen!r}{properties})"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A failure, the network that shows it, and the report."""
+
+    failure: Failure
+    network: Network
+    paths: tuple[str, ...]
+    report: Report | None = field(default=None, compare=False)
+    crash: str | None = field(default=None, compare=False)
+    """The traceback, where it is jaccheck that failed."""
+    unfinished: bool = field(default=False, compare=False)
+    """The time was up before the network was as small as it can be."""
+    reproducible: bool = field(default=True, compare=False)
+    """The failure showed each time that the network was tried."""
+    versions: Mapping[str, str] = field(default_factory=versions, compare=False)
+
+    def to_json(self) -> str:
+        """This finding for `from_json`, without its report, which a check makes anew."""
+        return json.dumps(self.data(), indent=2, allow_nan=False)
+
+    def data(self) -> dict[str, Any]:
+        """What `to_json` writes."""
+        return {
+            "format": FORMAT,
+            **self.failure._asdict(),
+            "paths": list(self.paths),
+            "network": json.loads(self.network.to_json()),
+            "versions": dict(self.versions),
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> Finding:
+        """The finding that `to_json` wrote.
+
+        Raises:
+            InvalidProblem: `text` isn't one; the message names the field.
+        """
+        data = _object(text)
+        for name in Failure._fields:
+            if not isinstance(data.get(name), str):
+                raise InvalidProblem(f"{name} should be a string, but is {data.get(name)!r}")
+        paths = data.get("paths")
+        if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
+            raise InvalidProblem(f"paths should be a list of names, but is {paths!r}")
+        if "network" not in data:
+            raise InvalidProblem("network is missing")
+        found = data.get("versions", {})
+        if not isinstance(found, dict):
+            raise InvalidProblem(f"versions should be an object, but is {found!r}")
+        network = Network.from_json(json.dumps(data["network"]))
+        return cls(Failure(*(data[name] for name in Failure._fields)), network, tuple(paths), versions=found)
+
+    @property
+    def file_name(self) -> str:
+        """A name for its file, the same for the same failure on the same network."""
+        digest = zlib.crc32(self.network.to_json().encode())
+        failure = self.failure
+        words = [failure.path, failure.kind] if failure.path != FORWARD else [FORWARD]
+        name = "-".join([*words, f"{digest:08x}"])
+        return "".join(c if c.isalnum() or c in "-_." else "_" for c in name) + ".json"
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write it into `folder`, which is made if need be.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        file = Path(folder) / self.file_name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(self.to_json() + "\n", encoding="utf-8")
+        return file
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidProblem(f"a saved failure should be JSON, but: {error}") from error
+    if not isinstance(data, dict):
+        raise InvalidProblem("a saved failure should be a JSON object")
+    if "layers" in data and "network" not in data:
+        raise InvalidProblem("this is a network and no saved failure; use: jaccheck check")
+    if data.get("format") != FORMAT:
+        raise InvalidProblem(f"format is {data.get('format')!r}, but a saved failure has format {FORMAT}")
+    return data

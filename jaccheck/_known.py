@@ -1,0 +1,254 @@
+"""The register of known defects of the libraries, and whether a failure is one of them and nothing else.
+
+An entry of ``known_defects.json`` says in which library and versions, in which paths, of which property and kind, and
+`when`: a condition, with arguments, that says of each element of the Jacobian whether the defect explains it. A failure
+is known if every element outside the enclosure is explained: a fault beside a known one is none.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from math import inf
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck._check import versions
+from jaccheck._errors import InvalidProblem
+from jaccheck._finding import Failure
+from jaccheck._problem import Problem, admit
+from jaccheck._state import untouched
+from jaccheck.enclosure import Ball, Oracle
+from jaccheck.paths import Path, extra_roundings, get, mode
+
+
+@dataclass(frozen=True, eq=False)
+class Defect:
+    """An entry of the register."""
+
+    id: str
+    library: str
+    """As in a report's versions: "torch", "backpack"."""
+    versions: str
+    """Where it has been seen: comparisons, all of which hold, such as ">=1.6,<1.8"."""
+    paths: tuple[str, ...]
+    property: str
+    kind: str
+    when: Mapping[str, Any]
+    """The name of a condition of `CONDITIONS`, under "condition", and its arguments."""
+    shows: str
+    """What one sees, in words."""
+    upstream: str | None
+    """The thread where its library knows of it."""
+    network: Mapping[str, Any]
+    """A network that shows it, as `Network.from_json` reads it."""
+
+    def concerns(self, failure: Failure) -> bool:
+        """Whether path, property, kind and the version that is installed are the entry's."""
+        return (
+            failure.path in self.paths
+            and failure.property == self.property
+            and failure.kind == self.kind
+            and in_range(versions().get(self.library), self.versions)
+        )
+
+
+@lru_cache(maxsize=1)
+def register() -> tuple[Defect, ...]:
+    """All entries."""
+    data = json.loads(files("jaccheck").joinpath("known_defects.json").read_text(encoding="utf-8"))
+    return tuple(Defect(**{**entry, "paths": tuple(entry["paths"])}) for entry in data["defects"])
+
+
+def in_range(version: str | None, comparisons: str) -> bool:
+    """Whether a version such as "2.13.0+cpu" keeps all of the comparisons, by its leading numbers."""
+    if version is None:
+        return False
+    compared = {">=": operator.ge, "<=": operator.le, "<": operator.lt, ">": operator.gt, "==": operator.eq}
+    for comparison in comparisons.split(","):
+        parts = re.fullmatch(r"\s*(>=|<=|<|>|==)\s*([\d.]+)\s*", comparison)
+        if parts is None:
+            raise InvalidProblem(f"{comparison!r} is no comparison of versions, such as >=1.6")
+        if not compared[parts[1]](_numbers(version), _numbers(parts[2])):
+            return False
+    return True
+
+
+def _numbers(version: str) -> tuple[int, int, int]:
+    found = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", version)
+    if found is None:
+        raise InvalidProblem(f"{version!r} is no version, such as 1.7.1")
+    return int(found[1]), int(found[2] or 0), int(found[3] or 0)
+
+
+def known(failure: Failure, model: nn.Module, x: Tensor, defects: Sequence[Defect] | None = None) -> tuple[Defect, ...]:
+    """The defects of the register that together are the whole of `failure` on this problem; none if it is more."""
+    concerned = [defect for defect in (register() if defects is None else defects) if defect.concerns(failure)]
+    if not concerned:
+        return ()
+    with untouched(model, x):
+        scene = Scene(admit(model, x), get(failure.path))
+        return tuple(_needed(scene, concerned))
+
+
+def _needed(scene: Scene, defects: Sequence[Defect]) -> Iterator[Defect]:
+    left = scene.outside
+    if not any(mask.any() for mask in left.values()):
+        return  # it doesn't show again
+    needed = []
+    for defect in defects:
+        arguments = {name: value for name, value in defect.when.items() if name != "condition"}
+        explained = CONDITIONS[defect.when["condition"]](scene, **arguments)
+        if any((left[name] & explained[name]).any() for name in left):
+            needed.append(defect)
+        left = {name: left[name] & ~explained[name] for name in left}
+    if not any(mask.any() for mask in left.values()):
+        yield from needed
+
+
+class Scene:
+    """A path's Jacobian of a problem, and all that a condition may ask of it. Masks are ``[N, C, *p.shape]``."""
+
+    def __init__(self, problem: Problem, path: Path) -> None:
+        self.problem, self.path = problem, path
+        self.got = {name: j.detach() for name, j in path.jacobian(problem.model, problem.x).items()}
+
+    @cached_property
+    def balls(self) -> dict[str, Ball]:
+        """The enclosure, for paths of this kind."""
+        oracle = Oracle(self.problem.model, self.problem.x)
+        every, more = slice(None), extra_roundings(self.path)
+        return {name: oracle.rows(name, every, every, mode=mode(self.path), extra_roundings=more) for name in self.got}
+
+    @cached_property
+    def outside(self) -> dict[str, Tensor]:
+        """Where the path's Jacobian leaves the enclosure."""
+        return {name: ball.excludes(self.got[name]) for name, ball in self.balls.items()}
+
+    @cached_property
+    def finite(self) -> Tensor:
+        """``[N]``: the samples in which nothing of the forward pass is infinite or NaN."""
+        finite = self.problem.x.flatten(1).isfinite().all(1)
+
+        def look(module: nn.Module, args: Any, output: Any) -> None:
+            finite.logical_and_(output.flatten(1).isfinite().all(1))
+
+        with hooked(self.problem.model.modules(), look), torch.no_grad():
+            self.problem.model(self.problem.x)
+        return finite
+
+    def nowhere(self) -> dict[str, Tensor]:
+        return {name: torch.zeros_like(j, dtype=torch.bool) for name, j in self.got.items()}
+
+    def by_autograd(self, n: int, c: int, seed: float = 1.0) -> dict[str, Tensor]:
+        """Row (n, c) of ``seed`` times the Jacobian, of sample n alone, so that no other sample has a part in it."""
+        with torch.inference_mode(False), torch.enable_grad():
+            f = self.problem.model(self.problem.x[n : n + 1].detach())[0, c]
+            parameters = self.problem.parameters
+            if not f.requires_grad:
+                return {name: torch.zeros_like(p) for name, p in parameters.items()}
+            # seed f overflows where f is large, and the seed of the backward pass doesn't
+            found = torch.autograd.grad(f, list(parameters.values()), torch.full_like(f, seed), allow_unused=True)
+        return {
+            name: torch.zeros_like(p) if g is None else g
+            for (name, p), g in zip(parameters.items(), found, strict=True)
+        }
+
+
+@contextmanager
+def hooked(modules: Iterator[nn.Module] | Sequence[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    """A forward hook on each of `modules`."""
+    handles = [module.register_forward_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Slope(torch.autograd.Function):
+    """`value`, with a given derivative by z."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, value: Tensor, slope: float) -> Tensor:
+        ctx.slope = slope
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return grads[0] * ctx.slope, None, None
+
+
+def derivative(scene: Scene, *, layer: str, input: str, taken_as: float) -> dict[str, Tensor]:
+    """Where the path gives what follows if `layer`, for the arguments that `input` says, has the derivative `taken_as`.
+
+    To within twice the radius: the true value and the path's may lie at opposite ends of a ball.
+    """
+
+    def taken(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
+        z = args[0]
+        slope: Tensor = _Slope.apply(z, output.detach(), taken_as)  # type: ignore[no-untyped-call]
+        return torch.where(INPUTS[input](z.detach()), slope, output)
+
+    modules = [m for m in scene.problem.model.modules() if type(m).__name__ == layer]
+    explained = scene.nowhere()
+    if not modules:
+        return explained
+    rows = {(int(n), int(c)) for mask in scene.outside.values() for n, c in mask.flatten(2).any(2).nonzero()}
+    with hooked(modules, taken):
+        for n, c in rows:
+            for name, expected in scene.by_autograd(n, c).items():
+                got, radius = scene.got[name][n, c].double(), scene.balls[name].radius[n, c]
+                close = (got - expected.double()).abs() <= 2 * radius
+                explained[name][n, c] = close | (got == expected) | (got.isnan() & expected.isnan())
+    return explained
+
+
+def overflow(scene: Scene, *, scaled_by: float) -> dict[str, Tensor]:
+    """Where the path isn't finite, and the backward pass times `scaled_by` isn't either."""
+    explained = scene.nowhere()
+    rows = {(int(n), int(c)) for mask in scene.outside.values() for n, c in mask.flatten(2).any(2).nonzero()}
+    for n, c in rows:
+        for name, scaled in scene.by_autograd(n, c, scaled_by).items():
+            explained[name][n, c] = ~scene.got[name][n, c].isfinite() & ~scaled.isfinite()
+    return explained
+
+
+def other_sample_not_finite(scene: Scene) -> dict[str, Tensor]:
+    """Where the path gives NaN next to another sample that isn't finite, and the right value for the sample alone."""
+    explained = scene.nowhere()
+    x, not_finite = scene.problem.x, ~scene.finite
+    for n in range(scene.problem.N):
+        if not not_finite[:n].any() and not not_finite[n + 1 :].any():
+            continue
+        alone = scene.path.jacobian(scene.problem.model, x[n : n + 1])
+        for name, j in alone.items():
+            right = ~scene.balls[name][n : n + 1].excludes(j.detach())
+            explained[name][n] = scene.got[name][n].isnan() & right[0]
+    return explained
+
+
+def own_sample_not_finite(scene: Scene) -> dict[str, Tensor]:
+    """Where the path gives NaN and something in the sample's forward pass isn't finite."""
+    explained = scene.nowhere()
+    for name, got in scene.got.items():
+        explained[name][~scene.finite] = got[~scene.finite].isnan()
+    return explained
+
+
+CONDITIONS: dict[str, Callable[..., dict[str, Tensor]]] = {
+    condition.__name__: condition
+    for condition in (derivative, overflow, other_sample_not_finite, own_sample_not_finite)
+}
+INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "nan": torch.isnan,
+    "exp overflows": lambda z: z.exp() == inf,
+}

@@ -1,0 +1,174 @@
+"""What the command line shows: colours and a progress bar on a terminal, plain text elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from jaccheck._report import Report
+from jaccheck._text import percent
+
+if TYPE_CHECKING:
+    from jaccheck._finding import Finding
+    from jaccheck._fuzz import Plan, Summary
+    from jaccheck._known import Defect
+
+STATUSES = ("agrees", "known", "disagrees", "unsupported", "vacuous")
+STOPPED = {
+    "examples": "all networks tried",
+    "seconds": "the time was up",
+    "finding": "a failure was found",
+    "interrupted": "interrupted",
+}
+
+
+def say(text: str, style: str = "") -> None:
+    """Print `text` as it is: coloured on a terminal, never wrapped."""
+    said = Text(text, style)
+    if not style:
+        said.highlight_regex(r"(?m)^'.*\.$|^The model's own output.*$|\bdisagrees?\b", "bold red")
+        said.highlight_regex(r"\bagrees?\b", "green")
+        said.highlight_regex(r"\b(unsupported|vacuous|known)\b", "yellow")
+    Console(file=sys.stdout, highlight=False, soft_wrap=True).print(said)
+
+
+def show(report: Report, known: Mapping[str, Sequence[Defect]]) -> None:
+    """The report, and which of its verdicts are known defects."""
+    say(str(report))
+    for path, defects in known.items():
+        for defect in defects:
+            say(f"  known       {path}: {defect.shows} ({defect.id})")
+
+
+def show_summary(summary: Summary, files: Sequence[Path]) -> None:
+    """What fuzz did: each failure with its report and its file, then the counts."""
+    for finding, file in zip(summary.findings, files, strict=True):
+        _show_finding(finding, file, summary.again[finding.failure])
+    plan = summary.plan
+    limit = f" --examples {plan.examples}" if plan.examples is not None else ""
+    done = f"{_several(summary.networks, 'network')}, {_several(summary.checks, 'path check')}"
+    say(f"{done} in {summary.seconds:.1f} s; {STOPPED[summary.stopped]}; --seed {plan.seed}{limit}")
+    for line in _table(summary):
+        say(line)
+    if summary.known:
+        from jaccheck._known import register
+
+        shows = {defect.id: defect.shows for defect in register()}
+        for name, number in summary.known.most_common():
+            say(f"  known: {name}, {_several(number, 'network')}: {shows[name]}")
+    for reason, number in summary.refused.most_common():
+        say(f"  refused: {_several(number, 'network')}: {reason}")
+    if summary.shrinking:
+        say(f"  shrinking: {_several(summary.shrinking, 'network')}")
+    for finding in summary.findings:
+        say(f"  found: {finding.failure}", "bold red")
+
+
+def summary_data(summary: Summary, files: Sequence[Path]) -> dict[str, Any]:
+    """The summary for --json."""
+    plan = summary.plan
+    return {
+        "format": 1,
+        "ok": summary.ok,
+        "seed": plan.seed,
+        "stopped": summary.stopped,
+        "seconds": summary.seconds,
+        "paths": list(plan.paths),
+        "properties": list(plan.properties),
+        "dtypes": list(plan.dtypes),
+        "devices": list(plan.devices),
+        "networks": summary.networks,
+        "checks": summary.checks,
+        "verdicts": {
+            path: {status: counts[status] for status in STATUSES} for path, counts in summary.verdicts.items()
+        },
+        "elements": dict(summary.elements),
+        "vacuous": dict(summary.vacuous),
+        "known": dict(summary.known),
+        "refused": dict(summary.refused),
+        "shrinking": summary.shrinking,
+        "findings": [
+            {
+                **finding.data(),
+                "file": str(file),
+                "again": summary.again[finding.failure],
+                "finished": not finding.unfinished,
+                "reproducible": finding.reproducible,
+                "report": None if finding.report is None else finding.report.data(),
+                "crash": finding.crash,
+            }
+            for finding, file in zip(summary.findings, files, strict=True)
+        ],
+    }
+
+
+@contextmanager
+def watching(plan: Plan) -> Iterator[Callable[[Summary], None]]:
+    """A progress bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda summary: None
+        return
+    columns = (
+        BarColumn(),
+        TextColumn("{task.fields[networks]} networks, {task.fields[known]} known, {task.fields[found]} found"),
+        TextColumn("{task.fields[doing]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        total = plan.examples if plan.examples is not None else plan.seconds
+        task = progress.add_task("", total=total, networks=0, known=0, found=0, doing="")
+
+        def watch(summary: Summary) -> None:
+            done = summary.networks if plan.examples is not None else progress.tasks[task].elapsed or 0.0
+            progress.update(
+                task,
+                completed=done,
+                networks=summary.networks,
+                known=summary.known.total(),
+                found=len(summary.findings) + summary.chasing,
+                doing=f"making it smaller: {summary.shrinking} tried" if summary.chasing else "",
+            )
+
+        yield watch
+
+
+def _show_finding(finding: Finding, file: Path, again: int) -> None:
+    if finding.report is not None:
+        say(str(finding.report))
+    if finding.crash is not None:
+        say(f"{finding.failure}: a fault of jaccheck's own.\n{finding.crash.rstrip()}")
+    say(f"  network     {finding.network!r}")
+    if finding.unfinished:
+        say("  unfinished  the time was up before the network was as small as it can be")
+    if not finding.reproducible:
+        say("  comes and goes: the same network fails at one time and doesn't at another")
+    if again:
+        say(f"  seen        on {_several(again, 'further network')}")
+    say(f"  saved       {file}, see it again by: jaccheck replay {file}\n")
+
+
+def _table(summary: Summary) -> Iterator[str]:
+    heads = ("path", *STATUSES, "vacuous elements")
+    rows = [
+        (path, *(str(counts[status]) for status in STATUSES), _share(summary.vacuous[path], summary.elements[path]))
+        for path, counts in summary.verdicts.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for name, *numbers in (heads, *rows) if rows else ():
+        cells = (number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
+        yield f"  {name.ljust(widths[0])}  {'  '.join(cells)}"
+
+
+def _share(part: int, whole: int) -> str:
+    return percent(part, whole) if whole else ""
+
+
+def _several(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
