@@ -73,6 +73,7 @@ def check(
             if whole is not None and (images or (images is None and problem_size(problem) <= MOST_ENTRIES)):
                 pictures[name] = picture(whole, judge, trial.path, now=bool(images))
             verdicts[name] = verdict
+            del trial, whole  # the next path may need the memory
     finally:
         snapshot.restore()
     again = f"jaccheck.check(model, x, paths={names!r})"

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from jaccheck.enclosure.arithmetic import Arithmetic
-from jaccheck.enclosure.ball import Ball
+from jaccheck.enclosure.ball import UP, Ball
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Of some elements: the magnitude of none exceeds `largest`, its radius `widest`."""
+
+    largest: float
+    widest: float
 
 
 class Jacobian(Protocol):
@@ -19,15 +28,29 @@ class Jacobian(Protocol):
     def rows(self, fl: Arithmetic, n: slice, c: slice) -> Ball:
         """The part of samples `n` and outputs `c`, as a correct path in `fl` gives it."""
 
+    def glance(self, fl: Arithmetic, value: Tensor, n: slice, c: slice, extra_roundings: int) -> Extent | None:
+        """The extent of that part if all of `value` is cheaply seen to lie inside; None: look at `rows`."""
+
+
+class LookCloser:
+    """A recipe whose elements have to be looked at one by one."""
+
+    def glance(self, fl: Arithmetic, value: Tensor, n: slice, c: slice, extra_roundings: int) -> Extent | None:
+        return None
+
 
 @dataclass(frozen=True, eq=False)
-class Direct:
+class Direct(LookCloser):
     """A Jacobian that the backward sweep already holds."""
 
     ball: Ball  # [N, C, *p.shape]
 
     def rows(self, fl: Arithmetic, n: slice, c: slice) -> Ball:
         return self.ball[n, c]
+
+
+SCALE = 2.0**60
+BLOCK = 2**18  # elements that are looked at together: a megabyte or two, which a core's cache holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +63,55 @@ class Outer:
     def rows(self, fl: Arithmetic, n: slice, c: slice) -> Ball:
         return fl.product(self.left[n, c][..., None], self.right[n][:, None, None, :])
 
+    def glance(self, fl: Arithmetic, value: Tensor, n: slice, c: slice, extra_roundings: int) -> Extent | None:
+        """Four passes over `value` in its own precision, instead of a ball for each of its elements.
+
+        With D on the left and a on the right, the radius of an element is at least ``ρ |a| + |D| δa + η``, for ρ the
+        radius of D plus γ |D| of all roundings. That is no less than ``row · column`` with rows ρ and columns |a|, or
+        with rows |D| and columns ``min(ρ / |D|) |a| + δa``; J lies inside where ``|J - D a| / column <= row``, which
+        compares a row's extremes with one number. D and a as numbers of the precision, their product, the difference
+        and the quotient round by ``4 u |D a|`` and ``8 u row`` at most, and that much less is allowed.
+        """
+        D, a = self.left[n, c], self.right[n]
+        size, steps = D.centre.abs(), a.centre.abs()
+        gamma = fl.gamma(1) + (fl.gamma(extra_roundings) if extra_roundings else 0.0)
+        most, reach, mag = float(size.amax()), float(steps.amax()), float(D.mag.amax())
+        blur = mag * float(torch.add(a.radius, a.mag, alpha=gamma).amax())
+        extent = Extent(most * reach, (float(D.radius.amax()) * reach + blur) * (1 + gamma) * UP + 8 * fl.eta)
+        work = torch.promote_types(value.dtype, torch.float32)
+        u, tiny = torch.finfo(work).eps / 2, torch.finfo(work).tiny
+        live = size > 0
+        least = float(torch.where(live, size, inf).amin()) * float(torch.where(steps > 0, steps, inf).amin())
+        # underflow in the precision at hand, overflow, a nan, or more samples than fit the test below
+        if not (least > 64 * tiny and extent.largest + extent.widest < min(fl.largest, SCALE)) or len(steps) > 1:
+            return None
+        rho = torch.where(live, torch.add(D.radius, size, alpha=gamma - 6 * u), 0.0)  # [1, c, O]
+        if a.radius.amax() == 0:
+            row, column = rho, steps
+        else:
+            row, column = size, (steps * torch.where(live, rho / size, inf).amin()).add_(a.radius, alpha=1 - 4 * u)
+        top = float(column.amax())
+        if not (rho >= 0).all() or not 0 < top < SCALE:
+            return None
+        column = column.clamp(min=fl.eta / max(float(row.amax()), tiny))
+        # `SCALE` on the difference keeps the quotients above underflow; what overflows after all fails the test
+        factor = (top / SCALE / column).to(work)
+        bound = (row * (top * (1 - 10 * u))).to(work)[0]  # [c, O]
+        left, right = D.centre.to(work)[0], a.centre.to(work)[0]
+        block = max(1, BLOCK // len(right))
+        scratch = value.new_empty(min(block, left.shape[1]), len(right), dtype=work)
+        for j, row_bounds, d in zip(value[0], bound, left, strict=True):
+            parts = zip(j.split(block), row_bounds.split(block), d.split(block), strict=True)
+            for part, limit, some in parts:
+                away = torch.addr(part.to(work), some, right, beta=SCALE, alpha=-SCALE, out=scratch[: len(some)])
+                away.mul_(factor)
+                if not (bool((away.amax(1) <= limit).all()) and bool((away.amin(1) >= -limit).all())):
+                    return None
+        return extent
+
 
 @dataclass(frozen=True, eq=False)
-class OuterSum:
+class OuterSum(LookCloser):
     """``J[n, c, o, i] = Σ_t left[n, c, t, o] right[n, t, i]``: a linear layer on ``[N, T, I]``."""
 
     left: Ball  # [N, C, T, O]
@@ -59,7 +128,7 @@ class OuterSum:
 
 
 @dataclass(frozen=True, eq=False)
-class Sum:
+class Sum(LookCloser):
     """A parameter that is used several times."""
 
     parts: Sequence[Jacobian]
@@ -69,7 +138,7 @@ class Sum:
 
 
 @dataclass(frozen=True, eq=False)
-class Zero:
+class Zero(LookCloser):
     """A parameter on which the output doesn't depend."""
 
     shape: Sequence[int]  # [N, C, *p.shape]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.graph import Call, calls
-from jaccheck.enclosure.jacobian import Jacobian, total
+from jaccheck.enclosure.jacobian import Extent, Jacobian, total
 from jaccheck.enclosure.probe import arithmetic
 from jaccheck.enclosure.rules import Rule, Wire
 
@@ -56,7 +56,7 @@ class Oracle:
         self._values: list[Ball] = [Ball.exact(self.x)]
         self._calls: list[tuple[Call, Rule, tuple[Wire, ...]]] = []
         if self.x.numel():
-            self.fl.reached.append((torch.linalg.vector_norm(self._values[0].centre, inf), 1.0))
+            self.fl.reached.append((self._values[0].centre.abs().amax(), 1.0))
         for call in calls(self.model, lambda wire: self._values[wire.index].shape):
             if isinstance(call, Wire):
                 self._output = call
@@ -106,6 +106,13 @@ class Oracle:
             if fl.overflows:
                 ball = jacobians[name].rows(fl.careful(), n, c)
             return self.rounded(ball, extra_roundings, mode=mode) if extra_roundings else ball
+
+    def glance(
+        self, name: str, value: Tensor, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0
+    ) -> Extent | None:
+        """The extent of parameter `name`'s part if `value` is cheaply seen to lie inside; None: look at `rows`."""
+        fl, jacobians = self.jacobians(mode)
+        return jacobians[name].glance(fl, value, n, c, extra_roundings)
 
     def rounded(self, ball: Ball, k: int, *, mode: str = "reverse") -> Ball:
         """`ball`, of some Jacobian's entries, for paths that round k times more."""

@@ -100,6 +100,10 @@ class Judge:
             for name, j in jacobian.items():
                 largest, widest = 0.0, 0.0
                 for n, c in _slices(j.shape):
+                    extent = self._oracle.glance(name, j[n, c], n, c, mode=mode, extra_roundings=extra_roundings)
+                    if extent is not None:
+                        largest, widest = max(largest, extent.largest), max(widest, extent.widest)
+                        continue
                     ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
                     self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
                     largest, widest = _extent(ball, largest, widest)
@@ -174,7 +178,7 @@ def _extent(ball: Ball, largest: float, widest: float) -> tuple[float, float]:
     """The largest entry and radius so far, of the elements about which something is known."""
     if not ball.centre.numel():
         return largest, widest
-    size, radius = float(torch.linalg.vector_norm(ball.centre, inf)), float(ball.radius.amax())
+    size, radius = float(ball.centre.abs().amax()), float(ball.radius.amax())
     if not (radius < inf and size < inf):
         known = (ball.radius < inf) & ball.centre.isfinite()
         size = float(torch.where(known, ball.centre.abs(), 0.0).amax())
