@@ -14,11 +14,11 @@ from jaccheck._layers import Activation
 
 from .targets import chosen
 
-DEFAULTS, OTHERS = 4, 8  # entries for each activation: with torch's own parameters, and with others
+PER_NAME = 8  # entries for each activation, so that each name is as likely
 
 
 def activations(names: Sequence[str] = tuple(ACTIVATIONS)) -> SearchStrategy[Activation]:
-    """Activations, each name as often as another; of those with parameters two in three have other than torch's own.
+    """Activations, each name as often as another; those with parameters mostly have other than torch's own.
 
     They shrink to the first of `names`, by default ReLU, with the parameters that are torch's own.
 
@@ -38,7 +38,9 @@ def _of(name: str) -> list[Activation]:
     parameters = ACTIVATIONS[name].parameters
     grid = list(product(*(parameter.values for parameter in parameters.values())))[1:]  # the first is the default
     if not grid:
-        return [Activation(name)] * (DEFAULTS + OTHERS)
-    points = [grid[i * len(grid) // OTHERS] for i in range(OTHERS)]
-    others = [Activation(name, tuple(sorted(zip(parameters, point, strict=True)))) for point in points]
-    return [Activation(name)] * DEFAULTS + others
+        return [Activation(name)] * PER_NAME
+    points = [grid[i * len(grid) // (PER_NAME - 1)] for i in range(PER_NAME - 1)]
+    return [
+        Activation(name),
+        *(Activation(name, tuple(sorted(zip(parameters, point, strict=True)))) for point in points),
+    ]

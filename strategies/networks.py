@@ -17,7 +17,7 @@ from jaccheck._layers import LAYOUTS, Activation, Dropout, Flatten, Layer, Linea
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 
-from .activations import table
+from .activations import PER_NAME, table
 from .targets import chosen, computes, present
 from .values import REGIMES, SEEDS, Recipe, ordered, recipes, specials
 
@@ -102,24 +102,38 @@ def networks(
 @cache
 def widths(max_width: int = 257) -> tuple[int, ...]:
     """Widths up to `max_width` in ascending order, as often as they are to be drawn."""
-    often = {width: 32 if width <= 8 else 6 if width <= 16 else 1 for width in range(1, min(max_width, 64) + 1)}
+    often = {1: 44, 2: 44, 3: 44, 4: 44, 5: 20, 6: 20, 7: 20, 8: 20} | dict.fromkeys(range(9, 17), 4)
+    often |= dict.fromkeys(range(17, 65), 1)
     large = [2**k + offset for k in range(6, max_width.bit_length()) for offset in (-1, 0, 1)]
-    often |= {width: 1 for width in large if 64 < width <= max_width}
-    return tuple(width for width, times in often.items() for _ in range(times))
+    often |= dict.fromkeys((width for width in large if width > 64), 1)
+    return tuple(width for width, times in often.items() if width <= max_width for _ in range(times))
 
 
 def _batches(min_batch: int, max_batch: int) -> tuple[int, ...]:
     often = {n: 12 if n <= 2 else 8 if n <= 4 else 2 if n <= 8 else 1 for n in range(1, min(max_batch, 17) + 1)}
     often |= {n: 1 for k in range(5, max_batch.bit_length()) for n in (2**k - 1, 2**k, 2**k + 1) if 17 < n <= max_batch}
-    often |= {max_batch: 1, 0: 2}  # N = 0 last: it isn't simpler than one sample
+    often |= {max_batch: 1, 0: 3}  # N = 0 last: it isn't simpler than one sample
     return tuple(n for n, times in often.items() if min_batch <= n <= max_batch for _ in range(times))
 
 
 def _inputs(max_width: int) -> tuple[tuple[int, ...], ...]:
-    flat = [(width,) for width in widths(max_width)]
-    shapes = [(1, 1), (2, 1), (1, 2), (2, 2), (2, 3), (3, 2), (1, 1, 1), (2, 1, 2), (2, 2, 2), (4, 4)]
+    flat: list[tuple[int, ...]] = [(width,) for width in widths(max_width)]
+    shapes: list[tuple[int, ...]] = [
+        (1, 1),
+        (2, 1),
+        (1, 2),
+        (2, 2),
+        (2, 3),
+        (3, 2),
+        (1, 1, 1),
+        (2, 1, 2),
+        (2, 2, 2),
+        (4, 4),
+    ]
     images = [shape for shape in shapes if prod(shape) <= max_width]
-    return (*flat, *images * (1 + len(flat) // (12 * len(images))))
+    return tuple(
+        sorted(flat + images * (len(flat) // (10 * len(images) + 1)), key=lambda shape: (prod(shape), len(shape)))
+    )
 
 
 @dataclass(frozen=True, eq=False)  # hashed by identity, in no time
@@ -162,26 +176,42 @@ _SQUARE: dict[str, Callable[[tuple[Layer, ...]], Layer]] = {  # their Linear kee
     "reuse": Repeat,
     "tied": partial(Repeat, tied=True),
 }
-_FORMS = {"plain": 10, "nested": 2}  # and each optional one 2
-_FROZEN: tuple[tuple[str, ...], ...] = (*((),) * 11, ("weight",), ("bias",), ("bias", "weight"))
-_HIDDEN, _LAST, _FIRST = (1, 8, 1), (6, 4, 0), (12, 1, 0)  # how often no activation stands there, one, two in a row
+_FROZEN = (("weight",), ("bias",), ("bias", "weight"))
+
+
+# How often each entry of a table stands there is how often it is drawn, as long as there are at most 256: Hypothesis
+# draws larger integers less often.
 
 
 def _built(optional: Sequence[str], frozen: bool) -> list[tuple[str, tuple[str, ...]]]:
-    """Forms and frozen parameters of blocks, as often as they are to be drawn."""
-    forms = [form for form, times in (_FORMS | dict.fromkeys(optional, 2)).items() for _ in range(times)]
-    both = product(forms, _FROZEN if frozen else ((),))
-    return sorted(both, key=lambda built: (built[0] != "plain") + (built[1] != ()))
+    """Forms and frozen parameters of blocks, the plain ones first."""
+    forms, parts = ("nested", *optional), _FROZEN if frozen else ()
+    found: list[tuple[str, tuple[str, ...]]] = [("plain", ())] * 70
+    found += [(form, ()) for form in forms for _ in range(8)]
+    found += [("plain", part) for part in parts for _ in range(3)]
+    return found + list(product(forms, parts))
+
+
+def _share(lists: list[tuple[Activation, ...]], none: float) -> SearchStrategy[tuple[Activation, ...]]:
+    """One of `lists`, or no activation."""
+    return st.sampled_from([(), *[()] * round(none / (1 - none) * len(lists)), *lists])
 
 
 @cache
-def _activation_lists(names: tuple[str, ...], shares: tuple[int, int, int]) -> SearchStrategy[tuple[Activation, ...]]:
+def _hidden_activations(names: tuple[str, ...]) -> SearchStrategy[tuple[Activation, ...]]:
     one = table(names)
-    none, single, double = shares
-    lists: list[tuple[Activation, ...]] = [()] * (none * len(one) or 1)
-    lists += [(activation,) for activation in one for _ in range(single)]
-    lists += [(one[i], one[(7 * i + 5) % len(one)]) for i in range(len(one)) for _ in range(double)]
-    return st.sampled_from(lists)
+    pairs = [(one[i], one[(7 * i + 5) % len(one)]) for i in range(0, len(one), 6)]
+    return _share([(activation,) for activation in one] + pairs, 0.08)
+
+
+@cache
+def _last_activations(names: tuple[str, ...]) -> SearchStrategy[tuple[Activation, ...]]:
+    return _share([(activation,) for activation in table(names)[::2]], 0.6)
+
+
+@cache
+def _first_activations(names: tuple[str, ...]) -> SearchStrategy[tuple[Activation, ...]]:
+    return _share([(table((name,))[i % PER_NAME],) for i, name in enumerate(names)], 0.9)
 
 
 @cache
@@ -193,12 +223,12 @@ def _recipes(regime: str, role: str, dtype: str) -> SearchStrategy[Recipe | None
 
 @lru_cache(maxsize=4096)
 def _blocks(
-    limits: _Limits, regime: str, dtype: str, names: tuple[str, ...], shares: tuple[int, int, int]
+    limits: _Limits, regime: str, dtype: str, activations: SearchStrategy[tuple[Activation, ...]]
 ) -> SearchStrategy[_Block]:
     return st.builds(
         _block,
         limits.widths,
-        _activation_lists(names, shares),
+        activations,
         _recipes(regime, "weight", dtype),
         SEEDS,
         _recipes(regime, "bias", dtype),
@@ -229,9 +259,7 @@ def _block(
 _PLAIN_INPUT = ("contiguous", False, True, False)
 _INPUTS = st.sampled_from(
     sorted(  # layout of x, whether it requires grad, training mode, all layers in one more Sequential
-        product(
-            ("contiguous",) * 12 + LAYOUTS[1:], (False,) * 3 + (True,), (True, True, False), (False,) * 7 + (True,)
-        ),
+        product(("contiguous",) * 5 + LAYOUTS, (False, True), (True, False), (False,) * 5 + (True,)),
         key=lambda drawn: sum(a != b for a, b in zip(drawn, _PLAIN_INPUT, strict=True)),
     )
 )
@@ -243,8 +271,8 @@ def _networks(draw: DrawFn, limits: _Limits) -> Network:
     regime = draw(limits.regimes)
     names = draw(_palettes(limits.activations, dtype, device))
     blocks = draw(_hidden(limits, regime, dtype, names))
-    blocks.append(draw(_blocks(limits, regime, dtype, names, _LAST)))
-    first = draw(_activation_lists(names, _FIRST))
+    blocks.append(draw(_blocks(limits, regime, dtype, _last_activations(names))))
+    first = draw(_first_activations(names))
     inputs = draw(limits.inputs)
     batch = draw(limits.batches)
     x = draw(_inputs_values(regime, dtype))
@@ -273,9 +301,11 @@ def _networks(draw: DrawFn, limits: _Limits) -> Network:
 
 @lru_cache(maxsize=4096)
 def _hidden(limits: _Limits, regime: str, dtype: str, names: tuple[str, ...]) -> SearchStrategy[list[_Block]]:
-    block = _blocks(limits, regime, dtype, names, _HIDDEN)
-    few, many = (st.lists(block, max_size=min(size, limits.max_depth)) for size in (3, limits.max_depth))
-    return st.one_of(*(few,) * 5, many)
+    block = _blocks(limits, regime, dtype, _hidden_activations(names))
+    two, four, all_of_them = (
+        st.lists(block, max_size=min(size, limits.max_depth)) for size in (2, 4, limits.max_depth)
+    )
+    return st.one_of(two, two, two, two, four, four, four, all_of_them)
 
 
 @cache
