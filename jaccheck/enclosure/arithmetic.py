@@ -114,8 +114,8 @@ class Arithmetic:
             self.reached.append((t.radius.amax(), 1 / gamma if gamma < inf else 1.0))
         return t
 
-    def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool) -> Ball:
-        """What a function makes of `z`; `at_infinity`: `value` is right where z is infinite, too."""
+    def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
+        """What a function makes of `z`; `at_infinity`, `at_nan`: `value` is right where z is infinite, or NaN, too."""
         if value.numel():
             self.reached.extend([(value.abs().amax(), 2.0), (radius.amax(), 2.0)])
         return Ball(value, radius)
@@ -143,9 +143,10 @@ class Careful(Arithmetic):
         return Ball(t.centre, torch.where(sure, 0.0, radius), t.reach)
 
 
-    def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool) -> Ball:
+    def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
         radius = torch.where(value.abs() + radius < self.largest, radius, inf)
-        settled = not_finite(z) if at_infinity else not_finite(z) & z.centre.isnan()
+        nan = z.centre.isnan()
+        settled = not_finite(z) & ((nan & at_nan) | (~nan & at_infinity))
         at_limit = torch.where(value.isfinite(), up(value.abs() * self.gamma(8)), 0.0)
         return Ball(value, torch.where(settled, at_limit, radius))
 

@@ -34,6 +34,7 @@ class Activation:
     kinks: tuple[tuple[float, float, float], ...] = ()  # (t, |jump of φ'|, |jump of φ|) there
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
     at_infinity: bool = True  # the formulas hold for t = ±∞ as well
+    at_nan: bool = True  # the slope holds at NaN; False where torch's scalar and vector kernels differ
 
 
 class Elementwise(NoParameters):
@@ -64,7 +65,7 @@ class Elementwise(NoParameters):
             slope_radius = slope_radius + r * bend
         value_radius = r * steepest + step + unit * phi.value_error(t, value) + value.abs() * ORACLE
         floor = 4 * fl.eta + phi.floor / fl.opmath_largest
-        self.psi = fl.applied(z, slope, up(slope_radius.add_(floor)), at_infinity=phi.at_infinity)
+        self.psi = fl.applied(z, slope, up(slope_radius.add_(floor)), at_infinity=phi.at_infinity, at_nan=phi.at_nan)
         return fl.applied(z, value, up(value_radius.add_(floor)), at_infinity=phi.at_infinity)
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]

@@ -16,6 +16,7 @@ HARDSWISH = Activation(
     slope_error=lambda t, a, s: (t.abs() < 4) * 5.0,  # t / 3 + 1/2, of numbers below 2
     max_curvature=1 / 3,
     kinks=((-3.0, 0.5, 0.0), (3.0, 0.5, 0.0)),
+    at_nan=False,
     at_infinity=False,
 )
 

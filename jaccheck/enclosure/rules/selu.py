@@ -28,5 +28,6 @@ def selu_rule(wire: Wire, inplace: bool = False) -> Elementwise:
             decay=1.0,
             linear_above=0.0,
             kinks=((0.0, size - SCALE, 0.0),),
+            at_nan=False,
         )
     )

@@ -19,6 +19,7 @@ def softshrink(wire: Wire, lambd: float = 0.5) -> Elementwise:
             value_error=lambda t, a: (a != 0) * (lambd + a.abs()),
             slope_error=lambda t, a, s: 0.0,
             kinks=((-lambd, 1.0, 0.0), (lambd, 1.0, 0.0)),
+            at_nan=False,
         )
     )
 
@@ -32,5 +33,6 @@ def hardshrink(wire: Wire, lambd: float = 0.5) -> Elementwise:
             value_error=lambda t, a: 0.0,
             slope_error=lambda t, a, s: 0.0,
             kinks=((-lambd, 1.0, lambd), (lambd, 1.0, lambd)),
+            at_nan=False,
         )
     )
