@@ -15,6 +15,8 @@ import torch.nn.modules.module as module_hooks
 import torch.utils._device
 from torch import Tensor
 
+UNKNOWN = object()
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -25,6 +27,7 @@ class Setting:
     set: Callable[[Any], object]
     shown: Callable[[Any], str] | None = repr  # None: it only says that it has changed
     same: Callable[[Any], bool] | None = None  # whether what was got before still holds, where `==` can't say
+    fresh: Any = UNKNOWN  # what an import sets it to, for what comes with a package
 
     def holds(self, before: Any) -> bool:
         """Whether it is as it was when `before` was got."""
@@ -34,7 +37,7 @@ class Setting:
 def settings() -> tuple[Setting, ...]:
     """Everything to look at, as far as it is there: numpy's generator, CUDA and BackPACK only if they are in use."""
     cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    return _settings("numpy.random" in sys.modules, "backpack" in sys.modules, cuda)
+    return _settings(bool(sys.modules.get("numpy.random")), bool(sys.modules.get("backpack")), cuda)
 
 
 @cache
@@ -49,8 +52,8 @@ def _settings(numpy: bool, backpack: bool, cuda: bool) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-def _attribute(owner: Any, attribute: str, name: str) -> Setting:
-    return Setting(name, partial(_read, owner, attribute), partial(setattr, owner, attribute))
+def _attribute(owner: Any, attribute: str, name: str, fresh: Any = UNKNOWN) -> Setting:
+    return Setting(name, partial(_read, owner, attribute), partial(setattr, owner, attribute), fresh=fresh)
 
 
 def _read(owner: Any, attribute: str) -> Any:
@@ -151,16 +154,18 @@ def _cuda_random(device: int) -> Setting:
 def _backpack() -> list[Setting]:
     from backpack import disable
     from backpack.context import CTX
+    from backpack.utils.hooks import no_op
 
-    names = ("active_exts", "debug", "extension_hook", "retain_graph")
+    fresh = {"active_exts": (), "debug": False, "extension_hook": no_op, "retain_graph": False}
     return [
-        *(_attribute(CTX, name, f"backpack.context.CTX.{name}") for name in names),
-        _attribute(disable, "store_io", "backpack.disable.store_io"),
+        *(_attribute(CTX, name, f"backpack.context.CTX.{name}", value) for name, value in fresh.items()),
+        _attribute(disable, "store_io", "backpack.disable.store_io", True),
         Setting(
             "backpack.context.CTX.hook_handles",
             lambda: list(CTX.hook_handles),
             lambda handles: setattr(CTX, "hook_handles", list(handles)),
             lambda handles: f"{len(handles)} handles",
+            fresh=[],
         ),
     ]
 

@@ -12,16 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jaccheck._settings import Setting, settings
+from jaccheck._settings import UNKNOWN, Setting, settings
 
 _CONTAINERS = frozenset((dict, OrderedDict, list, set))
 _PLAIN = frozenset((bool, int, float, str, type(None)))
-_INTEGERS = {
-    torch.float64: torch.int64,
-    torch.float32: torch.int32,
-    torch.float16: torch.int16,
-    torch.bfloat16: torch.int16,
-}
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
 class _Word(Enum):
@@ -39,18 +34,20 @@ class Snapshot:
     """A model, an input and the global state at one moment.
 
     Tensors' values are compared bit for bit, so that NaN equals itself and 0 is not -0. Parameters, buffers, their
-    `.grad` and the input are cloned; a tensor kept as an attribute (BackPACK's `grad_batch`, say) is watched by its
-    version counter alone.
+    `.grad` and the input are cloned. A tensor kept as an attribute (BackPACK's `grad_batch`, say), which may be large,
+    is watched by its version counter alone: if it has been written to, that is seen, but can't be undone.
     """
 
-    _globals: list[tuple[Setting, Any]]
+    _settings: tuple[Setting, ...]
+    _globals: list[tuple[Setting, Any]]  # with the values they had
     _parts: list[_Module | _Tensor]
 
     @classmethod
     def take(cls, model: nn.Module, x: Tensor | None = None) -> Snapshot:
         """Note the state of `model`, of `x` and of what is global."""
         snapshot = cls()
-        snapshot._globals = [(setting, setting.get()) for setting in settings()]
+        snapshot._settings = settings()
+        snapshot._globals = [(setting, setting.get()) for setting in snapshot._settings]
         snapshot._parts = []
         seen = set()
         for prefix, module in model.named_modules():
@@ -66,7 +63,7 @@ class Snapshot:
     def changes(self) -> list[str]:
         """What differs now, each in words, as ``0.weight.grad: None -> tensor [2, 3]``; empty if nothing does."""
         found = []
-        for setting, before in self._globals:
+        for setting, before in self._expected():
             if not setting.holds(before):
                 shown = setting.shown
                 words = f": {shown(before)} -> {shown(setting.get())}" if shown else " has changed"
@@ -78,12 +75,21 @@ class Snapshot:
 
     def restore(self) -> None:
         """Put everything back."""
-        for setting, before in self._globals:
+        for setting, before in self._expected():
             if not setting.holds(before):
                 setting.set(before)
         for part in self._parts:
             if not part.holds():
                 part.restore()
+
+    def _expected(self) -> list[tuple[Setting, Any]]:
+        """The settings with what they should be, those included that have been imported since."""
+        now = settings()
+        if now is self._settings:
+            return self._globals
+        names = {setting.name for setting in self._settings}
+        new = [(setting, setting.fresh) for setting in now if setting.name not in names]
+        return self._globals + [(setting, fresh) for setting, fresh in new if fresh is not UNKNOWN]
 
 
 @contextmanager
@@ -224,11 +230,11 @@ class _Tensor:
 
     def restore(self) -> None:
         tensor = self.tensor
-        with torch.inference_mode(self.alias.is_inference()), torch.no_grad():
-            if not torch.equal(self.bits, self.values):
+        if not torch.equal(self.bits, self.values):
+            with torch.inference_mode(self.bits.is_inference()):
                 self.bits.copy_(self.values)
-            if _place(tensor)[:-1] != self.place[:-1]:
-                tensor.data = self.alias
+        if _place(tensor)[:-1] != self.place[:-1]:
+            tensor.data = self.alias
         if tensor.requires_grad != self.place[-1]:
             tensor.requires_grad_(self.place[-1])
         if self.attributes:
@@ -253,11 +259,15 @@ def _place(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def _bits(tensor: Tensor) -> Tensor:
-    """`tensor` with its bits read as integers, sharing its memory."""
-    integers = _INTEGERS.get(tensor.dtype)
-    if integers is None or tensor.layout != torch.strided or tensor.is_meta:
-        return tensor
-    return tensor.view(integers)
+    """`tensor` with its bits read as integers, sharing its memory; empty if it has none, or is sparse."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_conj() or tensor.is_neg():
+        return _NO_BITS
+    if tensor.dtype is torch.complex128:
+        tensor = torch.view_as_real(tensor)
+    return tensor if tensor.dtype is torch.bool else tensor.view(_INTEGERS[tensor.element_size()])
+
+
+_NO_BITS = torch.empty(0, dtype=torch.uint8)
 
 
 def _grad(tensor: Tensor) -> Tensor | None:
@@ -266,7 +276,8 @@ def _grad(tensor: Tensor) -> Tensor | None:
 
 def _hooks(tensor: Tensor) -> list[dict[int, Any]]:
     """The hooks on a tensor's gradient; where torch has no dict for them yet, an empty one."""
-    return [tensor._backward_hooks or {}, getattr(tensor, "_post_accumulate_grad_hooks", None) or {}]
+    hooks = tensor._backward_hooks, getattr(tensor, "_post_accumulate_grad_hooks", None)
+    return [{} if registered is None else registered for registered in hooks]
 
 
 def _added(attributes: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -140,4 +140,6 @@ def jacobian(model: nn.Module, x: Tensor, path: str = "autograd") -> dict[str, T
     problem = admit(model, x)
     with untouched(model, x):
         J = chosen.jacobian(problem.model, problem.x)
+    if not isinstance(J, Mapping) or not all(isinstance(j, Tensor) for j in J.values()):
+        raise TypeError(f"path {path!r} returned a {type(J).__name__}, but should return a dict of tensors")
     return {name: j.detach() for name, j in J.items()}

@@ -61,7 +61,7 @@ def refusals(model: nn.Module) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str | None:
-    words = re.sub(r" object at 0x[0-9a-f]+", "", " ".join(str(part) for part in error.args))
+    words = re.sub(r" object at 0x[0-9a-f]+", "", " ".join(" ".join(map(str, error.args)).split()))
     if isinstance(error, RuntimeError) and any(refusal in words for refusal in _HOOK_REFUSALS):
         return f"BackPACK's hooks can't be used here: {words}"
     if isinstance(error, RuntimeError) and _KERNEL_REFUSAL in words:

@@ -37,5 +37,6 @@ def refusals(model: nn.Module) -> Iterator[None]:
             yield
     except (RuntimeError, NotImplementedError) as error:
         if any(words in str(error) for words in REFUSALS):
-            raise Unsupported(f"{culprit(model, error)}: {error}") from error
+            words = " ".join(str(error).split())
+            raise Unsupported(f"{culprit(model, error)}: {words}") from error
         raise
