@@ -71,7 +71,7 @@ def recipes(regime: str, role: str, dtype: str) -> tuple[Recipe, ...]:
     if regime == "integers":
         if role == "bias":
             return (_DIGITS,) * 4 + (_ZEROS,) * 2 + (_INTEGERS, _SIGNS)
-        return (_DIGITS,) * 4 + (_INTEGERS,) * 3 + (_SPARSE, _SIGNS, _POWERS, _HALVES, Recipe(rows=1))
+        return (_DIGITS,) * 4 + (_INTEGERS,) * 3 + (_SPARSE, _SPARSE, _SIGNS, _POWERS, _HALVES, _ZEROS, Recipe(rows=1))
     if role == "bias":
         ordinary = (_DIGITS, _ZEROS, _ZEROS, *(_SMALLER,) * 4, _UNIFORM)
     else:
