@@ -1,1 +1,0 @@
-"""The pytest plugin that installs with the package."""
