@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.parameter import is_lazy
 
+from jaccheck._culprit import culprit, described
 from jaccheck._errors import InvalidProblem
 from jaccheck._state import untouched
 
@@ -89,11 +90,16 @@ def admit(model: nn.Module, x: Tensor) -> Problem:
             )
     if not x.ndim:
         raise InvalidProblem("x is a scalar, but should be a batch, [N, *features]; try x.reshape(1, 1)")
-    unfit = [f"{name!r} ({type(layer).__name__})" for name, layer in _depending_on_mode(model)]
+    unfit = [described(layer, name) for name, layer in model.named_modules() if _depends_on_mode(layer)]
     if unfit:
         raise InvalidProblem(
             f"the model is in training mode, and f(x) is no function of x alone in {_listed(unfit)}; "
             "call model.eval() first"
+        )
+    mixing = [described(layer, name) for name, layer in model.named_modules() if _mixes_samples(layer)]
+    if mixing:
+        raise InvalidProblem(
+            f"{_listed(mixing)} mixes the samples, in any mode, since track_running_stats is False; set it to True"
         )
     output = _output(model, x)
     _check_output(output, x)
@@ -134,21 +140,21 @@ def _check_alike(parameters: Mapping[str, Tensor], x: Tensor) -> None:
             )
 
 
-def _depending_on_mode(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The layers whose output depends on other samples, or on chance, or which change by being called."""
-    for name, layer in model.named_modules():
-        if isinstance(layer, _BatchNorm):
-            if layer.training or layer.running_mean is None:
-                yield name, layer
-        elif not layer.training:
-            continue
-        elif (
-            (isinstance(layer, _DropoutNd) and layer.p)
-            or (isinstance(layer, _InstanceNorm) and layer.track_running_stats)
-            or isinstance(layer, nn.RReLU)
-            or (isinstance(layer, (nn.RNNBase, nn.MultiheadAttention)) and layer.dropout)
-        ):
-            yield name, layer
+def _depends_on_mode(layer: nn.Module) -> bool:
+    """Whether, as it is in training mode, it mixes the samples, leaves it to chance, or changes by being called."""
+    if not layer.training:
+        return False
+    if isinstance(layer, (_BatchNorm, nn.RReLU)):
+        return True
+    if isinstance(layer, _InstanceNorm):
+        return layer.track_running_stats
+    if isinstance(layer, _DropoutNd):
+        return layer.p > 0
+    return isinstance(layer, (nn.RNNBase, nn.MultiheadAttention)) and layer.dropout > 0
+
+
+def _mixes_samples(layer: nn.Module) -> bool:
+    return isinstance(layer, _BatchNorm) and layer.running_mean is None
 
 
 def _output(model: nn.Module, x: Tensor) -> Tensor:
@@ -157,8 +163,9 @@ def _output(model: nn.Module, x: Tensor) -> Tensor:
             with torch.inference_mode(False), torch.no_grad():
                 output = model(x)
         except Exception as error:
-            raise InvalidProblem(f"the model's forward pass raises {type(error).__name__}: {error}") from error
-        if any(change.startswith("x:") for change in before.changes()):
+            raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
+            raise InvalidProblem(f"the model's forward pass raises {raised}") from error
+        if before.input_changed():
             raise InvalidProblem("the model changes its input in place; use inplace=False in its first layers")
     if not isinstance(output, Tensor):
         raise InvalidProblem(f"f(x) is a {type(output).__name__}, but should be one tensor, [N, C]")

@@ -41,6 +41,7 @@ class Snapshot:
     _settings: tuple[Setting, ...]
     _globals: list[tuple[Setting, Any]]  # with the values they had
     _parts: list[_Module | _Tensor]
+    _input: _Tensor | None
 
     @classmethod
     def take(cls, model: nn.Module, x: Tensor | None = None) -> Snapshot:
@@ -56,8 +57,9 @@ class Snapshot:
                 if tensor is not None and id(tensor) not in seen:
                     seen.add(id(tensor))
                     snapshot._parts.append(_Tensor(f"{prefix}.{name}" if prefix else name, tensor))
-        if x is not None and id(x) not in seen:
-            snapshot._parts.append(_Tensor("x", x))
+        snapshot._input = None if x is None or id(x) in seen else _Tensor("x", x)
+        if snapshot._input:
+            snapshot._parts.append(snapshot._input)
         return snapshot
 
     def changes(self) -> list[str]:
@@ -72,6 +74,10 @@ class Snapshot:
             if not part.holds():
                 found += part.changes()
         return found
+
+    def input_changed(self) -> bool:
+        """Whether x is not as it was; it takes less time than all `changes`."""
+        return self._input is not None and not self._input.holds()
 
     def restore(self) -> None:
         """Put everything back."""

@@ -14,8 +14,8 @@ from backpack.context import CTX
 from backpack.extensions.backprop_extension import BackpropExtension
 from torch import Tensor, nn
 
+from jaccheck._culprit import culprit, described
 from jaccheck._errors import Unsupported
-from jaccheck.paths._path import culprit, described
 
 _CONTEXT = threading.RLock()  # BackPACK's active extensions and hook handles, and warning filters, are global
 

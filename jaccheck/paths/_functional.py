@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from jaccheck._culprit import culprit
 from jaccheck._errors import Unsupported
-from jaccheck.paths._path import culprit
 
 # How torch.func begins, or what it mentions, when it declines a model.
 REFUSALS = ("vmap", "functorch", "transform, the function provided", "forward AD", "Batching rule not implemented")
