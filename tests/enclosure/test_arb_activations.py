@@ -31,7 +31,7 @@ def parts_of(ball: Ball) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=name)
-def test_the_true_value_and_slope_lie_in_the_images(layer, dtype):
+def test_the_true_value_and_slope_lie_in_the_rules_balls(layer, dtype):
     z = Ball.exact(arguments(dtype, 40))
     value, slope = images(layer, arithmetic(dtype, CPU), z)
     assert not missed(layer, z, z.centre, value, slope)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.probe import UNIT_ROUNDOFF, arithmetic
-from tests.enclosure.cases import ACTIVATIONS, CPU, DTYPES, arguments, name
+from tests.enclosure.cases import ACTIVATIONS, DTYPES, arguments, name
 from tests.enclosure.judged import images
 
 BACKPACK: Mapping[type[nn.Module], ElementwiseDerivatives] = {
@@ -31,6 +31,9 @@ BACKPACK: Mapping[type[nn.Module], ElementwiseDerivatives] = {
     nn.Tanh: TanhDerivatives(),
     nn.LogSigmoid: LogSigmoidDerivatives(),
 }
+OVERFLOW = "BackPACK has 1 / (exp(x) + 1), 0 where exp(x) overflows; in the register sqrt-ggn-logsigmoid-overflow"
+    "BackPACK has 1 / (exp(x) + 1), which is 0 where exp(x) overflows; sqrt-ggn-logsigmoid-overflow in the register"
+)
 SINGLE_CONSTANTS = "torch has a float32 constant in this derivative, 1/alpha or 1/6, in float64 too"
 
 
@@ -80,10 +83,10 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=name)
-def test_at_every_argument(layer, dtype, way, request):
+def test_at_every_argument(layer, dtype, device, way, request):
     expect_known_defects(layer, dtype, way, request)
-    x = everything(dtype)[:: 101 if way is by_autograd_one_by_one else 1]
-    found = images(layer, arithmetic(dtype, CPU), Ball.exact(x))[0 if way is value else 1]
+    x = everything(dtype)[:: 101 if way is by_autograd_one_by_one else 1].to(device)
+    found = images(layer, arithmetic(dtype, device), Ball.exact(x))[0 if way is value else 1]
     got = way(layer, x)
     assert not found.excludes(got).any(), report(x, got, found)
 
@@ -91,10 +94,10 @@ def test_at_every_argument(layer, dtype, way, request):
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=name)
-def test_at_the_edge_of_a_ball(layer, dtype, way, request):
+def test_at_the_edge_of_a_ball(layer, dtype, device, way, request):
     """The argument's ball has its centre elsewhere, perhaps beyond a kink."""
     expect_known_defects(layer, dtype, way, request)
-    every = arguments(dtype, 10 if way is by_autograd_one_by_one else 150)
+    every = arguments(dtype, 10 if way is by_autograd_one_by_one else 150).to(device)
     u = UNIT_ROUNDOFF[dtype]
     scales = ((1.0, 0.0), (1.0, 1e-30), (64.0, 1e-6), (0.1 / u, 0.0), (0.0, 1e-2))
     x, relative, absolute = (torch.cat(t) for t in zip(*[_spread(every, *scale) for scale in scales], strict=True))
@@ -103,19 +106,21 @@ def test_at_the_edge_of_a_ball(layer, dtype, way, request):
         centre = x.double() + side * radius * (1 - 1e-9)
         z = Ball(centre, radius)
         held = centre.isfinite() & ~z.excludes(x)
-        found = images(layer, arithmetic(dtype, CPU), z[held])[0 if way is value else 1]
+        found = images(layer, arithmetic(dtype, device), z[held])[0 if way is value else 1]
         got = way(layer, x[held])
         assert not found.excludes(got).any(), report(x[held], got, found)
 
 
 def _spread(x: Tensor, *scale: float) -> tuple[Tensor, ...]:
-    return x, *(torch.full(x.shape, factor, dtype=torch.float64) for factor in scale)
+    return x, *(torch.full_like(x, factor, dtype=torch.float64) for factor in scale)
 
 
 def expect_known_defects(layer: nn.Module, dtype: torch.dtype, way: object, request: pytest.FixtureRequest) -> None:
-    single = isinstance(layer, nn.Hardsigmoid) or (isinstance(layer, nn.CELU) and layer.alpha not in (1.0, 2.0))
-    if single and dtype == torch.float64 and way is not value:
-        request.applymarker(pytest.mark.xfail(reason=SINGLE_CONSTANTS))
+    """Those of the libraries; a release that has mended one passes, too."""
+    if dtype == torch.float64 and way is not value and isinstance(layer, (nn.Hardsigmoid, nn.CELU)):
+        request.applymarker(pytest.mark.xfail(reason=SINGLE_CONSTANTS, strict=False))
+    if dtype in (torch.float16, torch.float32) and way is by_backpack and isinstance(layer, nn.LogSigmoid):
+        request.applymarker(pytest.mark.xfail(reason=OVERFLOW, strict=False))
 
 
 def report(x: Tensor, got: Tensor, ball: Ball) -> str:

@@ -1,0 +1,51 @@
+"""The measurement of false alarms: it runs, it repeats itself, and it can fail."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from jaccheck import jacobian, register_path
+from jaccheck.paths import unregister_path
+from tests import false_alarms
+
+
+class TwiceTheJacobian:
+    name = "twice"
+
+    def jacobian(self, model, x):
+        return {name: 2 * j for name, j in jacobian(model, x).items()}
+
+
+@pytest.fixture
+def wrong_path():
+    register_path(TwiceTheJacobian())
+    yield TwiceTheJacobian.name
+    unregister_path(TwiceTheJacobian.name)
+
+
+def test_a_wrong_path_is_an_unexplained_disagreement(wrong_path, capsys):
+    assert false_alarms.main(["--networks", "30", "--path", wrong_path]) == 1
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["networks"] == 30
+    (found,) = (d for d in summary["disagreements"] if d["kind"] == "value")
+    assert found["path"] == wrong_path
+    assert found["known"] == []
+    assert found["examples"]
+
+
+def test_the_same_seed_gives_the_same_networks():
+    assert list(false_alarms.drawn("0/0", 20)) == list(false_alarms.drawn("0/0", 20))
+    assert list(false_alarms.drawn("0/0", 20)) != list(false_alarms.drawn("1/0", 20))
+
+
+def test_what_was_measured_has_a_number_for_each_dtype(capsys):
+    false_alarms.main(["--networks", "60", "--path", "batch_grad", "--measure-every", "1"])
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["median |radius| / |Jacobian| in u"].keys() == {"float64", "float32", "float16", "bfloat16"}
+    assert all(
+        0 <= ratio <= 1 for found in summary["largest |value - centre| / radius"].values() for ratio in found.values()
+    )
+    assert torch.get_num_threads() == 1
