@@ -32,8 +32,6 @@ BACKPACK: Mapping[type[nn.Module], ElementwiseDerivatives] = {
     nn.LogSigmoid: LogSigmoidDerivatives(),
 }
 OVERFLOW = "BackPACK has 1 / (exp(x) + 1), 0 where exp(x) overflows; in the register sqrt-ggn-logsigmoid-overflow"
-    "BackPACK has 1 / (exp(x) + 1), which is 0 where exp(x) overflows; sqrt-ggn-logsigmoid-overflow in the register"
-)
 SINGLE_CONSTANTS = "torch has a float32 constant in this derivative, 1/alpha or 1/6, in float64 too"
 
 
