@@ -50,6 +50,7 @@ def check(
         InvalidProblem: the model or the input can't be used, or a path or property is unknown.
     """
     names = resolve(paths)
+    chosen = {name: get(name) for name in names}  # before the snapshot: importing a path may change global state
     laws = _laws(properties, repeat)
     problem = admit(model, x)
     snapshot = Snapshot.take(model, x)
@@ -59,7 +60,7 @@ def check(
         pictures: dict[str, Callable[[], Image]] = {}
         reference: tuple[str, Mapping[str, Tensor]] | None = None
         for name in names:
-            trial = Trial(problem, get(name), judge, snapshot)
+            trial = Trial(problem, chosen[name], judge, snapshot)
             verdict = _verdict(trial, laws)
             whole = _whole(problem, trial.run)
             if whole is not None and judge.reason is not None:  # without an enclosure there are only the others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.fx.experimental.symbolic_shapes  # torch's first call with a seed does so, and changes the warnings filters
 from torch import Tensor, nn
 
 from jaccheck.paths._path import borrowed, leaf, trainable
