@@ -145,10 +145,9 @@ class Careful(Arithmetic):
 
     def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
         radius = torch.where(value.abs() + radius < self.largest, radius, inf)
-        nan = z.centre.isnan()
-        settled = not_finite(z) & ((nan & at_nan) | (~nan & at_infinity))
         at_limit = torch.where(value.isfinite(), up(value.abs() * self.gamma(8)), 0.0)
-        return Ball(value, torch.where(settled, at_limit, radius))
+        at_limit[~torch.where(z.centre.isnan(), at_nan, at_infinity)] = inf
+        return Ball(value, torch.where(not_finite(z), at_limit, radius))
 
 
 def not_finite(t: Ball) -> Tensor:
