@@ -21,6 +21,8 @@ _CONTEXT = threading.RLock()  # BackPACK's active extensions and hook handles, a
 
 # torch on what BackPACK's full backward hooks don't go with
 _HOOK_REFUSALS = ("BackwardHookFunction", "Cannot use both regular backward hooks and full backward hooks")
+# BackPACK's RuntimeErrors on tensors that don't fit to a layer
+_SHAPE_CHECKS = ("check_shape", "check_same_V_dim")
 # torch on what it has no kernel for (before 2.9 a RuntimeError)
 _KERNEL_REFUSAL = "not implemented for '"
 
@@ -61,31 +63,33 @@ def refusals(model: nn.Module) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str | None:
+    """Why BackPACK, or torch on its behalf, refuses; None if it doesn't, but has gone wrong."""
     words = re.sub(r" object at 0x[0-9a-f]+", "", " ".join(" ".join(map(str, error.args)).split()))
+    module, function = _raised_in(error)
+    if module.partition(".")[0] == "backpack" and (
+        isinstance(error, (AssertionError, NotImplementedError)) or function in _SHAPE_CHECKS
+    ):
+        if "expects a backpropagation quantity" in words:
+            return f"{words} What it gives goes through something that is not a layer, or to two places."
+        return words
+    if isinstance(error, AttributeError) and re.search("no attribute '(output|input0)'", words):
+        return f"{words}. BackPACK keeps one input and output of each layer; this one is used more than once."
     if isinstance(error, RuntimeError) and any(refusal in words for refusal in _HOOK_REFUSALS):
         return f"BackPACK's hooks can't be used here: {words}"
     if isinstance(error, RuntimeError) and _KERNEL_REFUSAL in words:
         return words
-    if isinstance(error, NotImplementedError) and _from_backpack(error):
-        return words
-    if isinstance(error, AssertionError) and "expects a backpropagation quantity" in words:
-        return f"{words} What it gives goes through something that is not a layer, or to two places."
-    if isinstance(error, AttributeError) and ("'output'" in words or "'input0'" in words) and _from_backpack(error):
-        return f"{words}. BackPACK keeps one input and output of each layer; this one is used more than once."
-    if isinstance(error, RuntimeError) and _from_backpack(error, "shape_check"):
-        return words
     return None
 
 
-def _from_backpack(error: Exception, module: str = "") -> bool:
-    """Whether a frame of BackPACK's, of `module` if given, raised `error` or called what did."""
+def _raised_in(error: Exception) -> tuple[str, str]:
+    """The module and the function, by name, that raised `error`."""
+    name = "", ""
     traceback = error.__traceback__
     while traceback is not None:
-        name = traceback.tb_frame.f_globals.get("__name__", "")
-        if name.split(".")[0] == "backpack" and name.endswith(module):
-            return True
+        frame = traceback.tb_frame
+        name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
         traceback = traceback.tb_next
-    return False
+    return name
 
 
 def backward(

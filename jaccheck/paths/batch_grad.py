@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from backpack import extensions
 from torch import Tensor, nn
 
@@ -36,9 +35,9 @@ class BatchGrad:
                 """Move what the layer has got into J at once, so that no more than one is held twice."""
                 visited.add(layer)
                 for p in layer.parameters(recurse=False):
-                    column = vars(p).pop("grad_batch", None)  # [N, *p.shape]
-                    if column is not None:
-                        name = names[id(p)]
+                    name = names.get(id(p))
+                    column = None if name is None else vars(p).pop("grad_batch", None)  # [N, *p.shape]
+                    if name is not None and column is not None:
                         if name not in J:
                             J[name] = column.new_empty(column.shape[0], f.shape[1], *column.shape[1:])
                         J[name][:, c].copy_(column)

@@ -117,6 +117,20 @@ def test_a_container_of_its_own_is_fine_for_batch_grad() -> None:
     assert all(torch.equal(J[name], expected[name]) for name in expected)
 
 
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        (nn.Sequential(nn.Conv1d(1, 2, 3, padding="same"), nn.Flatten()), TypeError),
+        (nn.Sequential(nn.ConvTranspose1d(1, 1, 3, stride=2, output_padding=1), nn.Flatten()), RuntimeError),
+    ],
+)
+def test_a_crash_of_backpacks_is_no_refusal(model: nn.Module, error: type[Exception]) -> None:
+    x = torch.randn(4, 1, 3)
+    assert get("autograd").jacobian(model, x)
+    with pytest.raises(error):
+        get("sqrt_ggn_exact").jacobian(model, x)
+
+
 # What follows is wrong, and a finding: BackPACK says nothing, so the paths pass it on.
 
 

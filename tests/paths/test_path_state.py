@@ -41,6 +41,12 @@ def extended(model: nn.Module, x: Tensor) -> nn.Module:
     return model
 
 
+def extended_then_frozen(model: nn.Module, x: Tensor) -> nn.Module:
+    extended(model, x)
+    model[0].weight.requires_grad_(False)
+    return model
+
+
 def evaluating(model: nn.Module, x: Tensor) -> nn.Module:
     return model.eval()
 
@@ -75,7 +81,7 @@ def shared(model: nn.Module, x: Tensor) -> nn.Module:
 
 
 @pytest.mark.filterwarnings("ignore:Full backward hook is firing")
-@pytest.mark.parametrize("prepare", [used, extended, evaluating, frozen, counting, shared])
+@pytest.mark.parametrize("prepare", [used, extended, extended_then_frozen, evaluating, frozen, counting, shared])
 def test_nothing_has_changed(path: Path, prepare: Callable[[nn.Module, Tensor], nn.Module]) -> None:
     model, x = mlp()
     model = prepare(model, x)
@@ -85,7 +91,7 @@ def test_nothing_has_changed(path: Path, prepare: Callable[[nn.Module, Tensor], 
     try:
         path.jacobian(model, x)
     except Unsupported:
-        assert prepare in (extended, counting, shared)
+        assert prepare in (extended, extended_then_frozen, counting, shared)
     assert before.changes() == []
 
 
