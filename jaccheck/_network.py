@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ._activations import ACTIVATIONS
 from ._errors import InvalidProblem
+from ._json import read, written
 from ._layers import (
-    LAYERS,
     LAYOUTS,
-    MAX_NESTING,
     MAX_WIDTH,
-    Activation,
     Layer,
     Target,
     arranged,
@@ -29,10 +23,8 @@ from ._layers import (
     sequential,
     total_size,
 )
-from ._values import DTYPES, ZEROS, Spec, Values, a_bool, a_tuple, an_integer, changed, invalid, one_of
+from ._values import DTYPES, ZEROS, Spec, Values, a_bool, a_tuple, an_integer, invalid, one_of
 
-FORMAT = 1
-"""The version of the JSON format that this release writes, and the newest that it reads."""
 MAX_NUMBERS = 2**25
 """The most parameters, and the most inputs and outputs of layers, that are built (268 MB in float64)."""
 
@@ -110,7 +102,7 @@ class Network(Spec):
 
     def to_json(self) -> str:
         """One line of JSON; what is as by default is left out."""
-        return json.dumps({"format": FORMAT, **_plain(self)}, allow_nan=False)
+        return written(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Network:
@@ -119,141 +111,5 @@ class Network(Spec):
         Raises:
             InvalidProblem: not JSON, of a newer format, or not a network; the message names the field.
         """
-        data = _parsed(text)
-        version = data.pop("format", None)
-        if type(version) is not int or version < 1:
-            raise invalid("format", version, f"an integer from 1 to {FORMAT}")
-        if version > FORMAT:
-            raise InvalidProblem(
-                f"format is {version}, but this jaccheck reads formats up to {FORMAT}; use a newer one"
-            )
-        network: Network = _read(cls, data, "")
+        network: Network = read(cls, text)
         return network
-
-
-def _plain(spec: Spec) -> dict[str, Any]:
-    """The fields that aren't as by default, as JSON has them."""
-    return {name: _plain_value(getattr(spec, name)) for name in changed(spec)}
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, Activation):
-        functional = {"functional": True} if value.functional else {}
-        return {"kind": value.name, **dict(value.parameters), **functional}
-    if type(value) in LAYERS.values():
-        return {"kind": type(value).__name__, **_plain(value)}
-    if isinstance(value, Spec):
-        return _plain(value)
-    return [_plain_value(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _parsed(text: object) -> dict[str, Any]:
-    if not isinstance(text, (str, bytes)):
-        raise invalid("a network", text, "JSON text")
-    try:
-        data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
-    except InvalidProblem:
-        raise
-    except (ValueError, RecursionError) as error:  # a number of too many digits is a ValueError, too
-        raise InvalidProblem(f"a network is not valid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise invalid("a network", data, "a JSON object")
-    return data
-
-
-def _no_constant(name: str) -> None:
-    raise InvalidProblem(
-        f"a network has {name}, which JSON doesn't know; write it in quotation marks, in small letters"
-    )
-
-
-def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidProblem(f"{twice} is there twice in one JSON object")
-    return data
-
-
-def _read(cls: type[Any], data: object, where: str) -> Any:
-    """The spec of class `cls`; `where` is the field that it is for."""
-    if not isinstance(data, dict):
-        raise invalid(where, data, "a JSON object")
-    prefix = f"{where}." if where else ""
-    fields = cls.__dataclass_fields__
-    for name in data:
-        if name not in fields:
-            raise InvalidProblem(f"{prefix}{name} is unknown; known are {', '.join(fields) or 'no fields'}")
-    try:
-        return cls(**{name: _FIELDS.get(name, _same)(value, prefix + name) for name, value in data.items()})
-    except _Located:
-        raise
-    except InvalidProblem as error:
-        raise _Located(f"{prefix}{error}") from None
-
-
-class _Located(InvalidProblem):
-    """One whose message begins with the whole way to the field."""
-
-
-def _same(value: object, where: str) -> object:
-    return value
-
-
-def _values(value: object, where: str) -> object:
-    return None if value is None and where.endswith("bias") else _read(Values, value, where)
-
-
-def _list(value: object, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise _located(where, value, "a list")
-    return tuple(value)
-
-
-def _pairs(value: object, where: str) -> tuple[Any, ...]:
-    return tuple(_list(pair, f"{where}[{i}]") for i, pair in enumerate(_list(value, where)))
-
-
-def _layers(value: object, where: str) -> tuple[Layer, ...]:
-    if where.count(".layers") > MAX_NESTING:
-        raise _Located(f"{where} is nested more than {MAX_NESTING} deep")
-    return tuple(_layer(item, f"{where}[{i}]") for i, item in enumerate(_list(value, where)))
-
-
-def _layer(data: object, where: str) -> Layer:
-    if not isinstance(data, dict):
-        raise _located(where, data, "a JSON object")
-    rest = {name: value for name, value in data.items() if name != "kind"}
-    kind = data.get("kind")
-    if isinstance(kind, str) and kind in ACTIVATIONS:
-        functional = {"functional": rest.pop("functional")} if "functional" in rest else {}
-        rest = {"name": kind, "parameters": tuple(sorted(rest.items())), **functional}
-        return _made(Activation, rest, where)  # type: ignore[no-any-return]
-    if not isinstance(kind, str) or kind not in LAYERS or kind == "Activation":
-        known = [*(name for name in LAYERS if name != "Activation"), *ACTIVATIONS]
-        raise _located(f"{where}.kind", kind, f"one of {', '.join(known)}")
-    return _read(LAYERS[kind], rest, where)  # type: ignore[no-any-return]
-
-
-def _made(cls: type[Any], arguments: Mapping[str, Any], where: str) -> Any:
-    try:
-        return cls(**arguments)
-    except InvalidProblem as error:
-        raise _Located(f"{where}.{error}") from None
-
-
-def _located(where: str, got: object, should: str) -> _Located:
-    return _Located(str(invalid(where, got, should)))
-
-
-_FIELDS: dict[str, Callable[[Any, str], object]] = {
-    "layers": _layers,
-    "weight": _values,
-    "bias": _values,
-    "x": _values,
-    "inputs": _list,
-    "frozen": _list,
-    "numbers": _list,
-    "put": _pairs,
-}

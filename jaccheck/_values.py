@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import copysign, frexp, inf, isfinite, isnan, prod
+from reprlib import Repr
 from types import MappingProxyType
 from typing import Any
 
@@ -77,8 +78,11 @@ def changed(spec: Spec) -> list[str]:
 
 
 def invalid(field: str, got: object, should: str) -> InvalidProblem:
-    text = repr(got)
-    return InvalidProblem(f"{field} is {text if len(text) <= 80 else text[:77] + '...'}, but should be {should}")
+    return InvalidProblem(f"{field} is {_SHORT.repr(got)}, but should be {should}")
+
+
+_SHORT = Repr()  # neither long nor deep, whatever the user gave
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
 
 
 def an_integer(field: str, value: object, low: int, high: int) -> None:
@@ -229,21 +233,21 @@ def _trailing_zeros(byte: int) -> int:
 # Bits 23 to 30 of w say by how many powers of two the number lies below the first: geometrically distributed, which
 # makes the whole evenly distributed, or one of 32 alike.
 _BELOW = {
-    "uniform": [_trailing_zeros(byte) for byte in range(256)],
-    "wide": [byte % 32 - 7 for byte in range(256)],
+    "uniform": torch.tensor([_trailing_zeros(byte) for byte in range(256)], device="cpu"),
+    "wide": torch.tensor([byte % 32 - 7 for byte in range(256)], device="cpu"),
 }
+_RANGE = {kind: (int(below.min()), int(below.max())) for kind, below in _BELOW.items()}
 
 
 def _random_bits(kind: str, seed: int, count: int, exponent: int, form: Format) -> Tensor:
     w = _stream(seed, count)
-    below = _BELOW[kind]
-    field = (exponent + (form.top >> 1)) - torch.tensor(below, device="cpu")[(w >> 23) & 0xFF]  # biased exponents
+    field = (exponent + (form.top >> 1)) - _BELOW[kind][(w >> 23) & 0xFF]  # biased exponents
     explicit = form.precision - 1  # bits of the significand that are stored
     if explicit <= 23:
         fraction = (w & 0x7FFFFF) >> (23 - explicit)
     else:
         fraction = ((w & 0x7FFFFF) << (explicit - 23)) | (_mixed((w + 0x9E3779B9) & _MASK) >> (55 - explicit))
-    first, last = exponent + (form.top >> 1) - max(below), exponent + (form.top >> 1) - min(below)
+    last, first = (exponent + (form.top >> 1) - below for below in _RANGE[kind])
     bits = (field.clamp(0, form.top - 1) << explicit) + fraction
     if first < 1:  # subnormal: the leading bit moves into the significand
         subnormal = (fraction + (1 << explicit)) >> (1 - field).clamp(0, 63)

@@ -55,26 +55,28 @@ def built(optional: Sequence[str], frozen: bool) -> list[Built]:
     return found + list(product(forms, parts))
 
 
-def _share(lists: list[tuple[Activation, ...]], none: float) -> SearchStrategy[tuple[Activation, ...]]:
-    """One of `lists`, or no activation."""
-    return st.sampled_from([(), *[()] * round(none / (1 - none) * len(lists)), *lists])
+Activations = SearchStrategy[tuple[Activation, ...]]
+"""No activation, or one."""
 
 
 @cache
-def hidden_activations(names: tuple[str, ...]) -> SearchStrategy[tuple[Activation, ...]]:
-    one = table(names)
-    pairs = [(one[i], one[(7 * i + 5) % len(one)]) for i in range(0, len(one), 6)]
-    return _share([(activation,) for activation in one] + pairs, 0.08)
+def hidden(names: tuple[str, ...]) -> Activations:
+    return _or_none(table(names), 0.08)
 
 
 @cache
-def last_activations(names: tuple[str, ...]) -> SearchStrategy[tuple[Activation, ...]]:
-    return _share([(activation,) for activation in table(names)[::2]], 0.6)
+def last(names: tuple[str, ...]) -> Activations:
+    return _or_none(table(names)[::2], 0.6)
 
 
 @cache
-def first_activations(names: tuple[str, ...]) -> SearchStrategy[tuple[Activation, ...]]:
-    return _share([(table((name,))[i % PER_NAME],) for i, name in enumerate(names)], 0.9)
+def first(names: tuple[str, ...]) -> Activations:
+    return _or_none([table((name,))[i % PER_NAME] for i, name in enumerate(names)], 0.9)
+
+
+def _or_none(activations: Sequence[Activation], none: float) -> Activations:
+    nothing: list[tuple[Activation, ...]] = [()] * (1 + round(none / (1 - none) * len(activations)))
+    return st.sampled_from(nothing + [(activation,) for activation in activations])
 
 
 @cache
@@ -88,17 +90,19 @@ def blocks(
     regime: str,
     dtype: str,
     widths: SearchStrategy[int],
-    activations: SearchStrategy[tuple[Activation, ...]],
+    names: tuple[str, ...],
+    activations: Activations,
     built: SearchStrategy[Built],
 ) -> SearchStrategy[Block]:
-    """They shrink to ``Linear(1)``, all zeros, with the first of `activations`."""
+    """They shrink to ``Linear(1)``, all zeros, with no activation behind it."""
     weights, biases = _recipes(regime, "weight", dtype), _recipes(regime, "bias", dtype)
-    return st.builds(_block, widths, activations, weights, SEEDS, biases, SEEDS, built)
+    return st.builds(_block, widths, activations, first(names), weights, SEEDS, biases, SEEDS, built)
 
 
 def _block(
     width: int,
-    activations: tuple[Activation, ...],
+    activation: tuple[Activation, ...],
+    another: tuple[Activation, ...],
     weight: Recipe,
     weight_seed: int,
     bias: Recipe | None,
@@ -112,4 +116,4 @@ def _block(
         bias=None if bias is None else bias(bias_seed),
         frozen=frozen if bias is not None else tuple(name for name in frozen if name == "weight"),
     )
-    return Block(linear, activations, form)
+    return Block(linear, (*activation, *another), form)

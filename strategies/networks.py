@@ -17,7 +17,7 @@ from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 
 from . import sizes
-from .blocks import Block, Built, blocks, built, first_activations, hidden_activations, last_activations
+from .blocks import Block, Built, blocks, built, first, hidden, last
 from .targets import chosen, computes, present
 from .values import REGIMES, SEEDS, Recipe, ordered, recipes, specials
 
@@ -116,12 +116,9 @@ class _Limits:
     max_jacobian: int
 
 
-_PLAIN_INPUT = ("contiguous", False, True, False)
-_INPUTS = st.sampled_from(
-    sorted(  # layout of x, whether it requires grad, training mode, all layers in one more Sequential
-        product(("contiguous",) * 5 + LAYOUTS, (False, True), (True, False), (False,) * 5 + (True,)),
-        key=lambda drawn: sum(a != b for a, b in zip(drawn, _PLAIN_INPUT, strict=True)),
-    )
+_LAYOUTS = st.sampled_from((*("contiguous",) * 8, *LAYOUTS[1:]))
+_FLAGS = st.sampled_from(  # x doesn't require grad, training mode, all layers in one more Sequential
+    sorted(product((True, False), (True, False), (False,) * 5 + (True,)), key=lambda flags: (flags[2], -sum(flags[:2])))
 )
 
 
@@ -132,11 +129,12 @@ def _networks(draw: DrawFn, limits: _Limits) -> Network:
     names = draw(_palettes(limits.activations, dtype, device))
     drawn = draw(_hidden(limits, regime, dtype, names))
     drawn.append(draw(_last(limits, regime, dtype, names)))
-    first = draw(first_activations(names))
+    before = draw(first(names))
     inputs = draw(limits.inputs)
     batch = draw(limits.batches)
     x = draw(_inputs_values(regime, dtype))
-    layout, requires_grad, training, whole = draw(_INPUTS)
+    layout = draw(_LAYOUTS)
+    constant, training, whole = draw(_FLAGS)
     if regime == "nonfinite":
         x = replace(x, put=draw(specials(dtype)))
 
@@ -152,7 +150,7 @@ def _networks(draw: DrawFn, limits: _Limits) -> Network:
     )
     flatten = (Flatten(),) if len(inputs) > 1 else ()
     body = (layer for block, width in zip(drawn, widths, strict=True) for layer in block.layers(width))
-    layers = (*first, *flatten, *body)
+    layers = (*before, *flatten, *body)
     return Network(
         layers=(Sequential(layers),) if whole else layers,
         batch=batch,
@@ -161,21 +159,21 @@ def _networks(draw: DrawFn, limits: _Limits) -> Network:
         dtype=dtype,
         device=device,
         x_layout=layout,
-        x_requires_grad=requires_grad,
+        x_requires_grad=not constant,
         training=training,
     )
 
 
 @lru_cache(maxsize=4096)
 def _hidden(limits: _Limits, regime: str, dtype: str, names: tuple[str, ...]) -> SearchStrategy[list[Block]]:
-    block = blocks(regime, dtype, limits.widths, hidden_activations(names), limits.built)
+    block = blocks(regime, dtype, limits.widths, names, hidden(names), limits.built)
     two, four, more = (st.lists(block, max_size=min(size, limits.max_depth)) for size in (2, 4, limits.max_depth))
     return st.one_of(two, two, two, two, four, four, four, more)
 
 
 @lru_cache(maxsize=4096)
 def _last(limits: _Limits, regime: str, dtype: str, names: tuple[str, ...]) -> SearchStrategy[Block]:
-    return blocks(regime, dtype, limits.outputs, last_activations(names), limits.built)
+    return blocks(regime, dtype, limits.outputs, names, last(names), limits.built)
 
 
 @cache
