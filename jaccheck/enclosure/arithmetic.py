@@ -142,7 +142,6 @@ class Careful(Arithmetic):
             sure = sure & ~unknown
         return Ball(t.centre, torch.where(sure, 0.0, radius), t.reach)
 
-
     def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
         radius = torch.where(value.abs() + radius < self.largest, radius, inf)
         at_limit = torch.where(value.isfinite(), up(value.abs() * self.gamma(8)), 0.0)

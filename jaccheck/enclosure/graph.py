@@ -164,9 +164,7 @@ def _asks_for_shape(node: fx.Node, args: tuple[Any, ...]) -> bool:
     return wired and node.target is getattr and args[1] in ("shape", "ndim")
 
 
-def _shape(
-    node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], shape_of: Callable[[Wire], torch.Size]
-) -> Any:
+def _shape(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], shape_of: Callable[[Wire], torch.Size]) -> Any:
     meta = torch.empty(shape_of(args[0]), device="meta")
     if node.op == "call_method":
         return _method(str(node.target))(meta, *args[1:], **kwargs)

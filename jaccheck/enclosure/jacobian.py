@@ -149,6 +149,19 @@ class Zero(LookCloser):
         return Ball(whole[n, c], whole[n, c])
 
 
+@dataclass(frozen=True, eq=False)
+class Drifted(LookCloser):
+    """A Jacobian to which what was lost on the way is added: forward mode passes all later layers."""
+
+    jacobian: Jacobian
+    drift: Tensor  # [N, C], absolute
+
+    def rows(self, fl: Arithmetic, n: slice, c: slice) -> Ball:
+        ball = self.jacobian.rows(fl, n, c)
+        drift = self.drift[n, c].reshape(*ball.shape[:2], *[1] * (ball.centre.dim() - 2))
+        return Ball(ball.centre, ball.radius + drift, ball.reach)
+
+
 def total(parts: Sequence[Jacobian], shape: Sequence[int], device: torch.device) -> Jacobian:
     """What all uses of one parameter add up to, ``[N, C, *p.shape]``."""
     if not parts:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck.enclosure.arithmetic import Arithmetic
-from jaccheck.enclosure.ball import Ball
+from jaccheck.enclosure.ball import Ball, up
 from jaccheck.enclosure.graph import Call, calls
-from jaccheck.enclosure.jacobian import Extent, Jacobian, total
+from jaccheck.enclosure.jacobian import Drifted, Extent, Jacobian, total
 from jaccheck.enclosure.probe import arithmetic
 from jaccheck.enclosure.rules import Rule, Wire
 
@@ -83,14 +83,20 @@ class Oracle:
         seed = Ball(one, torch.zeros_like(one), one if mode == "forward" else None)
         cotangents: dict[int, list[Ball]] = {self._output.index: [seed]}
         parts: dict[str, list[Jacobian]] = {name: [] for name in self._trainable.values()}
+        drift = torch.zeros(N, C, dtype=torch.float64, device=self.x.device)
         for index in range(len(self._calls), 0, -1):
             if index not in cotangents:
                 continue
             rule, wires = self._calls[index - 1][1:]
             D = fl.total(cotangents.pop(index))
+            if mode == "forward":
+                # A tangent underflows in each operation on its way, and ∂f/∂(value) carries that on to f.
+                terms = 8 + max(self._values[wire.index].shape[1:].numel() for wire in wires)
+                drift = up(drift + D.mag.flatten(2).sum(2) * (terms * fl.eta))
             for p, jacobian in rule.jacobians(fl, D):
                 if id(p) in self._trainable:
-                    parts[self._trainable[id(p)]].append(jacobian)
+                    found = Drifted(jacobian, drift) if mode == "forward" else jacobian
+                    parts[self._trainable[id(p)]].append(found)
             if any(wire.index for wire in wires):  # the input's own derivative is not asked for
                 for wire, part in zip(wires, rule.vjp(fl, D), strict=True):
                     cotangents.setdefault(wire.index, []).append(part)

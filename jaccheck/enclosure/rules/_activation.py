@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
+import torch
 from torch import Tensor
 
 from jaccheck.enclosure.arithmetic import Arithmetic
@@ -18,21 +19,37 @@ COMPOUND = 1 + 2.0**-3  # (1 + u)^k - 1 <= COMPOUND k u for all four dtypes and 
 
 
 @dataclass(frozen=True)
+class Span:
+    """Where the argument of a function lies: between `low` and `high`, and no farther from 0 than `mag`."""
+
+    low: Tensor
+    high: Tensor
+
+    @property
+    def mag(self) -> Tensor:
+        return self.low.abs().maximum(self.high.abs())
+
+
+@dataclass(frozen=True)
 class Activation:
     """φ, element by element: a function, its derivative, its kinks and what rounding does to it, side by side.
 
-    Errors are those of any formula in use (torch's kernels, forward mode, BackPACK), in units of the dtype's u.
+    Errors are those of any formula in use (torch's kernels, forward mode, BackPACK), in units of the dtype's u. They
+    hold for all arguments in a span, and grow with the bounds of |φ| and |φ'| there, which they are given.
     """
 
     value: Callable[[Tensor], Tensor]  # φ(t)
     slope: Callable[[Tensor], Tensor]  # φ'(t); at a kink, and at NaN, what torch's own derivative gives
-    value_error: Callable[[Tensor, Tensor], Tensor | float]  # of t and φ(t)
-    slope_error: Callable[[Tensor, Tensor, Tensor], Tensor | float]  # of t, φ(t) and φ'(t)
+    value_error: Callable[[Span, Tensor], Tensor | float]  # of the span and sup |φ|
+    slope_error: Callable[[Span, Tensor, Tensor], Tensor | float]  # of the span, sup |φ| and sup |φ'|
     max_curvature: float = 0.0  # sup |φ''| away from the kinks
     decay: float = inf  # sup |φ'' / φ'|: where φ is flat, so is φ'
     linear_above: float = inf  # φ'' = 0 from here on
     kinks: tuple[tuple[float, float, float], ...] = ()  # (t, |jump of φ'|, |jump of φ|) there
+    kink_blur: float = 0.0  # how far underflow moves a kink, in units of η
+    underflow: Callable[[Span], Tensor | float] = lambda t: 4.0  # what it costs φ and φ', in units of η
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
+    on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
     at_infinity: bool = True  # the formulas hold for t = ±∞ as well
     at_nan: bool = True  # the slope holds at NaN; False where torch's scalar and vector kernels differ
 
@@ -49,24 +66,34 @@ class Elementwise(NoParameters):
         value, slope = phi.value(t), phi.slope(t)
         unit = (fl.u + EPS / 2) * COMPOUND  # theirs and ours
         # A shift by δ moves φ by at most |δ| sup |φ'| and φ' by at most |δ| sup |φ''|; a kink in reach adds its jumps.
-        steepest, jump, step = slope.abs(), 0.0, 0.0
+        steepest: Tensor = slope.abs()
+        jump: Tensor | float = 0.0
+        step: Tensor | float = 0.0
         for kink, slope_jump, value_jump in phi.kinks:
-            near = (t - kink).abs() <= r * (1 + EPS) + 2 * fl.u * abs(kink)  # the kink may be a rounded number, too
+            # a kink may itself be a number that was rounded, up to three times
+            near = (t - kink).abs() <= r * (1 + EPS) + (3 * fl.u * abs(kink) + phi.kink_blur * fl.eta)
             jump = near * slope_jump + jump
             if value_jump:
-                step = near * value_jump + step
+                step = near * (value_jump * (1 + 2 * fl.u)) + step
         steepest = steepest + jump
-        slope_radius = jump + unit * phi.slope_error(t, value, slope) + slope.abs() * ORACLE
+        slope_radius: Tensor | float = jump
         if phi.max_curvature:
             steepest = steepest + phi.max_curvature * r
             bend = (steepest * phi.decay).clamp(max=phi.max_curvature) if phi.decay < inf else phi.max_curvature
             if phi.linear_above < inf:
                 bend = bend * (t - r <= phi.linear_above * (1 + EPS))
             slope_radius = slope_radius + r * bend
-        value_radius = r * steepest + step + unit * phi.value_error(t, value) + value.abs() * ORACLE
-        floor = 4 * fl.eta + phi.floor / fl.opmath_largest
-        self.psi = fl.applied(z, slope, up(slope_radius.add_(floor)), at_infinity=phi.at_infinity, at_nan=phi.at_nan)
-        return fl.applied(z, value, up(value_radius.add_(floor)), at_infinity=phi.at_infinity)
+        value_radius = r * steepest + step
+        span = Span(t - r, t + r)
+        value_bound, slope_bound = value.abs() + value_radius, slope.abs() + slope_radius
+        value_radius = value_radius + unit * phi.value_error(span, value_bound) + value_bound * ORACLE
+        slope_radius = slope_radius + unit * phi.slope_error(span, value_bound, slope_bound) + slope_bound * ORACLE
+        floor = fl.eta * phi.underflow(span) + phi.floor / fl.opmath_largest
+        value_radius, slope_radius = up(value_radius.add_(floor)), up(slope_radius.add_(floor))
+        if phi.on_the_way is not None:
+            value_radius = torch.where(phi.on_the_way(span) < fl.opmath_largest, value_radius, inf)
+        self.psi = fl.applied(z, slope, slope_radius, at_infinity=phi.at_infinity, at_nan=phi.at_nan)
+        return fl.applied(z, value, value_radius, at_infinity=phi.at_infinity)
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
         return (fl.product(D, self.psi.moved(lambda t: t[:, None])),)

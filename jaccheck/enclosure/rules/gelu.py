@@ -10,18 +10,17 @@ from torch.nn import functional as F
 
 from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
-
-
 from jaccheck.enclosure.rules.tanh import hyperbolic_tangent, squared_sech
 
 EXACT = Activation(
     value=lambda t: 0.5 * t * erfc(-t / sqrt(2)),
     slope=lambda t: 0.5 * erfc(-t / sqrt(2)) + t * exp(-t * t / 2) / sqrt(2 * pi),
     # as t/2 (1 + erf(t/√2)): a function and five roundings, on terms of at most |t|
-    value_error=lambda t, a: (FUNCTION + 6) * t.abs(),
+    value_error=lambda t, a: (FUNCTION + 6) * t.mag,
     # Φ: as above, at most FUNCTION + 6. t φ(t) <= 1/4: FUNCTION + 5 roundings, and t²/2 twice: |t|³ φ(t) <= 1/2
-    slope_error=lambda t, a, s: t.new_full((), FUNCTION + 6 + (FUNCTION + 5) / 4 + 1),
+    slope_error=lambda t, a, s: FUNCTION + 6 + (FUNCTION + 5) / 4 + 1,
     max_curvature=2 / sqrt(2 * pi),  # |(2 - t²) φ(t)|, at 0
+    on_the_way=lambda t: 2 * t.mag,
     at_infinity=False,
 )
 
@@ -35,15 +34,15 @@ def _inner(t: torch.Tensor) -> torch.Tensor:
 TANH = Activation(
     value=lambda t: 0.5 * t * (1 + hyperbolic_tangent(_inner(t))),
     slope=lambda t: (
-        0.5 * (1 + hyperbolic_tangent(_inner(t)))
-        + 0.5 * t * squared_sech(_inner(t)) * K * (1 + 3 * CUBIC * t * t)
+        0.5 * (1 + hyperbolic_tangent(_inner(t))) + 0.5 * t * squared_sech(_inner(t)) * K * (1 + 3 * CUBIC * t * t)
     ),
-    value_error=lambda t, a: (FUNCTION + 8) * t.abs(),  # six roundings of s move tanh by 6 u s / cosh² s <= 3 u
+    value_error=lambda t, a: (FUNCTION + 8) * t.mag,  # six roundings of s move tanh by 6 u s / cosh² s <= 3 u
     # 1 - tanh² in absolute terms, times t/2 s'(t), which stops where tanh is 1 in any dtype: at s = 20
     slope_error=lambda t, a, s: (
-        FUNCTION + 8 + (3 * FUNCTION + 12) * 0.5 * t.abs().clamp(max=8) * K * (1 + 3 * CUBIC * t.clamp(-8, 8) ** 2)
+        FUNCTION + 8 + (3 * FUNCTION + 12) * 0.5 * t.mag.clamp(max=8) * K * (1 + 3 * CUBIC * t.mag.clamp(max=8) ** 2)
     ),
     max_curvature=1.0,  # 0.798 at 0; |φ''| <= s' sech² s + |t|/2 (|s''| + 2 s'²) sech² s stays below 1
+    on_the_way=lambda t: 2 * t.mag,
     at_infinity=False,
 )
 

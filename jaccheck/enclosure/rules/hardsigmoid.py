@@ -8,16 +8,15 @@ from torch.nn import functional as F
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
-
 HARDSIGMOID = Activation(
     value=lambda t: (t / 6 + 0.5).clamp(0, 1),
     slope=lambda t: ((t > -3) & (t < 3)).double() / 6,
-    value_error=lambda t, a: 3 * a + (t.abs() < 4) * 2.0,  # t + 3, of numbers below 7, then a sixth of it
+    value_error=lambda t, a: 3 * a + ((t.low < 4) & (t.high > -4)) * 2.0,  # t + 3, of numbers below 7, then a sixth of it
     slope_error=lambda t, a, s: 2 * s,
     kinks=((-3.0, 1 / 6, 0.0), (3.0, 1 / 6, 0.0)),
 )
 
 
 @rule(nn.Hardsigmoid, F.hardsigmoid)
-def hardsigmoid(wire: Wire) -> Elementwise:
+def hardsigmoid(wire: Wire, inplace: bool = False) -> Elementwise:
     return Elementwise(HARDSIGMOID)

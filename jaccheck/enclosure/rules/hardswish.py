@@ -8,19 +8,19 @@ from torch.nn import functional as F
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
-
 HARDSWISH = Activation(
     value=lambda t: t * (t + 3).clamp(0, 6) / 6,
     slope=lambda t: ((t.abs() <= 3) * (t / 3 + 0.5)).where(t <= 3, t.new_ones(())),
-    value_error=lambda t, a: 4 * a.abs() + (t.abs() < 4) * 4.0,  # t + 3, of numbers below 7, times t / 6
-    slope_error=lambda t, a, s: (t.abs() < 4) * 5.0,  # t / 3 + 1/2, of numbers below 2
+    value_error=lambda t, a: 4 * a + ((t.low < 4) & (t.high > -4)) * 4.0,  # t + 3, of numbers below 7, times t / 6
+    slope_error=lambda t, a, s: ((t.low < 4) & (t.high > -4)) * 5.0,  # t / 3 + 1/2, of numbers below 2
     max_curvature=1 / 3,
     kinks=((-3.0, 0.5, 0.0), (3.0, 0.5, 0.0)),
     at_nan=False,
+    on_the_way=lambda t: 6 * t.mag,
     at_infinity=False,
 )
 
 
 @rule(nn.Hardswish, F.hardswish)
-def hardswish(wire: Wire) -> Elementwise:
+def hardswish(wire: Wire, inplace: bool = False) -> Elementwise:
     return Elementwise(HARDSWISH)

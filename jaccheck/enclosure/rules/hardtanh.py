@@ -14,7 +14,7 @@ def held(low: float, high: float) -> Elementwise:
         Activation(
             value=lambda t: t.clamp(low, high),
             slope=lambda t: (~((t <= low) | (t >= high))).double(),
-            value_error=lambda t, a: ((t <= low) | (t >= high)) * a.abs(),  # the bounds as numbers of the dtype
+            value_error=lambda t, a: ((t.low <= low) | (t.high >= high)) * a,  # the bounds as numbers of the dtype
             slope_error=lambda t, a, s: 0.0,
             kinks=((low, 1.0, 0.0), (high, 1.0, 0.0)),
             at_nan=False,
@@ -23,10 +23,10 @@ def held(low: float, high: float) -> Elementwise:
 
 
 @rule(nn.Hardtanh, F.hardtanh)
-def hardtanh(wire: Wire, min_val: float = -1.0, max_val: float = 1.0) -> Elementwise:
+def hardtanh(wire: Wire, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Elementwise:
     return held(min_val, max_val)
 
 
 @rule(nn.ReLU6, F.relu6)
-def relu6(wire: Wire) -> Elementwise:
+def relu6(wire: Wire, inplace: bool = False) -> Elementwise:
     return held(0.0, 6.0)

@@ -9,7 +9,6 @@ from jaccheck._errors import Unsupported
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
-
 IDENTITY = Activation(
     value=lambda t: t,
     slope=lambda t: t.new_ones(t.shape),

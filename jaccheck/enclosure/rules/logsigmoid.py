@@ -7,14 +7,12 @@ from torch.nn import functional as F
 
 from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
-
-
 from jaccheck.enclosure.rules.sigmoid import logistic
 
 LOGSIGMOID = Activation(
     value=lambda t: t.clamp(max=0) - log1p(exp(-t.abs())),
     slope=lambda t: logistic(-t),
-    value_error=lambda t, a: (2 * FUNCTION + 2) * a.abs(),  # log1p(z) <= |a|; the error of z costs it no more than z
+    value_error=lambda t, a: (2 * FUNCTION + 2) * a,  # log1p(z) <= |a|; the error of z costs it no more than z
     # as 1 / (exp(t) + 1), or 1 - z / (1 + z) where that is at least 1/2
     slope_error=lambda t, a, s: (FUNCTION + 5) * s,
     max_curvature=0.25,

@@ -7,8 +7,6 @@ from torch.nn import functional as F
 
 from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
-
-
 from jaccheck.enclosure.rules.sigmoid import logistic
 from jaccheck.enclosure.rules.tanh import hyperbolic_tangent, squared_sech
 
@@ -20,14 +18,15 @@ def _softplus(t: Tensor) -> Tensor:
 MISH = Activation(
     value=lambda t: t * hyperbolic_tangent(_softplus(t)),
     slope=lambda t: hyperbolic_tangent(_softplus(t)) + t * logistic(t) * squared_sech(_softplus(t)),
-    value_error=lambda t, a: (3 * FUNCTION + 5) * a.abs(),  # exp, log1p and tanh, of which none magnifies the error
+    value_error=lambda t, a: (3 * FUNCTION + 5) * a,  # exp, log1p and tanh, of which none magnifies the error
     # as T + t σ (1 - T²): T as above, and 1 - T² in absolute terms
-    slope_error=lambda t, a, s: (3 * FUNCTION + 5) * (1 + 2 * t.abs() * logistic(t)),
+    slope_error=lambda t, a, s: (3 * FUNCTION + 5) * (1 + 2 * t.mag * logistic(t.high)),
     max_curvature=1.0,  # 0.64 at 0
+    underflow=lambda t: 4 + 2 * t.mag,  # tanh and σ, times t
     at_infinity=False,
 )
 
 
 @rule(nn.Mish, F.mish)
-def mish(wire: Wire) -> Elementwise:
+def mish(wire: Wire, inplace: bool = False) -> Elementwise:
     return Elementwise(MISH)

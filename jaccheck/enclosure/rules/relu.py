@@ -8,7 +8,6 @@ from torch.nn import functional as F
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
-
 RELU = Activation(
     value=lambda t: t.clamp(min=0),
     slope=lambda t: (~(t <= 0)).double(),  # torch's backward masks where t <= 0, so that a NaN lets the gradient pass
@@ -19,5 +18,5 @@ RELU = Activation(
 
 
 @rule(nn.ReLU, F.relu, relu, "relu")
-def relu_rule(wire: Wire) -> Elementwise:
+def relu_rule(wire: Wire, inplace: bool = False) -> Elementwise:
     return Elementwise(RELU)

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
-
 SCALE = 1.0507009873554804934193349852946  # λ
 ALPHA = 1.6732632423543772848170429916717
 
@@ -22,8 +21,8 @@ def selu_rule(wire: Wire, inplace: bool = False) -> Elementwise:
             value=lambda t: torch.where(t > 0, SCALE * t, size * expm1(t)),
             slope=lambda t: torch.where(t > 0, SCALE, size * exp(t)),
             # constants and products 3; below 0 as exp(t) - 1, of which each term is at most 1
-            value_error=lambda t, a: 3 * a.abs() + (t <= 0) * (FUNCTION * size),
-            slope_error=lambda t, a, s: 2 * s + (t <= 0) * ((FUNCTION + 3) * (size if inplace else s)),
+            value_error=lambda t, a: 3 * a + (t.low <= 0) * (FUNCTION * size),
+            slope_error=lambda t, a, s: 2 * s + (t.low <= 0) * ((FUNCTION + 3) * (size if inplace else s)),
             max_curvature=size,
             decay=1.0,
             linear_above=0.0,

@@ -16,7 +16,7 @@ def softshrink(wire: Wire, lambd: float = 0.5) -> Elementwise:
         Activation(
             value=lambda t: t - t.clamp(-lambd, lambd),
             slope=lambda t: (~((t >= -lambd) & (t <= lambd))).double(),
-            value_error=lambda t, a: (a != 0) * (lambd + a.abs()),
+            value_error=lambda t, a: (a > 0) * (lambd + a),
             slope_error=lambda t, a, s: 0.0,
             kinks=((-lambd, 1.0, 0.0), (lambd, 1.0, 0.0)),
             at_nan=False,

@@ -12,8 +12,6 @@ from torch.nn import functional as F
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
-
-
 from jaccheck.enclosure.rules.sigmoid import logistic
 
 
@@ -31,12 +29,14 @@ def softplus(wire: Wire, beta: float = 1.0, threshold: float = 20.0) -> Elementw
             slope=lambda t: torch.where(beta * t > threshold, 1.0, logistic(beta * t)),
             # β t is rounded once or twice, which costs log(1 + exp(s)) at most 2 u |s|, relatively, and nothing where
             # s > 0; then exp, log1p, a sum and a division
-            value_error=lambda t, a: (2 * FUNCTION + 4 + 2 * (-beta * t).clamp(min=0)) * a.abs(),
-            slope_error=lambda t, a, s: (FUNCTION + 5 + 2 * (-beta * t).clamp(min=0)) * s,
+            value_error=lambda t, a: (2 * FUNCTION + 4 + 2 * (-beta * t.low).clamp(min=0)) * a,
+            slope_error=lambda t, a, s: (FUNCTION + 5 + 2 * (-beta * t.low).clamp(min=0)) * s,
             max_curvature=beta / 4,
             decay=beta,
             linear_above=threshold / beta,
             kinks=((threshold / beta, step, real_log1p(step) / beta),),
+            kink_blur=4 / beta,
+            underflow=lambda t: 4 * (1 + 1 / beta),
             at_infinity=False,
         )
     )

@@ -25,7 +25,7 @@ MAX_CURVATURE = 4 / (3 * sqrt(3))
 TANH = Activation(
     value=hyperbolic_tangent,
     slope=squared_sech,
-    value_error=lambda t, a: FUNCTION * a.abs(),
+    value_error=lambda t, a: FUNCTION * a,
     slope_error=lambda t, a, s: (2 * FUNCTION + 2) * a * a + 2 * s,  # as 1 - a²
     max_curvature=MAX_CURVATURE,
     decay=2.0,  # φ'' = -2 a φ'

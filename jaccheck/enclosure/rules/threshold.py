@@ -10,13 +10,13 @@ from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
 
-@rule(nn.Threshold, F.threshold)
-def threshold_rule(wire: Wire, threshold: float, value: float) -> Elementwise:
+@rule(nn.Threshold, F.threshold, torch.threshold)
+def threshold_rule(wire: Wire, threshold: float, value: float, inplace: bool = False) -> Elementwise:
     return Elementwise(
         Activation(
             value=lambda t: torch.where(t <= threshold, t.new_full((), value), t),
             slope=lambda t: (~(t <= threshold)).double(),
-            value_error=lambda t, a: (t <= threshold) * abs(value),
+            value_error=lambda t, a: (t.low <= threshold) * abs(value),
             slope_error=lambda t, a, s: 0.0,
             kinks=((threshold, 1.0, abs(threshold - value)),),
         )
