@@ -2,7 +2,8 @@
 
 An entry of ``known_defects.json`` says in which library and versions, in which paths, of which property and kind, and
 `when`: a condition, with arguments, that says of each element of the Jacobian whether the defect explains it. A failure
-is known if every element outside the enclosure is explained: a fault beside a known one is none.
+is known if every element outside the enclosure is explained: a fault beside a known one is none. Where the path raises,
+the condition is `raises`.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ class Defect:
     network: Mapping[str, Any]
     """A network that shows it, as `Network.from_json` reads it."""
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Those of the condition."""
+        return {name: value for name, value in self.when.items() if name != "condition"}
+
     def concerns(self, failure: Failure) -> bool:
         """Whether path, property, kind and the version that is installed are the entry's."""
         return (
@@ -95,8 +101,21 @@ def known(failure: Failure, model: nn.Module, x: Tensor, defects: Sequence[Defec
     if not concerned:
         return ()
     with untouched(model, x):
-        scene = Scene(admit(model, x), get(failure.path))
-        return tuple(_needed(scene, concerned))
+        problem, path = admit(model, x), get(failure.path)
+        if failure.kind == "raised":
+            return tuple(defect for defect in concerned if raises(problem, path, **defect.arguments))[:1]
+        return tuple(_needed(Scene(problem, path), concerned))
+
+
+def raises(problem: Problem, path: Path, *, message: str, batch: int, layer: str) -> bool:
+    """Whether the path raises an exception that says `message`, on that many samples and a model with such a layer."""
+    if batch != problem.N or not any(type(module).__name__ == layer for module in problem.model.modules()):
+        return False
+    try:
+        path.jacobian(problem.model, problem.x)
+    except Exception as error:  # of whatever class: its message tells
+        return message in str(error)
+    return False
 
 
 def _needed(scene: Scene, defects: Sequence[Defect]) -> Iterator[Defect]:
@@ -105,8 +124,7 @@ def _needed(scene: Scene, defects: Sequence[Defect]) -> Iterator[Defect]:
         return  # it doesn't show again
     needed = []
     for defect in defects:
-        arguments = {name: value for name, value in defect.when.items() if name != "condition"}
-        explained = CONDITIONS[defect.when["condition"]](scene, **arguments)
+        explained = CONDITIONS[defect.when["condition"]](scene, **defect.arguments)
         if any((left[name] & explained[name]).any() for name in left):
             needed.append(defect)
         left = {name: left[name] & ~explained[name] for name in left}
@@ -187,10 +205,11 @@ class _Slope(torch.autograd.Function):
         return grads[0] * ctx.slope, None, None
 
 
-def derivative(scene: Scene, *, layer: str, input: str, taken_as: float) -> dict[str, Tensor]:
+def derivative(scene: Scene, *, layer: str, input: str, taken_as: float, dtype: str = "") -> dict[str, Tensor]:
     """Where the path gives what follows if `layer`, for the arguments that `input` says, has the derivative `taken_as`.
 
-    To within twice the radius: the true value and the path's may lie at opposite ends of a ball.
+    To within twice the radius: the true value and the path's may lie at opposite ends of a ball. With `dtype` only in
+    that one.
     """
 
     def taken(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
@@ -200,7 +219,7 @@ def derivative(scene: Scene, *, layer: str, input: str, taken_as: float) -> dict
 
     modules = [m for m in scene.problem.model.modules() if type(m).__name__ == layer]
     explained = scene.nowhere()
-    if not modules:
+    if not modules or (dtype and scene.problem.dtype != getattr(torch, dtype)):
         return explained
     rows = {(int(n), int(c)) for mask in scene.outside.values() for n, c in mask.flatten(2).any(2).nonzero()}
     with hooked(modules, taken):
@@ -250,5 +269,6 @@ CONDITIONS: dict[str, Callable[..., dict[str, Tensor]]] = {
 }
 INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "nan": torch.isnan,
+    "inside (-3, 3)": lambda z: z.abs() < 3,
     "exp overflows": lambda z: z.exp() == inf,
 }

@@ -7,7 +7,8 @@ import os
 import random
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -191,7 +192,7 @@ def fuzz(
         replay_first=seed is None,
         folder=save_dir,
     )
-    with screen.watching(plan) as watch:
+    with _one_thread(), screen.watching(plan) as watch:
         summary = Fuzzer(plan, watch).run()
     files = [_written(save_dir, finding.save) for finding in summary.findings]
     if as_json:
@@ -256,6 +257,19 @@ def _known_defects(report: Report, model: nn.Module, x: Tensor) -> dict[str, tup
     found = {failure.path: known(failure, model, x) for failure in failures(report)}
     # a reason beside the values: the path breaks another property, too
     return {path: defects for path, defects in found.items() if defects and report.verdicts[path].reason is None}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch's threads would do nothing but wait for one another on problems as small as these."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _written(where: Path, write: Callable[[Path], T]) -> T:
