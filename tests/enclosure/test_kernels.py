@@ -32,6 +32,7 @@ BACKPACK: Mapping[type[nn.Module], ElementwiseDerivatives] = {
     nn.LogSigmoid: LogSigmoidDerivatives(),
 }
 OVERFLOW = "BackPACK has 1 / (exp(x) + 1), 0 where exp(x) overflows; in the register sqrt-ggn-logsigmoid-overflow"
+CUBE = "torch's derivative of GELU(approximate='tanh') is NaN where the cube of its argument overflows"
 SINGLE_CONSTANTS = "torch has a float32 constant in this derivative, 1/alpha or 1/6, in float64 too"
 
 
@@ -115,10 +116,13 @@ def _spread(x: Tensor, *scale: float) -> tuple[Tensor, ...]:
 
 def expect_known_defects(layer: nn.Module, dtype: torch.dtype, way: object, request: pytest.FixtureRequest) -> None:
     """Those of the libraries; a release that has mended one passes, too."""
-    if dtype == torch.float64 and way is not value and isinstance(layer, (nn.Hardsigmoid, nn.CELU)):
+    single = isinstance(layer, nn.Hardsigmoid) or (isinstance(layer, nn.CELU) and layer.alpha not in (1, 2))
+    if dtype == torch.float64 and way is not value and single:
         request.applymarker(pytest.mark.xfail(reason=SINGLE_CONSTANTS, strict=False))
     if dtype in (torch.float16, torch.float32) and way is by_backpack and isinstance(layer, nn.LogSigmoid):
         request.applymarker(pytest.mark.xfail(reason=OVERFLOW, strict=False))
+    if dtype != torch.float16 and way is not value and isinstance(layer, nn.GELU) and layer.approximate == "tanh":
+        request.applymarker(pytest.mark.xfail(reason=CUBE, strict=False))
 
 
 def report(x: Tensor, got: Tensor, ball: Ball) -> str:

@@ -22,7 +22,7 @@ MISH = Activation(
     # as T + t σ (1 - T²): T as above, and 1 - T² in absolute terms
     slope_error=lambda t, a, s: (3 * FUNCTION + 5) * (1 + 2 * t.mag * logistic(t.high)),
     max_curvature=1.0,  # 0.64 at 0
-    underflow=lambda t: 4 + 2 * t.mag,  # tanh and σ, times t
+    underflow=lambda t: 4 + 4 * t.mag,  # exp, log1p, tanh and σ, times t
     at_infinity=False,
 )
 
