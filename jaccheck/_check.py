@@ -15,7 +15,6 @@ from jaccheck._errors import Disagreement, InvalidProblem
 from jaccheck._picture import MOST_ENTRIES, picture
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Image, ProblemFacts, Report, Verdict
-from jaccheck._state import Snapshot
 from jaccheck.paths import get, resolve
 from jaccheck.properties import DEFAULT, PROPERTIES
 from jaccheck.properties._judge import Judge
@@ -53,14 +52,13 @@ def check(
     chosen = {name: get(name) for name in names}  # before the snapshot: importing a path may change global state
     laws = _laws(properties, repeat)
     problem = admit(model, x)
-    snapshot = Snapshot.take(model, x)
     try:
         judge = Judge(problem)
         verdicts: dict[str, Verdict] = {}
         pictures: dict[str, Callable[[], Image]] = {}
         reference: tuple[str, Mapping[str, Tensor]] | None = None
         for name in names:
-            trial = Trial(problem, chosen[name], judge, snapshot)
+            trial = Trial(problem, chosen[name], judge)
             verdict = _verdict(trial, laws)
             whole = _whole(problem, trial.run)
             if whole is not None and judge.reason is not None:  # without an enclosure there are only the others
@@ -75,8 +73,9 @@ def check(
                 pictures[name] = picture(whole, judge, trial.path, now=bool(images))
             verdicts[name] = verdict
             del trial, whole  # the next path may need the memory
-    finally:
-        snapshot.restore()
+    except BaseException:  # an interrupt, say, in the middle of a path
+        problem.before.restore()
+        raise
     again = f"jaccheck.check(model, x, paths={names!r})"
     return Report(verdicts, _facts(problem), judge.forward, again, _Pictures(pictures))
 

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from jaccheck._culprit import culprit, described
 from jaccheck._errors import InvalidProblem
-from jaccheck._state import untouched
+from jaccheck._state import Snapshot
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 """The dtypes that a problem may have."""
@@ -28,6 +28,7 @@ class Problem:
     model: nn.Module
     x: Tensor  # [N, *features]
     output: Tensor  # f(x), [N, C], detached
+    before: Snapshot  # how everything was when it was let in
 
     @property
     def N(self) -> int:
@@ -101,9 +102,10 @@ def admit(model: nn.Module, x: Tensor) -> Problem:
         raise InvalidProblem(
             f"{_listed(mixing)} mixes the samples, in any mode, since track_running_stats is False; set it to True"
         )
-    output = _output(model, x)
+    before = Snapshot.take(model, x)
+    output = _output(model, x, before)
     _check_output(output, x)
-    return Problem(model, x, output)
+    return Problem(model, x, output, before)
 
 
 def _check_tensor(what: str, tensor: Tensor) -> None:
@@ -157,16 +159,19 @@ def _mixes_samples(layer: nn.Module) -> bool:
     return isinstance(layer, _BatchNorm) and layer.running_mean is None
 
 
-def _output(model: nn.Module, x: Tensor) -> Tensor:
-    with untouched(model, x) as before:
-        try:
-            with torch.inference_mode(False), torch.no_grad():
-                output = model(x)
-        except Exception as error:
-            raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
-            raise InvalidProblem(f"the model's forward pass raises {raised}") from error
+def _output(model: nn.Module, x: Tensor, before: Snapshot) -> Tensor:
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            output = model(x)
         if before.input_changed():
             raise InvalidProblem("the model changes its input in place; use inplace=False in its first layers")
+    except InvalidProblem:
+        raise
+    except Exception as error:
+        raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
+        raise InvalidProblem(f"the model's forward pass raises {raised}") from error
+    finally:
+        before.restore()
     if not isinstance(output, Tensor):
         raise InvalidProblem(f"f(x) is a {type(output).__name__}, but should be one tensor, [N, C]")
     return output.detach()

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import admit
-from jaccheck._state import untouched
 from jaccheck.paths._path import Path as Path
 from jaccheck.paths._path import extra_roundings as extra_roundings
 from jaccheck.paths._path import mode as mode
@@ -138,8 +137,10 @@ def jacobian(model: nn.Module, x: Tensor, path: str = "autograd") -> dict[str, T
     """
     chosen = get(path)
     problem = admit(model, x)
-    with untouched(model, x):
+    try:
         J = chosen.jacobian(problem.model, problem.x)
+    finally:
+        problem.before.restore()
     if not isinstance(J, Mapping) or not all(isinstance(j, Tensor) for j in J.values()):
         raise TypeError(f"path {path!r} returned a {type(J).__name__}, but should return a dict of tensors")
     return {name: j.detach() for name, j in J.items()}

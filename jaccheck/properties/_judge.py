@@ -58,6 +58,7 @@ class Judge:
         if reasons:
             return f"the model's output isn't that of its layers, perhaps because {', '.join(reasons)}"
         found = oracle.first_outside()
+        self.problem.before.restore()
         if found is None:  # call by call all is well: what differs is how the model puts them together
             return "the model's output isn't that of its calls as torch.fx traces them"
         ratio = abs(found.got - found.centre) / found.radius if found.radius else inf

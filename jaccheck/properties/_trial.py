@@ -10,7 +10,6 @@ from typing import Any
 
 from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
-from jaccheck._state import Snapshot
 from jaccheck.paths import Path
 from jaccheck.properties._judge import Judge
 
@@ -37,7 +36,6 @@ class Trial:
     problem: Problem
     path: Path
     judge: Judge
-    snapshot: Snapshot  # of the problem, before any path
 
     @cached_property
     def run(self) -> Run:
@@ -53,9 +51,9 @@ class Trial:
         except Exception as error:  # whatever it is, it is the path's: a verdict says so
             raised = error
         seconds = time.perf_counter() - start
-        changes = self.snapshot.changes()
+        changes = self.problem.before.changes()
         if changes:
-            self.snapshot.restore()
+            self.problem.before.restore()
         if isinstance(jacobian, Mapping):
             jacobian = {name: j.detach() if hasattr(j, "detach") else j for name, j in jacobian.items()}
         return Run(jacobian, raised, tuple(changes), seconds)
