@@ -26,7 +26,6 @@ from traceback import format_exc
 import hypothesis
 import torch
 from hypothesis import HealthCheck, Phase, Verbosity
-from jaccheck.strategies import networks
 
 from jaccheck import InvalidProblem, Network, Unsupported, jacobian
 from jaccheck._check import versions
@@ -37,6 +36,7 @@ from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.probe import UNIT_ROUNDOFF
 from jaccheck.paths import extra_roundings, get, mode, resolve
 from jaccheck.properties import PROPERTIES
+from jaccheck.strategies import networks
 
 ROUND = 500  # networks of one run of Hypothesis
 EXAMPLES = 3  # networks kept of each disagreement that nothing explains

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from jaccheck.strategies import activations, networks
 from torch import Tensor, nn
 
 from jaccheck import InvalidProblem, Network
@@ -32,6 +31,7 @@ from jaccheck._layers import (
 )
 from jaccheck._network import MAX_NUMBERS
 from jaccheck._values import FORMATS, Values
+from jaccheck.strategies import activations, networks
 
 EVERYTHING = networks(residual=True, reuse=True, tied=True, containers=True, functional=True, dropout=True)
 UNIFORM = Values("uniform", seed=7)

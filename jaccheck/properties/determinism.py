@@ -23,9 +23,7 @@ class Determinism:
         second = trial.again()
         reason = _difference(first, second)
         if reason is not None:
-            return Verdict(
-                path, "disagrees", "nondeterministic", self.name, reason=reason, seconds=first.seconds
-            )
+            return Verdict(path, "disagrees", "nondeterministic", self.name, reason=reason, seconds=first.seconds)
         return Verdict(path, "agrees", property=self.name, seconds=first.seconds)
 
 

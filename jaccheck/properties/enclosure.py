@@ -11,6 +11,7 @@ from torch import Tensor
 
 from jaccheck._report import Verdict
 from jaccheck.paths import extra_roundings, mode
+from jaccheck.properties._form import malformed
 from jaccheck.properties._trial import Trial
 
 
@@ -27,15 +28,15 @@ class Enclosure:
         if run.raised is not None:
             reason = f"{type(run.raised).__name__}: {run.raised}"
             return Verdict(path, "disagrees", "raised", reason=reason, elements=elements, seconds=run.seconds)
-        malformed = self._malformed(trial, run.jacobian)
-        if malformed is not None:
-            return malformed
+        fault = malformed(trial.problem, run.jacobian)
+        if fault is not None:
+            shape = None if fault.parameter is None else tuple(trial.problem.parameters[fault.parameter].shape)
+            facts = {"parameter": fault.parameter, "shape": shape, "elements": elements, "seconds": run.seconds}
+            return Verdict(path, "disagrees", fault.kind, reason=fault.reason, **facts)
         if trial.judge.reason is not None:
             reason = trial.judge.reason
             return Verdict(path, "vacuous", reason=reason, elements=elements, vacuous=elements, seconds=run.seconds)
-        found = trial.judge.compare(
-            run.jacobian, mode=mode(trial.path), extra_roundings=extra_roundings(trial.path)
-        )
+        found = trial.judge.compare(run.jacobian, mode=mode(trial.path), extra_roundings=extra_roundings(trial.path))
         common: dict[str, Any] = {
             "elements": elements,
             "vacuous": found.vacuous,
@@ -64,56 +65,10 @@ class Enclosure:
             return Verdict(path, "vacuous", reason=reason.replace("torch.", ""), **common)
         return Verdict(path, "agrees", **common)
 
-    def _malformed(self, trial: Trial, jacobian: Any) -> Verdict | None:
-        """What is wrong with the result before one looks at its values."""
-        problem, path = trial.problem, trial.path.name
-
-        def verdict(kind: str, reason: str, parameter: str | None = None) -> Verdict:
-            shape = None if parameter is None else tuple(problem.parameters[parameter].shape)
-            seconds = trial.run.seconds
-            return Verdict(
-                path,
-                "disagrees",
-                kind,
-                reason=reason,
-                parameter=parameter,
-                shape=shape,
-                elements=_elements(trial),
-                seconds=seconds,
-            )
-
-        if not isinstance(jacobian, Mapping):
-            return verdict("missing", f"it returned {_described(jacobian)}, but should a dict of tensors by name")
-        for name, p in problem.parameters.items():
-            if name not in jacobian:
-                there = ", ".join(map(repr, jacobian)) or "none"
-                return verdict("missing", f"there is no Jacobian of {name!r}, but of: {there}", name)
-            j = jacobian[name]
-            if not isinstance(j, Tensor):
-                return verdict("missing", f"the Jacobian of {name!r} is {_described(j)}, not a tensor", name)
-            expected = (problem.N, problem.C, *p.shape)
-            if j.shape != expected:
-                return verdict("shape", f"it has shape {list(j.shape)}, but should be {list(expected)}", name)
-            for what, got, wanted in (
-                ("dtype", j.dtype, problem.dtype),
-                ("device", j.device, problem.device),
-                ("layout", j.layout, torch.strided),
-            ):
-                if got != wanted:
-                    return verdict("shape", f"its {what} is {got}, but should be {wanted}", name)
-        unknown = [repr(name) for name in jacobian if name not in problem.parameters]
-        if unknown:
-            return verdict("missing", f"there are Jacobians of no trainable parameter: {', '.join(unknown)}")
-        return None
-
 
 def _elements(trial: Trial) -> int:
     problem = trial.problem
     return problem.N * problem.C * sum(p.numel() for p in problem.parameters.values())
-
-
-def _described(value: Any) -> str:
-    return "None" if value is None else f"an object of type {type(value).__name__}"
 
 
 def difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
