@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
-from math import inf
+from math import inf, nan
 from typing import Any
 
 import torch
@@ -52,7 +52,6 @@ class Defect:
     network: Mapping[str, Any]
     """A network that shows it, as `Network.from_json` reads it."""
 
-    @property
     def arguments(self) -> dict[str, Any]:
         """Those of the condition."""
         return {name: value for name, value in self.when.items() if name != "condition"}
@@ -103,7 +102,7 @@ def known(failure: Failure, model: nn.Module, x: Tensor, defects: Sequence[Defec
     with untouched(model, x):
         problem, path = admit(model, x), get(failure.path)
         if failure.kind == "raised":
-            return tuple(defect for defect in concerned if raises(problem, path, **defect.arguments))[:1]
+            return tuple(defect for defect in concerned if raises(problem, path, **defect.arguments()))[:1]
         return tuple(_needed(Scene(problem, path), concerned))
 
 
@@ -124,7 +123,7 @@ def _needed(scene: Scene, defects: Sequence[Defect]) -> Iterator[Defect]:
         return  # it doesn't show again
     needed = []
     for defect in defects:
-        explained = CONDITIONS[defect.when["condition"]](scene, **defect.arguments)
+        explained = CONDITIONS[defect.when["condition"]](scene, **defect.arguments())
         if any((left[name] & explained[name]).any() for name in left):
             needed.append(defect)
         left = {name: left[name] & ~explained[name] for name in left}
@@ -196,7 +195,7 @@ class _Slope(torch.autograd.Function):
     """`value`, with a given derivative by z."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, value: Tensor, slope: float) -> Tensor:
+    def forward(ctx: Any, z: Tensor, value: Tensor, slope: Tensor | float) -> Tensor:
         ctx.slope = slope
         return value.clone()
 
@@ -205,17 +204,24 @@ class _Slope(torch.autograd.Function):
         return grads[0] * ctx.slope, None, None
 
 
-def derivative(scene: Scene, *, layer: str, input: str, taken_as: float, dtype: str = "") -> dict[str, Tensor]:
+def derivative(scene: Scene, *, layer: str, input: str, taken_as: float | str, dtype: str = "") -> dict[str, Tensor]:
     """Where the path gives what follows if `layer`, for the arguments that `input` says, has the derivative `taken_as`.
 
     To within twice the radius: the true value and the path's may lie at opposite ends of a ball. With `dtype` only in
     that one.
+
+    Args:
+        layer: the name of a class of layers.
+        input: a key of `INPUTS`.
+        taken_as: a number, or a key of `SLOPES`.
+        dtype: "float64", ….
     """
 
     def taken(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
         z = args[0]
-        slope: Tensor = _Slope.apply(z, output.detach(), taken_as)  # type: ignore[no-untyped-call]
-        return torch.where(INPUTS[input](z.detach()), slope, output)
+        slope = SLOPES[taken_as](module, z.detach()) if isinstance(taken_as, str) else taken_as
+        replaced: Tensor = _Slope.apply(z, output.detach(), slope)  # type: ignore[no-untyped-call]
+        return torch.where(INPUTS[input](z.detach()), replaced, output)
 
     modules = [m for m in scene.problem.model.modules() if type(m).__name__ == layer]
     explained = scene.nowhere()
@@ -269,6 +275,22 @@ CONDITIONS: dict[str, Callable[..., dict[str, Tensor]]] = {
 }
 INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "nan": torch.isnan,
+    "not above 0": lambda z: z <= 0,
     "inside (-3, 3)": lambda z: z.abs() < 3,
     "exp overflows": lambda z: z.exp() == inf,
+    "square overflows": lambda z: z.isfinite() & (z * z == inf),
+}
+
+
+def _celu(module: nn.Module, z: Tensor) -> Tensor:
+    """``α r exp(z r)`` with r, which is 1/α, taken from α in float32."""
+    alpha: Any = module.alpha
+    r = 1 / float(torch.tensor(alpha, dtype=torch.float32))
+    slope: Tensor = alpha * r * (z * r).exp()
+    return slope
+
+
+SLOPES: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "nan": lambda module, z: torch.full_like(z, nan),
+    "CELU's with alpha in float32": _celu,
 }

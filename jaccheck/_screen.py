@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def show_summary(summary: Summary, files: Sequence[Path]) -> None:
     done = f"{_several(summary.networks, 'network')}, {_several(summary.checks, 'path check')}"
     say(f"{done} in {summary.seconds:.1f} s; {STOPPED[summary.stopped]}; --seed {plan.seed}{limit}")
     for line in _table(summary):
-        say(line)
+        say(line, "none")
     if summary.known:
         from jaccheck._known import register
 
@@ -123,7 +124,7 @@ def watching(plan: Plan) -> Iterator[Callable[[Summary], None]]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         total = plan.examples if plan.examples is not None else plan.seconds
-        task = progress.add_task("", total=total, networks=0, known=0, found=0, doing="")
+        task = progress.add_task("", total=None if total == inf else total, networks=0, known=0, found=0, doing="")
 
         def watch(summary: Summary) -> None:
             done = summary.networks if plan.examples is not None else progress.tasks[task].elapsed or 0.0

@@ -131,7 +131,9 @@ def _blamed(source: str) -> Iterator[None]:
     except InvalidProblem:
         raise
     except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
+        frames = [
+            f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__ and f.filename[0] != "<"
+        ]
         where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
         said = " ".join(str(error).split())
         raise InvalidProblem(f"{source} raises {type(error).__name__}: {said}{where}") from error
