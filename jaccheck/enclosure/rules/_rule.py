@@ -28,8 +28,9 @@ class Rule(Protocol):
     A rule serves one sweep: `vjp` and `jacobians` may use what `forward` kept.
     """
 
-    def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
-        """The value of the call, ``[N, *features]``, for its wires' values in their order."""
+    @property
+    def forward(self) -> Callable[..., Ball]:
+        """``forward(fl, *inputs)``: the value of the call, ``[N, *features]``, for its wires' values in their order."""
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
         """From ∂f/∂(value) ``[N, C, *features]`` to ∂f/∂(input), one for each wire."""
