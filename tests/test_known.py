@@ -1,0 +1,183 @@
+"""The register of known defects explains each of them, and nothing beside it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+import jaccheck
+from jaccheck._errors import InvalidProblem
+from jaccheck._finding import Failure, examined
+from jaccheck._known import CONDITIONS, INPUTS, SLOPES, Scene, in_range, known, register
+from jaccheck._network import Network
+from jaccheck._problem import admit
+from jaccheck._state import Snapshot
+from jaccheck.paths import _loaded, get
+from jaccheck.properties import PROPERTIES
+
+CASES = [(defect, path) for defect in register() for path in defect.paths]
+VALUES = [(defect, path) for defect, path in CASES if defect.kind == "value"]
+IDS = [f"{defect.id}-{path}" for defect, path in CASES]
+VALUE_IDS = [f"{defect.id}-{path}" for defect, path in VALUES]
+
+
+def network_of(defect):
+    return Network.from_json(json.dumps(defect.network))
+
+
+@pytest.mark.parametrize(("defect", "path"), CASES, ids=IDS)
+def test_each_defect_is_there_and_is_what_the_register_says(defect, path):
+    """Fails once a library has mended it: then its entry gets an upper version."""
+    report, found = examined(network_of(defect), (path,), tuple(PROPERTIES))
+    assert report.verdicts[path].status == "disagrees"
+    assert list(found) == [Failure(path, defect.property, defect.kind)]
+    assert known(*found, *network_of(defect).build()) == (defect,)
+
+
+class Faulty:
+    """A path with a fault of its own beside those of its library."""
+
+    def __init__(self, path, fault):
+        self.path, self.fault = path, fault
+        self.name, self.extra_roundings = path.name, getattr(path, "extra_roundings", 0)
+        self.mode = getattr(path, "mode", "reverse")
+
+    def jacobian(self, model, x):
+        return {name: self.fault(j) for name, j in self.path.jacobian(model, x).items()}
+
+
+def last_wrong(j):
+    j = j.clone()
+    j.view(-1)[-1:] = -123.0
+    return j
+
+
+FAULTS = {
+    "a shift": lambda j: torch.where(j.isfinite(), j + 1000, j),
+    "a finite value for one that is not": lambda j: torch.where(j.isfinite(), j, torch.full_like(j, 7)),
+    "NaN for a finite value": lambda j: torch.where(j.isfinite(), torch.full_like(j, torch.nan), j),
+    "one wrong entry": lambda j: last_wrong(j.contiguous()),
+}
+
+
+def differ(a, b):
+    return ~((a == b) | (a.isnan() & b.isnan()))
+
+
+@pytest.mark.parametrize(("defect", "path"), VALUES, ids=VALUE_IDS)
+def test_a_fault_beside_a_known_defect_is_caught(defect, path, monkeypatch):
+    model, x = network_of(defect).build()
+    failure, seen = Failure(path, "enclosure", "value"), set()
+    original = Scene(admit(model, x), get(path)).got
+    for name, fault in FAULTS.items():
+        with monkeypatch.context() as patch:
+            patch.setitem(_loaded, path, Faulty(get(path), fault))
+            scene = Scene(admit(model, x), get(path))
+            if any((scene.outside[p] & differ(scene.got[p], original[p])).any() for p in original):
+                seen.add(name)
+                assert known(failure, model, x) == (), name
+    assert "a finite value for one that is not" in seen or "a shift" in seen
+
+
+@pytest.mark.parametrize(("defect", "path"), VALUES, ids=VALUE_IDS)
+def test_a_fault_in_another_sample_is_caught(defect, path, monkeypatch):
+    """The known defect in the first samples, and each entry of a last one, with ordinary inputs, multiplied by 1.5."""
+    model, x = network_of(defect).build()
+    x = torch.cat([x, torch.full_like(x[:1], 0.5)])
+
+    def fault(j):
+        return torch.cat([j[:-1], torch.where(j[-1:] == 0, torch.ones_like(j[-1:]), j[-1:] * 1.5)])
+
+    with monkeypatch.context() as patch:
+        patch.setitem(_loaded, path, Faulty(get(path), fault))
+        scene = Scene(admit(model, x), get(path))
+        assert any(mask[-1].any() for mask in scene.outside.values())
+        assert known(Failure(path, "enclosure", "value"), model, x) == ()
+
+
+def test_two_known_defects_at_once_are_both_named():
+    network = Network.from_json(
+        json.dumps(
+            {
+                "format": 1,
+                "layers": [{"kind": "Linear", "weight": {"numbers": [0.5]}}, {"kind": "ReLU"}],
+                "batch": 2,
+                "x": {"numbers": ["nan", 60000]},
+                "dtype": "float16",
+            }
+        )
+    )
+    _, found = examined(network, ("sqrt_ggn_exact",), ("enclosure",))
+    names = {defect.id for defect in known(*found, *network.build())}
+    assert names == {"sqrt-ggn-relu-nan", "sqrt-ggn-sqrt2-overflow"}
+
+
+def test_what_does_not_show_is_not_known():
+    defect = next(defect for defect in register() if defect.kind == "value")
+    model, x = Network.from_json('{"format": 1, "layers": [{"kind": "Linear"}, {"kind": "ReLU"}]}').build()
+    assert known(Failure(defect.paths[0], defect.property, defect.kind), model, x, [defect]) == ()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"versions": "<0.1"},
+        {"library": "numpy_nobody_has"},
+        {"paths": ("vmap_jacrev",)},
+        {"property": "state"},
+        {"kind": "raised"},
+    ],
+)
+def test_an_entry_for_another_version_path_property_or_kind_does_not_count(other):
+    defect = register()[0]
+    problem = network_of(defect).build()
+    failure = Failure(defect.paths[0], defect.property, defect.kind)
+    assert known(failure, *problem, [defect]) == (defect,)
+    assert known(failure, *problem, [replace(defect, **other)]) == ()
+
+
+@pytest.mark.parametrize("defect", register(), ids=lambda defect: defect.id)
+def test_looking_a_failure_up_leaves_no_trace(defect):
+    model, x = network_of(defect).build()
+    snapshot = Snapshot.take(model, x)
+    known(Failure(defect.paths[0], defect.property, defect.kind), model, x)
+    assert snapshot.changes() == []
+
+
+def test_the_register_is_well_formed():
+    defects = register()
+    assert len({defect.id for defect in defects}) == len(defects)
+    for defect in defects:
+        assert set(defect.paths) <= set(jaccheck.paths())
+        assert defect.library in ("torch", "backpack")
+        assert defect.property in PROPERTIES
+        assert defect.kind in ("value", "raised")
+        assert defect.when["condition"] in (*CONDITIONS, "raises")
+        assert defect.when.get("input", "nan") in INPUTS
+        assert not isinstance(defect.when.get("taken_as"), str) or defect.when["taken_as"] in SLOPES
+        assert defect.upstream is None or defect.upstream.startswith("https://")
+        assert isinstance(in_range("1.0", defect.versions), bool)
+
+
+@pytest.mark.parametrize(
+    ("version", "comparisons", "inside"),
+    [
+        ("2.13.0+cpu", ">=2.2", True),
+        ("2.1.9", ">=2.2", False),
+        ("2.2", ">=2.2.0", True),
+        ("1.7.1", ">=1.6, <1.7", False),
+        ("1.7.1", ">1.6,<=1.7.1", True),
+        ("1.10.0", "<1.9", False),
+        ("1.7.1.dev3", "==1.7.1", True),
+        (None, ">=0", False),
+    ],
+)
+def test_versions_are_compared_by_their_numbers(version, comparisons, inside):
+    assert in_range(version, comparisons) is inside
+
+
+@pytest.mark.parametrize(("version", "comparisons"), [("1.0", "~=1.0"), ("1.0", ">=x"), ("x", ">=1.0"), ("1.0", "")])
+def test_what_is_no_comparison_of_versions_is_refused(version, comparisons):
+    with pytest.raises(InvalidProblem, match="is no"):
+        in_range(version, comparisons)
