@@ -31,4 +31,7 @@ def enclosure(model: nn.Module, x: Tensor) -> dict[str, Ball]:
     oracle = Oracle(model, x)
     names = oracle.jacobians()[1]
     balls = {name: oracle.rows(name, slice(None), slice(None)) for name in names}
-    return {name: Ball(ball.centre, ball.radius.nan_to_num(nan=torch.inf, posinf=torch.inf)) for name, ball in balls.items()}
+    return {
+        name: Ball(ball.centre.clone(), ball.radius.nan_to_num(nan=torch.inf, posinf=torch.inf))
+        for name, ball in balls.items()
+    }

@@ -9,7 +9,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from jaccheck.enclosure.ball import EPS, Ball, up
+from jaccheck.enclosure.ball import EPS, UP, Ball, up
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,43 +55,43 @@ class Arithmetic:
         """`t` after k roundings: ``r + γ(k) (|c| + r) + k η``."""
         if k == 0:
             return t
-        mag = t.mag
-        radius = up(torch.add(t.radius, mag, alpha=self.gamma(k)).add_(k * self.eta))
-        return self.guarded(Ball(t.centre, radius, t.reach), self.gamma(k))
+        gamma = self.gamma(k)
+        radius = up(torch.add(t.radius, t.size, alpha=gamma), k * self.eta)
+        return self.guarded(Ball(t.centre, radius, t.reach), gamma)
 
     def product(self, s: Ball, t: Ball, k: int = 1) -> Ball:
         """``s t``, element by element and broadcast, rounded k times; cheapest with the smaller one second."""
         # |st| moves by at most δs |t| + |s| δt, and rounds by γ(k) |s| |t|, float64's own rounding included.
-        mag_s, mag_t = s.mag, t.mag
-        radius = (s.radius * t.centre.abs()).addcmul_(mag_s, torch.add(t.radius, mag_t, alpha=self.gamma(k)))
-        reach = None if s.reach is None and t.reach is None else mag_s * mag_t
-        product = Ball(s.centre * t.centre, up(radius.add_(k * self.eta)), reach)
-        return self.guarded(product, self.gamma(k), s, t)
+        gamma = self.gamma(k)
+        size_s, size_t = s.size, t.size
+        radius = (s.radius * t.centre.abs()).addcmul_(size_s, torch.add(t.radius, size_t, alpha=gamma))
+        reach = None if s.reach is None and t.reach is None else (size_s * size_t).mul_(UP)
+        return self.guarded(Ball(s.centre * t.centre, up(radius, k * self.eta), reach), gamma, s, t)
 
-    def contraction(self, t: Ball, matrix: Tensor, bias: Tensor | None = None) -> Ball:
-        """``t @ matrix.mT + bias`` for exact `matrix` ``[O, I]`` and `bias` ``[O]``, in float64; `t` is ``[..., I]``.
+    def contraction(
+        self, t: Ball, matrix: Tensor, bias: Tensor | None = None, *, absolute: Tensor | None = None
+    ) -> Ball:
+        """``t @ matrix + bias`` for exact `matrix` ``[I, O]`` and `bias` ``[O]``, in float64; `t` is ``[..., I]``.
 
-        The sum is rounded once, and where a bias is added after it once more; ``|sum| <= |z| + |bias|``.
+        The sum is rounded once, and where a bias is added after it once more; ``|sum| <= |z| + |bias|``. Who has
+        ``|matrix|`` at hand passes it as `absolute`.
         """
-        n = matrix.shape[1] + (bias is not None)
-        gamma = self.gamma_sum(n)
-        transposed = matrix.mT
-        absolute = transposed.abs()
-        mag = t.mag
-        spread = torch.add(t.radius, mag, alpha=gamma)
+        n = matrix.shape[0] + (bias is not None)
+        k = 1 if bias is None else 2
+        gamma, rounding = self.gamma_sum(n), self.gamma(k)
+        absolute = matrix.abs() if absolute is None else absolute
+        size = t.size
+        spread = torch.add(t.radius, size, alpha=gamma)
         radius = (spread.add_(self.flushed) if self.flushed else spread) @ absolute
         if self.flushed:
-            radius.add_(mag.sum(-1, keepdim=True), alpha=self.flushed)
-        centre = t.centre @ transposed
-        if bias is None:
-            radius.mul_(1 + self.gamma(1)).add_(centre.abs(), alpha=self.gamma(1)).add_((n + 1) * self.eta)
-        else:
-            b = bias.abs()
+            radius.add_(size.sum(-1, keepdim=True), alpha=self.flushed)
+        centre = t.centre @ matrix
+        if bias is not None:
             centre.add_(bias)
-            radius.add_(b, alpha=gamma + self.gamma(1))
-            radius.mul_(1 + self.gamma(2)).add_(centre.abs(), alpha=self.gamma(2)).add_((n + 2) * self.eta)
-        up(radius, underflows=n + 4)
-        reach = None if t.reach is None else mag @ absolute
+            radius.add_(bias.abs(), alpha=gamma + self.gamma(1))
+        radius.mul_(1 + rounding).add_(centre.abs(), alpha=rounding)
+        up(radius, (n + k) * self.eta, underflows=n + 4)
+        reach = None if t.reach is None else (size @ absolute).mul_(UP)
         # Each partial sum stays below the sum of the magnitudes, which is at most radius / γ.
         return self.guarded(Ball(centre, radius, reach), gamma, t, matrix=absolute, bias=bias)
 
@@ -117,7 +117,7 @@ class Arithmetic:
     def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
         """What a function makes of `z`; `at_infinity`, `at_nan`: `value` is right where z is infinite, or NaN, too."""
         if value.numel():
-            self.reached.extend([(value.abs().amax(), 2.0), (radius.amax(), 2.0)])
+            self.reached.append((value.abs().add_(radius).amax(), 1.0))
         return Ball(value, radius)
 
 

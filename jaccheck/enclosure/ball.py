@@ -42,9 +42,12 @@ class Ball:
     @property
     def mag(self) -> Tensor:
         """An upper bound of ``|t|`` over the ball, and of what it was summed from."""
-        if self.reach is not None:
-            return self.reach
-        return (self.centre.abs() + self.radius).mul_(UP)
+        return self.size if self.reach is not None else self.size.mul_(UP)
+
+    @property
+    def size(self) -> Tensor:
+        """`mag` but for its own rounding: a part of bounds that end with `up`."""
+        return self.centre.abs().add_(self.radius) if self.reach is None else self.reach
 
     @property
     def shape(self) -> torch.Size:
@@ -83,6 +86,11 @@ class Ball:
         spread = a @ other.radius + self.radius @ (b + other.radius)
         return Ball(self.centre @ other.centre, up(spread + n * EPS * (a @ b), underflows=2 * n + 1))
 
+    def holds(self, value: Tensor) -> bool:
+        """Whether no element of `value` is certainly outside."""
+        value = value.double()
+        return bool(((value - self.centre).abs_() <= self.radius).all()) or not bool(self.excludes(value).any())
+
     def excludes(self, value: Tensor) -> Tensor:
         """Where `value` is certainly outside; False means "can't say", not "inside"."""
         value = value.double()
@@ -95,6 +103,6 @@ class Ball:
         return outside
 
 
-def up(bound: Tensor, underflows: int = 4) -> Tensor:
-    """No less than the real value of a non-negative `bound`, which is overwritten."""
-    return bound.mul_(UP).add_(underflows * TINY)
+def up(bound: Tensor, more: float = 0.0, *, underflows: int = 4) -> Tensor:
+    """No less than the real value of `bound` + `more`, both non-negative; `bound` is overwritten."""
+    return bound.mul_(UP).add_(more * UP + underflows * TINY)

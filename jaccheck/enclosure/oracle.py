@@ -40,7 +40,7 @@ class Oracle:
         names = {id(p): name for name, p in model.named_parameters()}
         self._trainable = {id(p): names[id(p)] for p in model.parameters() if p.requires_grad}
         self.fl = arithmetic(x.dtype, x.device)
-        with torch.no_grad():
+        with torch.inference_mode():
             self._forward()
             if self.fl.overflows:
                 self.fl = self.fl.careful()
@@ -68,7 +68,7 @@ class Oracle:
     def jacobians(self, mode: str = "reverse") -> tuple[Arithmetic, dict[str, Jacobian]]:
         """Each trainable parameter's Jacobian, of paths that work in reverse, or in any order ("forward")."""
         if mode not in self._swept:
-            with torch.no_grad():
+            with torch.inference_mode():
                 fl = self.fl.fresh()
                 found = self._backward(fl, mode)
                 if fl.overflows:
@@ -106,7 +106,7 @@ class Oracle:
     def rows(self, name: str, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0) -> Ball:
         """The enclosure of parameter `name` for samples `n` and outputs `c`, ``[n, c, *p.shape]``."""
         fl, jacobians = self.jacobians(mode)
-        with torch.no_grad():
+        with torch.inference_mode():
             fl = fl.fresh()
             ball = jacobians[name].rows(fl, n, c)
             if fl.overflows:

@@ -84,7 +84,7 @@ def _bears_out(
     for rows, n, columns in _SHAPES:
         for scale, (a, w) in _operands(rows, n, columns, claim):
             a, w = (a * scale).to(device, dtype), w.to(device, dtype)
-            expected = claim.fresh().contraction(Ball.exact(a), w.double())
+            expected = claim.fresh().contraction(Ball.exact(a), w.double().mT)
             if expected.excludes(product(a, w)).any():
                 return False
     return True

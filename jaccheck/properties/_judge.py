@@ -44,7 +44,7 @@ class Judge:
             shape = oracle.output.shape
             if shape != problem.output.shape:
                 self.reason = f"the model's output has another shape than its graph says, {list(shape)}"
-            elif oracle.output.excludes(problem.output).any():
+            elif not oracle.output.holds(problem.output):
                 self.reason = self._misunderstood(oracle)
             else:
                 oracle.jacobians()
@@ -73,15 +73,16 @@ class Judge:
         assert self._oracle is not None
         entries = sum(j.numel() for j in jacobian.values())
         if entries <= WHOLE:
-            whole = self._whole(mode, extra_roundings)
-            if whole.contains(jacobian):
-                return Comparison(vacuous=whole.vacuous, resolutions=whole.resolutions)
+            with torch.inference_mode():
+                whole = self._whole(mode, extra_roundings)
+                if whole.contains(jacobian):
+                    return Comparison(vacuous=whole.vacuous, resolutions=whole.resolutions)
         return self._sliced(jacobian, mode, extra_roundings)
 
     def _whole(self, mode: str, extra_roundings: int) -> _Whole:
         assert self._oracle is not None
         if (mode, extra_roundings) not in self._wholes:
-            with torch.no_grad():
+            with torch.inference_mode():
                 if extra_roundings:
                     ball = self._oracle.rounded(self._whole(mode, 0).ball, extra_roundings, mode=mode)
                 else:
@@ -97,7 +98,7 @@ class Judge:
     def _sliced(self, jacobian: Mapping[str, Tensor], mode: str, extra_roundings: int) -> Comparison:
         assert self._oracle is not None
         comparison = Comparison()
-        with torch.no_grad():
+        with torch.inference_mode():
             for name, j in jacobian.items():
                 largest, widest = 0.0, 0.0
                 for n, c in _slices(j.shape):
@@ -158,21 +159,26 @@ class _Whole:
     def __init__(self, ball: Ball, parameters: Mapping[str, Tensor]) -> None:
         self.ball = ball
         self.names = list(parameters)
-        sizes = [p.numel() for p in parameters.values()]
-        parts = zip(self.names, ball.centre.split(sizes, 2), ball.radius.split(sizes, 2), strict=True)
-        self.resolutions = {
-            name: _resolution(*_extent(Ball(centre, radius), 0.0, 0.0)) for name, centre, radius in parts
-        }
-        known = not ball.radius.numel() or float(ball.radius.amax()) < inf
-        self.vacuous = 0 if known else int((~(ball.radius < inf)).sum())
+        self.resolutions = dict(zip(self.names, self._resolutions(list(parameters.values())), strict=True))
+        self.vacuous = 0
+        if not all(resolution < inf for resolution in self.resolutions.values()):
+            self.vacuous = int((~(ball.radius < inf)).sum())
+
+    def _resolutions(self, parameters: list[Tensor]) -> list[float]:
+        if not self.ball.radius.numel():
+            return [0.0] * len(parameters)
+        sizes = [p.numel() for p in parameters]
+        extents = torch.stack([self.ball.centre.abs().amax((0, 1)), self.ball.radius.amax((0, 1))], 1)  # [P, 2]
+        most = torch.segment_reduce(extents, "max", lengths=torch.tensor(sizes, device=extents.device)).tolist()
+        if all(size < inf and radius < inf for size, radius in most):
+            return [_resolution(size, radius) for size, radius in most]
+        parts = zip(self.ball.centre.split(sizes, 2), self.ball.radius.split(sizes, 2), strict=True)
+        return [_resolution(*_extent(Ball(centre, radius), 0.0, 0.0)) for centre, radius in parts]
 
     def contains(self, jacobian: Mapping[str, Tensor]) -> bool:
         """Whether no element of `jacobian` is certainly outside."""
         flat = torch.cat([jacobian[name].flatten(2) for name in self.names], 2)
-        # What is finite and inside passes here; what isn't known needs the closer look.
-        if bool(((flat - self.ball.centre).abs_() <= self.ball.radius).all()):
-            return True
-        return not self.ball.excludes(flat).any()
+        return self.ball.holds(flat)
 
 
 def _extent(ball: Ball, largest: float, widest: float) -> tuple[float, float]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from jaccheck.enclosure import Ball, Oracle, enclosure
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.rules import Wire, layer_call
 from jaccheck.enclosure.rules._activation import Elementwise
+from jaccheck.enclosure.rules.identity import Passed
 from tests import arb
 
 
@@ -15,10 +17,12 @@ def images(layer: nn.Module, fl: Arithmetic, z: Ball) -> tuple[Ball, Ball]:
     """Where the rule has φ(z) and φ'(z), after what an overflow makes of them."""
     for watching in (fl.fresh(), fl.careful()):
         rule = layer_call(layer, (Wire(0),))
-        assert isinstance(rule, Elementwise)
         value = rule.forward(watching, z)
         if not watching.overflows:
             break
+    if isinstance(rule, Passed):
+        return value, Ball.exact(torch.ones_like(z.centre))
+    assert isinstance(rule, Elementwise)
     return value, rule.psi
 
 

@@ -50,6 +50,7 @@ class Activation:
     underflow: Callable[[Span], Tensor | float] = lambda t: 4.0  # what it costs φ and φ', in units of η
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
     on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
+    exact: bool = False  # neither formula rounds, and a path's doesn't
     at_infinity: bool = True  # the formulas hold for t = ±∞ as well
     at_nan: bool = True  # the slope holds at NaN; False where torch's scalar and vector kernels differ
 
@@ -70,12 +71,14 @@ class Elementwise(NoParameters):
         jump: Tensor | float = 0.0
         step: Tensor | float = 0.0
         for kink, slope_jump, value_jump in phi.kinks:
-            # a kink may itself be a number that was rounded, up to three times
-            near = (t - kink).abs() <= r * (1 + EPS) + (3 * fl.u * abs(kink) + phi.kink_blur * fl.eta)
-            jump = near * slope_jump + jump
+            if kink:  # a number that was rounded, perhaps, up to three times
+                near = (t - kink).abs() <= r * (1 + EPS) + (3 * fl.u * abs(kink) + phi.kink_blur * fl.eta)
+            else:
+                near = t.abs() <= r + phi.kink_blur * fl.eta
+            jump = near.double() * slope_jump + jump
             if value_jump:
-                step = near * (value_jump * (1 + 2 * fl.u)) + step
-        steepest = steepest + jump
+                step = near.double() * (value_jump * (1 + 2 * fl.u)) + step
+        steepest = steepest + jump if phi.kinks else steepest
         slope_radius: Tensor | float = jump
         if phi.max_curvature:
             steepest = steepest + phi.max_curvature * r
@@ -84,14 +87,16 @@ class Elementwise(NoParameters):
                 bend = bend * (t - r <= phi.linear_above * (1 + EPS))
             slope_radius = slope_radius + r * bend
         value_radius = r * steepest + step
-        span = Span(t - r, t + r)
-        value_bound, slope_bound = value.abs() + value_radius, slope.abs() + slope_radius
-        value_radius = value_radius + unit * phi.value_error(span, value_bound) + value_bound * ORACLE
-        slope_radius = slope_radius + unit * phi.slope_error(span, value_bound, slope_bound) + slope_bound * ORACLE
-        floor = fl.eta * phi.underflow(span) + phi.floor / fl.opmath_largest
-        value_radius, slope_radius = up(value_radius.add_(floor)), up(slope_radius.add_(floor))
-        if phi.on_the_way is not None:
-            value_radius = torch.where(phi.on_the_way(span) < fl.opmath_largest, value_radius, inf)
+        slope_radius = slope_radius if isinstance(slope_radius, Tensor) else torch.zeros_like(t)
+        if not phi.exact:
+            span = Span(t - r, t + r)
+            size, slope_size = value.abs().add_(value_radius), slope.abs().add_(slope_radius)
+            value_radius = (value_radius + unit * phi.value_error(span, size)).add_(size, alpha=ORACLE)
+            slope_radius = (slope_radius + unit * phi.slope_error(span, size, slope_size)).add_(slope_size, alpha=ORACLE)
+            lost = fl.eta * phi.underflow(span) + phi.floor / fl.opmath_largest
+            value_radius, slope_radius = up(value_radius.add_(lost)), up(slope_radius.add_(lost))
+            if phi.on_the_way is not None:
+                value_radius = torch.where(phi.on_the_way(span) < fl.opmath_largest, value_radius, inf)
         self.psi = fl.applied(z, slope, slope_radius, at_infinity=phi.at_infinity, at_nan=phi.at_nan)
         return fl.applied(z, value, value_radius, at_infinity=phi.at_infinity)
 

@@ -18,14 +18,15 @@ class Linear:
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self.weight, self.bias = weight, bias
         self.W = weight.detach().double()
+        self.magnitude = self.W.abs()
         self.b = None if bias is None else bias.detach().double()
 
     def forward(self, fl: Arithmetic, a: Ball) -> Ball:  # [N, …, I] -> [N, …, O]
         self.a = a
-        return fl.contraction(a, self.W, self.b)
+        return fl.contraction(a, self.W.mT, self.b, absolute=self.magnitude.mT)
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …, O] -> [N, C, …, I]
-        return (fl.contraction(D, self.W.mT),)
+        return (fl.contraction(D, self.W, absolute=self.magnitude),)
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         J_W: Jacobian

@@ -14,6 +14,7 @@ RELU = Activation(
     value_error=lambda t, a: 0.0,
     slope_error=lambda t, a, s: 0.0,
     kinks=((0.0, 1.0, 0.0),),
+    exact=True,
 )
 
 
