@@ -1,0 +1,177 @@
+"""A problem changed a little, in a way of which the Jacobian's change is known: what is run, and how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import Tensor
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._problem import Problem
+from jaccheck._report import Verdict
+from jaccheck.paths import extra_roundings, mode
+from jaccheck.properties._form import malformed
+from jaccheck.properties._judge import Comparison, Judge
+from jaccheck.properties._trial import Trial
+from jaccheck.properties.enclosure import Enclosure
+
+KEPT = 2**20  # entries of a problem's Jacobians up to which its variants are kept for the next path
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """Rows of one call's Jacobian, and the samples of the problem whose rows they should be."""
+
+    problem: Problem
+    rows: Sequence[int]
+    samples: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """Calls from which the rows of a Jacobian are put together that lies in a known enclosure."""
+
+    words: str
+    takes: Sequence[Take]
+    judge: Judge | None = None
+    """Of the problem whose Jacobian it should be; None: the one that the variant was made from."""
+    where: Callable[[tuple[int, ...]], str] = lambda index: ""
+    """What stands at an index ``(n, c, …)``, in words."""
+
+
+class Varied:
+    """A law of which variants a problem has, and that each path gives each of them right."""
+
+    name: str
+    itself = True
+    """The problem's own Jacobian comes first: where that is wrong, or unknown, a variant has nothing to add."""
+    nothing = "the problem has no variants"
+    """Why there is nothing to judge, where there isn't."""
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[Problem, list[Variant | InvalidProblem]] = WeakKeyDictionary()
+
+    def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
+        """How to make each variant of `problem`; InvalidProblem says why its model doesn't take one."""
+        raise NotImplementedError
+
+    def variants(self, problem: Problem) -> Iterable[Variant | InvalidProblem]:
+        """Those of `problem`, or why its model doesn't take them."""
+        entries = problem.N * problem.C * sum(p.numel() for p in problem.parameters.values())
+        if entries > KEPT:
+            return self._made(problem)
+        if problem not in self._kept:
+            self._kept[problem] = list(self._made(problem))
+        return self._kept[problem]
+
+    def _made(self, problem: Problem) -> Iterator[Variant | InvalidProblem]:
+        for make in self.made(problem):
+            try:
+                yield make()
+            except InvalidProblem as error:
+                yield error
+
+    def judge(self, trial: Trial) -> Verdict:
+        """The first variant that disagrees, or that all agree."""
+        if self.itself:
+            own = Enclosure().judge(trial)
+            if own.status != "agrees":
+                return own if own.status == "disagrees" else replace(own, property=self.name)
+            verdict = replace(own, property=self.name)
+        else:
+            verdict = Verdict(trial.path.name, "vacuous", property=self.name, reason=self.nothing)
+        judged, refused, nothing = 0, [], self.nothing
+        for variant in self.variants(trial.problem):
+            if isinstance(variant, InvalidProblem):
+                nothing = str(variant)
+                continue
+            found = _judged(trial, variant, self.name)
+            if found.status == "disagrees":
+                return found
+            if found.status == "unsupported":
+                refused.append(found)
+            else:
+                judged += 1
+                if not self.itself:
+                    verdict = _joined(verdict, found)
+        if judged:
+            return verdict
+        return refused[0] if refused else replace(verdict, status="vacuous", reason=nothing)
+
+
+def _joined(verdict: Verdict, other: Verdict) -> Verdict:
+    """Of several variants that don't disagree, what is to be said of all."""
+    if verdict.status == "vacuous" and not verdict.elements:
+        return other
+    return replace(
+        verdict,
+        status="agrees" if "agrees" in (verdict.status, other.status) else "vacuous",
+        reason=None if "agrees" in (verdict.status, other.status) else verdict.reason,
+        elements=verdict.elements + other.elements,
+        vacuous=verdict.vacuous + other.vacuous,
+        seconds=(verdict.seconds or 0.0) + (other.seconds or 0.0),
+    )
+
+
+def _judged(trial: Trial, variant: Variant, name: str) -> Verdict:
+    judge = variant.judge or trial.judge
+    path, seconds = trial.path, 0.0
+    jacobian: dict[str, Tensor] = {}
+    runs = {trial.problem: trial.run} if any(take.problem is trial.problem for take in variant.takes) else {}
+
+    def verdict(status: str, kind: str | None = None, **facts: Any) -> Verdict:
+        return Verdict(path.name, status, kind, name, seconds=seconds, **facts)
+
+    for take in variant.takes:
+        problem = take.problem
+        if problem not in runs:
+            runs[problem] = Trial(problem, path, judge).run
+        run = runs[problem]
+        seconds += run.seconds
+        if run.unsupported is not None:
+            return verdict("unsupported", reason=f"{variant.words}: {run.unsupported}")
+        if run.raised is not None:
+            return verdict("disagrees", "raised", reason=f"{variant.words}: {type(run.raised).__name__}: {run.raised}")
+        fault = malformed(problem, run.jacobian)
+        if fault is not None:
+            shape = None if fault.parameter is None else tuple(problem.parameters[fault.parameter].shape)
+            reason = f"{variant.words}: {fault.reason}"
+            return verdict("disagrees", fault.kind, reason=reason, parameter=fault.parameter, shape=shape)
+        for key, j in run.jacobian.items():
+            if len(variant.takes) == 1 and list(take.samples) == list(range(len(j))) == list(take.rows):
+                jacobian[key] = j
+                continue
+            if key not in jacobian:
+                jacobian[key] = j.new_empty(judge.problem.N, *j.shape[1:])
+            jacobian[key][list(take.samples)] = j[list(take.rows)]
+    entries = sum(j.numel() for j in jacobian.values())
+    if judge.reason is not None:
+        return verdict("vacuous", reason=judge.reason, elements=entries, vacuous=entries)
+    found = judge.compare(jacobian, mode=mode(path), extra_roundings=extra_roundings(path))
+    if found.worst is not None:
+        return verdict("disagrees", "value", elements=entries, **_worst(found, variant, judge.problem))
+    if entries and found.vacuous == entries:
+        return verdict("vacuous", reason="nothing is known of any element", elements=entries, vacuous=entries)
+    known = max(found.resolutions.values(), default=None)
+    return verdict("agrees", elements=entries, vacuous=found.vacuous, resolution=known, resolutions=found.resolutions)
+
+
+def _worst(found: Comparison, variant: Variant, problem: Problem) -> dict[str, Any]:
+    assert found.worst is not None
+    ratio, name, index, got, centre, radius = found.worst
+    where = variant.where(index)
+    return {
+        "reason": f"{variant.words}{', ' if where else ''}{where}",
+        "parameter": name,
+        "shape": tuple(problem.parameters[name].shape),
+        "index": index,
+        "got": got,
+        "centre": centre,
+        "radius": radius,
+        "ratio": ratio,
+        "outside": found.outside,
+        "vacuous": found.vacuous,
+    }

@@ -1,0 +1,86 @@
+"""A row depends on its own sample alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from math import inf, nan
+
+import torch
+
+from jaccheck._problem import Problem, admit
+from jaccheck.properties._variants import Take, Variant, Varied
+
+MANY = 17  # samples: one more than what kernels, and some people, take at a time
+MOST_ROWS = 64  # N C up to which a batch is enlarged to `MANY` samples: some paths take a pass for each row
+MOST_ENTRIES = 2**14  # of the Jacobian, likewise
+
+
+class Batching(Varied):
+    """Permuting, repeating, splitting, adding and overwriting samples does just that to the Jacobian.
+
+    Equal bits aren't owed, since kernels change with the shape of the batch; but the enclosure of a row knows of no
+    other row, so that each has to lie in that of its sample, in whatever company. A NaN may show in its own row alone.
+    """
+
+    name = "batching"
+    nothing = "there are no samples"
+
+    def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
+        N = problem.N
+        if not N:
+            return
+        yield from _shuffled(problem)
+        if N > 1:
+            yield partial(_split, problem, N // 2)
+        yield partial(_appended, problem, nan)
+        if N > 1:
+            yield partial(_overwritten, problem, inf)
+
+
+def _shuffled(problem: Problem) -> Iterator[Callable[[], Variant]]:
+    """All samples in another order over and over, twice or until there are `MANY`."""
+    N, x = problem.N, problem.x.detach()
+    rows = max(MANY, 2 * N) * problem.C
+    parameters = sum(p.numel() for p in problem.parameters.values())
+    size = MANY if 2 * N < MANY and rows <= MOST_ROWS and rows * parameters <= MOST_ENTRIES else 2 * N
+    order = [(N // 2 - n) % N for n in range(size)]
+    held: list[Problem] = []
+
+    def variant(rows: Sequence[int]) -> Variant:
+        if not held:
+            held.append(admit(problem.model, x[order]))
+        return Variant(f"with x[{_listed(order)}]", [Take(held[0], rows, [order[row] for row in rows])])
+
+    yield partial(variant, range(N))
+    yield partial(variant, range(size - N, size))
+
+
+def _split(problem: Problem, k: int) -> Variant:
+    x = problem.x.detach()
+    takes = [
+        Take(admit(problem.model, part), range(len(part)), samples)
+        for part, samples in ((x[:k], range(k)), (x[k:], range(k, len(x))))
+    ]
+    return Variant(f"with x[:{k}] and x[{k}:] apart", takes)
+
+
+def _appended(problem: Problem, value: float) -> Variant:
+    x, every = problem.x.detach(), range(problem.N)
+    more = admit(problem.model, torch.cat((x, torch.full_like(x[:1], value))))
+    return Variant(f"with a sample of {value} behind the others", [Take(more, every, every)])
+
+
+def _overwritten(problem: Problem, value: float) -> Variant:
+    """The row of the sample that is overwritten is taken from where another one is."""
+    kept = {problem.N - 1: range(problem.N - 1), 0: [problem.N - 1]}
+    takes = []
+    for m, rows in kept.items():
+        x = problem.x.detach().clone(memory_format=torch.contiguous_format)
+        x[m] = value
+        takes.append(Take(admit(problem.model, x), rows, rows))
+    return Variant(f"with {value} for x[{problem.N - 1}]; its own row with {value} for x[0]", takes)
+
+
+def _listed(order: Sequence[int]) -> str:
+    return str(list(order)) if len(order) <= 12 else f"[{', '.join(map(str, order[:5]))}, …]"
