@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from jaccheck.enclosure.rules import TABLE
+from jaccheck.enclosure.rules import rules
 
 _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
@@ -20,7 +20,7 @@ def doubts(model: nn.Module) -> list[str]:
             found.append(f"{where} has a forward hook")
         if "forward" in vars(module):
             found.append(f"{where} has a forward of its own")
-        elif type(module) not in TABLE and any(issubclass(type(module), layer) for layer in _layers()):
+        elif type(module) not in rules() and any(issubclass(type(module), layer) for layer in _layers()):
             found.append(f"{where} is a subclass with a forward of its own")
         if parametrize.is_parametrized(module):
             found.append(f"{where} is parametrized")
@@ -32,7 +32,7 @@ def doubts(model: nn.Module) -> list[str]:
 
 
 def _layers() -> list[type]:
-    return [target for target in TABLE if isinstance(target, type)]
+    return [target for target in rules() if isinstance(target, type)]
 
 
 _PER_DEVICE = hasattr(torch, "get_autocast_dtype")  # torch 2.4

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from jaccheck._errors import Unsupported
-from jaccheck.enclosure.rules import TABLE, Rule, Wire, layer_call
+from jaccheck.enclosure.rules import Rule, Wire, layer_call, rules
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Call:
         """
         if self.layer is not None:
             return layer_call(self.layer, self.args)
-        factory = TABLE.get(self.run if self.run in TABLE else self.name)
+        factory = rules().get(self.run if self.run in rules() else self.name)
         if factory is None:
             raise Unsupported(f"no enclosure for the function {self.name}")
         try:
@@ -73,7 +73,7 @@ def is_plain_sequential(model: nn.Module) -> bool:
 
 def is_known(layer: nn.Module) -> bool:
     """Whether the rule of the layer's class speaks of this very layer."""
-    return type(layer) in TABLE and "forward" not in vars(layer)
+    return type(layer) in rules() and "forward" not in vars(layer)
 
 
 def _flattened(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
