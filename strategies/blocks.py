@@ -7,13 +7,21 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
 
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
-
 from jaccheck._layers import Activation, Dropout, Layer, Linear, Repeat, Residual, Sequential
 
+from ._choices import Choices
 from .activations import PER_NAME, table
-from .values import SEEDS, Recipe, recipes
+from .values import Recipe, recipes
+
+SQUARE: dict[str, Callable[[tuple[Layer, ...]], Layer]] = {  # their Linear keeps the width
+    "residual": Residual,
+    "reuse": Repeat,
+    "tied": partial(Repeat, tied=True),
+}
+Built = tuple[str, tuple[str, ...]]
+"""The form of a block, and which parameters of its Linear are frozen."""
+
+_FROZEN = (("weight",), ("bias",), ("bias", "weight"))
 
 
 @dataclass(frozen=True)
@@ -36,84 +44,62 @@ class Block:
         return inner if self.form == "plain" else (Sequential(inner, own=self.form == "own"),)
 
 
-SQUARE: dict[str, Callable[[tuple[Layer, ...]], Layer]] = {  # their Linear keeps the width
-    "residual": Residual,
-    "reuse": Repeat,
-    "tied": partial(Repeat, tied=True),
-}
-Built = tuple[str, tuple[str, ...]]
-"""The form of a block, and which parameters of its Linear are frozen."""
-_FROZEN = (("weight",), ("bias",), ("bias", "weight"))
-
-
-def built(optional: Sequence[str], frozen: bool) -> list[Built]:
+def built(optional: Sequence[str], frozen: bool) -> tuple[Built, ...]:
     """Forms and frozen parameters of blocks, the plain ones first."""
     forms, parts = ("nested", *optional), _FROZEN if frozen else ()
     found: list[Built] = [("plain", ())] * 70
     found += [(form, ()) for form in forms for _ in range(8)]
     found += [("plain", part) for part in parts for _ in range(3)]
-    return found + list(product(forms, parts))
-
-
-Activations = SearchStrategy[tuple[Activation, ...]]
-"""No activation, or one."""
+    return (*found, *product(forms, parts))
 
 
 @cache
-def hidden(names: tuple[str, ...]) -> Activations:
+def hidden(names: tuple[str, ...]) -> tuple[Activation | None, ...]:
+    """Activations behind a hidden layer; None: there is none."""
     return _or_none(table(names), 0.08)
 
 
 @cache
-def last(names: tuple[str, ...]) -> Activations:
+def last(names: tuple[str, ...]) -> tuple[Activation | None, ...]:
+    """Likewise behind the last one."""
     return _or_none(table(names)[::2], 0.6)
 
 
 @cache
-def first(names: tuple[str, ...]) -> Activations:
+def extra(names: tuple[str, ...]) -> tuple[Activation | None, ...]:
+    """Likewise before the first one, or right behind another activation."""
     return _or_none([table((name,))[i % PER_NAME] for i, name in enumerate(names)], 0.9)
 
 
-def _or_none(activations: Sequence[Activation], none: float) -> Activations:
-    nothing: list[tuple[Activation, ...]] = [()] * (1 + round(none / (1 - none) * len(activations)))
-    return st.sampled_from(nothing + [(activation,) for activation in activations])
+def _or_none(activations: Sequence[Activation], none: float) -> tuple[Activation | None, ...]:
+    return (*(None,) * (1 + round(none / (1 - none) * len(activations))), *activations)
 
 
 @cache
-def _recipes(regime: str, role: str, dtype: str) -> SearchStrategy[Recipe | None]:
-    found = recipes(regime, role, dtype)
-    none = (None,) * (len(found) // 4 if role == "bias" else 0)  # a Linear without bias
-    return st.sampled_from((*found, *none))
+def _biases(regime: str, dtype: str) -> tuple[Recipe | None, ...]:
+    found = recipes(regime, "bias", dtype)
+    return (*found, *(None,) * (len(found) // 4))  # None: a Linear without bias
 
 
-def blocks(
+def block(
+    choices: Choices,
     regime: str,
     dtype: str,
-    widths: SearchStrategy[int],
     names: tuple[str, ...],
-    activations: Activations,
-    built: SearchStrategy[Built],
-) -> SearchStrategy[Block]:
-    """They shrink to ``Linear(1)``, all zeros, with no activation behind it."""
-    weights, biases = _recipes(regime, "weight", dtype), _recipes(regime, "bias", dtype)
-    return st.builds(_block, widths, activations, first(names), weights, SEEDS, biases, SEEDS, built)
-
-
-def _block(
-    width: int,
-    activation: tuple[Activation, ...],
-    another: tuple[Activation, ...],
-    weight: Recipe,
-    weight_seed: int,
-    bias: Recipe | None,
-    bias_seed: int,
-    built: Built,
+    widths: Sequence[int],
+    behind: Sequence[Activation | None],
+    forms: Sequence[Built],
 ) -> Block:
-    form, frozen = built
+    """The block that `BYTES` bytes stand for; zeros: ``Linear(1)``, all zeros, with no activation behind it."""
+    form, frozen = choices.pick(forms)
+    activations = (choices.pick(behind), choices.pick(extra(names)))
+    width = choices.pick(widths)
+    weight, bias = choices.pick(recipes(regime, "weight", dtype)), choices.pick(_biases(regime, dtype))
+    weight_seed, bias_seed = choices.seed(), choices.seed()
     linear = Linear(
         width=0 if form in SQUARE else width,
         weight=weight(weight_seed),
         bias=None if bias is None else bias(bias_seed),
         frozen=frozen if bias is not None else tuple(name for name in frozen if name == "weight"),
     )
-    return Block(linear, (*activation, *another), form)
+    return Block(linear, tuple(activation for activation in activations if activation is not None), form)

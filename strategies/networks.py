@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, partial
 from itertools import product
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import SearchStrategy
 
 from jaccheck._activations import ACTIVATIONS, CORE
 from jaccheck._layers import LAYOUTS, Flatten, Linear, Sequential
 from jaccheck._network import Network
-from jaccheck._values import DTYPES, Values
+from jaccheck._values import DTYPES
 
 from . import sizes
-from .blocks import Block, Built, blocks, built, first, hidden, last
+from ._choices import BYTES, Choices
+from .blocks import Built, block, built, extra, hidden, last
 from .targets import chosen, computes, present
-from .values import REGIMES, SEEDS, Recipe, ordered, recipes, specials
+from .values import REGIMES, ordered, recipes, special
 
 DEFAULT_ACTIVATIONS = tuple(ACTIVATIONS)
 
@@ -84,60 +85,68 @@ def networks(
         "dropout": dropout,
     }
     limits = _Limits(
-        batches=st.sampled_from(sizes.batches(min_batch, max_batch)),
-        widths=st.sampled_from(sizes.widths(max_width)),
-        outputs=st.sampled_from(sizes.outputs(max_width)),
-        inputs=st.sampled_from(sizes.inputs(max_width)),
-        targets=st.sampled_from(list(product(chosen("dtypes", dtypes, DTYPES), places))),
-        regimes=st.sampled_from(ordered(chosen("values", values, REGIMES))),
-        built=st.sampled_from(built([name for name, wanted in optional.items() if wanted], frozen)),
+        batches=tuple(sizes.batches(min_batch, max_batch)),
+        widths=tuple(sizes.widths(max_width)),
+        outputs=tuple(sizes.outputs(max_width)),
+        inputs=tuple(sizes.inputs(max_width)),
+        targets=tuple(product(chosen("dtypes", dtypes, DTYPES), places)),
+        regimes=ordered(chosen("values", values, REGIMES)),
+        built=built([name for name, wanted in optional.items() if wanted], frozen),
         activations=chosen("activations", activations, DEFAULT_ACTIVATIONS),
         min_batch=min_batch,
-        max_depth=max_depth,
         max_outputs=max_outputs,
         max_jacobian=max_jacobian,
     )
-    return _networks(limits)
+    blocks = st.binary(min_size=BYTES, max_size=BYTES)
+    two = st.lists(blocks, max_size=min(2, max_depth))
+    four = st.lists(blocks, min_size=min(1, max_depth), max_size=min(4, max_depth))
+    more = st.lists(blocks, max_size=max_depth)
+    return st.builds(
+        partial(_network, limits),
+        st.tuples(blocks, blocks),
+        blocks,
+        st.one_of(two, two, two, two, four, four, four, more),
+    )
 
 
-@dataclass(frozen=True, eq=False)  # hashed by identity, in no time
+@dataclass(frozen=True)
 class _Limits:
-    batches: SearchStrategy[int] = field(repr=False)
-    widths: SearchStrategy[int] = field(repr=False)
-    outputs: SearchStrategy[int] = field(repr=False)
-    inputs: SearchStrategy[tuple[int, ...]] = field(repr=False)
-    targets: SearchStrategy[tuple[str, str]] = field(repr=False)
-    regimes: SearchStrategy[str] = field(repr=False)
-    built: SearchStrategy[Built] = field(repr=False)
+    """The tables to choose from, and the limits to keep to."""
+
+    batches: tuple[int, ...] = field(repr=False)
+    widths: tuple[int, ...] = field(repr=False)
+    outputs: tuple[int, ...] = field(repr=False)
+    inputs: tuple[tuple[int, ...], ...] = field(repr=False)
+    targets: tuple[tuple[str, str], ...] = field(repr=False)
+    regimes: tuple[str, ...] = field(repr=False)
+    built: tuple[Built, ...] = field(repr=False)
     activations: tuple[str, ...]
     min_batch: int
-    max_depth: int
     max_outputs: int
     max_jacobian: int
 
 
-_LAYOUTS = st.sampled_from((*("contiguous",) * 8, *LAYOUTS[1:]))
-_FLAGS = st.sampled_from(  # x doesn't require grad, training mode, all layers in one more Sequential
-    sorted(product((True, False), (True, False), (False,) * 5 + (True,)), key=lambda flags: (flags[2], -sum(flags[:2])))
-)
+_LAYOUTS = (*("contiguous",) * 8, *LAYOUTS[1:])
 
 
-@st.composite
-def _networks(draw: DrawFn, limits: _Limits) -> Network:
-    dtype, device = draw(limits.targets)
-    regime = draw(limits.regimes)
-    names = draw(_palettes(limits.activations, dtype, device))
-    drawn = draw(_hidden(limits, regime, dtype, names))
-    drawn.append(draw(_last(limits, regime, dtype, names)))
-    before = draw(first(names))
-    inputs = draw(limits.inputs)
-    batch = draw(limits.batches)
-    x = draw(_inputs_values(regime, dtype))
-    layout = draw(_LAYOUTS)
-    constant, training, whole = draw(_FLAGS)
+def _network(limits: _Limits, head: tuple[bytes, bytes], output: bytes, hidden_layers: list[bytes]) -> Network:
+    choices = Choices(b"".join(head))
+    dtype, device = choices.pick(limits.targets)
+    regime = choices.pick(limits.regimes)
+    names = choices.pick(_palettes(limits.activations, dtype, device))
+    whole = choices.pick((False, False, False, False, False, False, False, True))  # in one more Sequential
+    layout = choices.pick(_LAYOUTS)
+    requires_grad, training = choices.pick((False, True)), choices.pick((True, False))
+    before = choices.pick(extra(names))
+    batch, inputs = choices.pick(limits.batches), choices.pick(limits.inputs)
+    x = choices.pick(recipes(regime, "x", dtype))(choices.seed())
     if regime == "nonfinite":
-        x = replace(x, put=draw(specials(dtype)))
+        x = replace(x, put=special(choices, dtype))
 
+    drawn = [
+        block(Choices(data), regime, dtype, names, limits.widths, hidden(names), limits.built) for data in hidden_layers
+    ]
+    drawn.append(block(Choices(output), regime, dtype, names, limits.outputs, last(names), limits.built))
     if not any(_trainable(block.linear) for block in drawn):
         drawn[-1] = replace(drawn[-1], linear=replace(drawn[-1].linear, frozen=()))
     batch, inputs, widths = sizes.fitted(
@@ -148,9 +157,11 @@ def _networks(draw: DrawFn, limits: _Limits) -> Network:
         max_outputs=limits.max_outputs,
         max_jacobian=limits.max_jacobian,
     )
-    flatten = (Flatten(),) if len(inputs) > 1 else ()
-    body = (layer for block, width in zip(drawn, widths, strict=True) for layer in block.layers(width))
-    layers = (*before, *flatten, *body)
+    layers = (
+        *(() if before is None else (before,)),
+        *((Flatten(),) if len(inputs) > 1 else ()),
+        *(layer for block, width in zip(drawn, widths, strict=True) for layer in block.layers(width)),
+    )
     return Network(
         layers=(Sequential(layers),) if whole else layers,
         batch=batch,
@@ -159,34 +170,17 @@ def _networks(draw: DrawFn, limits: _Limits) -> Network:
         dtype=dtype,
         device=device,
         x_layout=layout,
-        x_requires_grad=not constant,
+        x_requires_grad=requires_grad,
         training=training,
     )
 
 
-@lru_cache(maxsize=4096)
-def _hidden(limits: _Limits, regime: str, dtype: str, names: tuple[str, ...]) -> SearchStrategy[list[Block]]:
-    block = blocks(regime, dtype, limits.widths, names, hidden(names), limits.built)
-    two, four, more = (st.lists(block, max_size=min(size, limits.max_depth)) for size in (2, 4, limits.max_depth))
-    return st.one_of(two, two, two, two, four, four, four, more)
-
-
-@lru_cache(maxsize=4096)
-def _last(limits: _Limits, regime: str, dtype: str, names: tuple[str, ...]) -> SearchStrategy[Block]:
-    return blocks(regime, dtype, limits.outputs, names, last(names), limits.built)
-
-
 @cache
-def _inputs_values(regime: str, dtype: str) -> SearchStrategy[Values]:
-    return st.builds(Recipe.__call__, st.sampled_from(recipes(regime, "x", dtype)), SEEDS)
-
-
-@cache
-def _palettes(names: tuple[str, ...], dtype: str, device: str) -> SearchStrategy[tuple[str, ...]]:
+def _palettes(names: tuple[str, ...], dtype: str, device: str) -> tuple[tuple[str, ...], ...]:
     """Three times those for which all paths have rules, once all; only what this torch computes in the dtype."""
     every = tuple(name for name in names if computes(name, dtype, device))
     core = tuple(name for name in every if name in CORE)
-    return st.sampled_from((core, core, core, every) if core else (every,))
+    return (core, core, core, every) if core else (every,)
 
 
 def _trainable(linear: Linear) -> bool:

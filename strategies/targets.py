@@ -38,13 +38,13 @@ def present() -> tuple[str, ...]:
 
 
 def chosen(argument: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """`names` as a tuple; InvalidArgument if there are none, or unknown ones."""
+    """`names`, each once; InvalidArgument if there are none, or unknown ones."""
     if isinstance(names, str):
         raise InvalidArgument(f"{argument}={names!r} is one name; write ({names!r},)")
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise InvalidArgument(f"{argument}={names!r} should be some of {', '.join(known)}")
-    return tuple(names)
+    return tuple(dict.fromkeys(names))
 
 
 @cache

@@ -9,8 +9,9 @@ from functools import cache
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from jaccheck._values import FORMATS, Number, Values
+from jaccheck._values import FORMATS, ZEROS, Number, Values
 
+from ._choices import Choices
 from .targets import chosen
 
 REGIMES = ("integers", "ordinary", "saturated", "extreme", "nonfinite")
@@ -22,7 +23,7 @@ REGIMES = ("integers", "ordinary", "saturated", "extreme", "nonfinite")
 - ``"extreme"``: up to overflow, and down to the subnormals.
 - ``"nonfinite"``: ordinary, but for NaN or an infinity in the input (see `specials`).
 """
-FREQUENCY = {"integers": 4, "ordinary": 7, "saturated": 3, "extreme": 2, "nonfinite": 2}
+FREQUENCY = {"integers": 6, "ordinary": 7, "saturated": 3, "extreme": 2, "nonfinite": 2}
 ROLES = ("weight", "bias", "x")
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -31,7 +32,10 @@ _SMALL: tuple[Number, ...] = (0, 1, -1, 2, -2, 3, -3, 4)
 
 @dataclass(frozen=True)
 class Recipe:
-    """`Values` but for their seed; without a `kind` the seed's octal digits, lowest first, say which small integers."""
+    """`Values` but for their seed; without a `kind` the seed's octal digits, lowest first, say which small integers.
+
+    Seed 0 gives zeros, whatever the recipe: so numbers other than zero shrink to small integers, the first recipe.
+    """
 
     kind: str | None = None
     numbers: tuple[Number, ...] = ()
@@ -39,6 +43,8 @@ class Recipe:
     rows: int = 0
 
     def __call__(self, seed: int) -> Values:
+        if seed == 0:
+            return ZEROS
         if self.kind is None:
             numbers = tuple(_SMALL[(seed >> shift) & 7] for shift in range(0, seed.bit_length(), 3))
             return Values(numbers=numbers, exponent=self.exponent, rows=self.rows)
@@ -78,11 +84,13 @@ def recipes(regime: str, role: str, dtype: str) -> tuple[Recipe, ...]:
         ordinary = (_DIGITS, _INTEGERS, *(_UNIFORM,) * 10, *_scaled(-1, 1), _SAME_ROWS, _TWO_ROWS)
     if regime == "saturated":
         dead = tuple(Recipe("cycle", (sign,), exponent) for sign in (-1, 1) for exponent in (4, 7))
-        return (*ordinary, *(dead if role == "bias" else ()), *_scaled(3, 5, 7, -5, -9), _WIDE, _WIDE)
+        larger = (Recipe(exponent=3), Recipe(exponent=6), *(dead if role == "bias" else ()))
+        return (*ordinary, *larger, *_scaled(3, 5, 7, -5, -9), _WIDE, _WIDE)
     if regime == "extreme":
         ends = (form.highest - 2, form.highest - 1, form.highest // 2, form.lowest // 2)
         subnormal = (form.lowest + 2, form.lowest + form.precision - 1, form.lowest + form.precision // 2)
-        return (*ordinary, *_scaled(*ends, *subnormal), Recipe("wide", exponent=form.lowest // 2))
+        small = (Recipe(exponent=form.highest - 2), Recipe(exponent=form.lowest))
+        return (*ordinary, *small, *_scaled(*ends, *subnormal), Recipe("wide", exponent=form.lowest // 2))
     return ordinary
 
 
@@ -99,20 +107,24 @@ def values(dtype: str = "float64", role: str = "weight", regimes: Sequence[str] 
     return st.tuples(st.sampled_from(table), SEEDS).map(lambda drawn: drawn[0](drawn[1]))
 
 
-def specials(dtype: str = "float64") -> SearchStrategy[tuple[tuple[int, Number], ...]]:
-    """What to `put` into the input: one or two of NaN, the infinities, and now and then numbers at the dtype's ends.
+def special(choices: Choices, dtype: str) -> tuple[tuple[int, Number], ...]:
+    """What to `put` into the input, by four bytes: NaN, infinities, now and then numbers at the dtype's ends.
 
-    They shrink to one NaN in the first place.
+    The first is NaN for zeros, the second, if there is one, stands at another place.
     """
     form = FORMATS[dtype]
-    ends: tuple[Number, ...] = (
+    numbers: tuple[Number, ...] = (
+        *("nan",) * 4,
+        *("inf", "-inf") * 3,
         (2.0 - 2.0 ** (1 - form.precision)) * 2.0 ** (form.highest - 1),  # the largest number
         -(2.0 ** (form.highest - 1)),
         2.0**form.lowest,  # the smallest
         "-0.0",
     )
-    numbers = st.sampled_from(("nan", "nan", "nan", "inf", "inf", "-inf", "-inf", *ends))
-    return st.lists(st.tuples(st.integers(0, 63), numbers), min_size=1, max_size=2).map(tuple)
+    places = range(64)
+    first = (choices.pick(places), choices.pick(numbers))
+    second = (choices.pick(places), choices.pick((None,) * len(numbers) + numbers))
+    return tuple((place, number) for place, number in (first, second) if number is not None)
 
 
 def ordered(regimes: Sequence[str]) -> tuple[str, ...]:
