@@ -114,22 +114,20 @@ class Judge:
 
     def marks(self, jacobian: Mapping[str, Tensor], *, mode: str, extra_roundings: int) -> tuple[Tensor, Tensor]:
         """Which elements lie outside and of which nothing is known, ``[N C, P]`` each, on the CPU."""
-        rows = self.problem.N * self.problem.C
-        columns = [(name, math.prod(j.shape[2:])) for name, j in jacobian.items()]
-        outside = torch.zeros(rows, sum(size for _, size in columns), dtype=torch.bool)
-        vacuous = torch.ones_like(outside) if self._oracle is None else torch.zeros_like(outside)
+        N, C = self.problem.N, self.problem.C
+        outside = torch.zeros(N, C, sum(math.prod(j.shape[2:]) for j in jacobian.values()), dtype=torch.bool)
+        if self._oracle is None:
+            return outside.flatten(0, 1), torch.ones_like(outside).flatten(0, 1)
+        vacuous = torch.zeros_like(outside)
         start = 0
-        for name, size in columns:
-            for n, c in _slices(jacobian[name].shape) if self._oracle is not None else ():
+        for name, j in jacobian.items():
+            columns = slice(start, start + math.prod(j.shape[2:]))
+            for n, c in _slices(j.shape):
                 ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
-                for marks, found in (
-                    (outside, ball.excludes(jacobian[name][n, c])),
-                    (vacuous, ~(ball.radius < inf)),
-                ):
-                    view = marks.view(self.problem.N, self.problem.C, -1)[n, c, start : start + size]
-                    view.copy_(found.flatten(2).cpu())
-            start += size
-        return outside, vacuous
+                outside[n, c, columns] = ball.excludes(j[n, c]).flatten(2).cpu()
+                vacuous[n, c, columns] = (~(ball.radius < inf)).flatten(2).cpu()
+            start = columns.stop
+        return outside.flatten(0, 1), vacuous.flatten(0, 1)
 
     @staticmethod
     def _judge_slice(comparison: Comparison, name: str, start: tuple[int, int], ball: Ball, got: Tensor) -> None:
@@ -172,7 +170,7 @@ class _Whole:
         most = torch.segment_reduce(extents, "max", lengths=torch.tensor(sizes, device=extents.device)).tolist()
         if all(size < inf and radius < inf for size, radius in most):
             return [_resolution(size, radius) for size, radius in most]
-        parts = zip(self.ball.centre.split(sizes, 2), self.ball.radius.split(sizes, 2), strict=True)
+        parts = zip(torch.split(self.ball.centre, sizes, 2), torch.split(self.ball.radius, sizes, 2), strict=True)
         return [_resolution(*_extent(Ball(centre, radius), 0.0, 0.0)) for centre, radius in parts]
 
     def contains(self, jacobian: Mapping[str, Tensor]) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+from torch import nn
+
 from jaccheck.enclosure.rules._rule import TABLE, Factory
 from jaccheck.enclosure.rules._rule import Rule as Rule
 from jaccheck.enclosure.rules._rule import Wire as Wire
-from jaccheck.enclosure.rules._rule import layer_call as layer_call
 
 
 @cache
@@ -20,3 +22,15 @@ def rules() -> Mapping[Any, Factory]:
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
     return TABLE
+
+
+def layer_call(layer: nn.Module, wires: tuple[Wire, ...]) -> Rule:
+    """The rule of a layer that has one."""
+    factory = rules()[type(layer)]
+    names = _parameters(factory)[len(wires) :]
+    return factory(*wires, **{name: getattr(layer, name) for name in names if hasattr(layer, name)})
+
+
+@cache
+def _parameters(factory: Factory) -> tuple[str, ...]:
+    return tuple(inspect.signature(factory).parameters)

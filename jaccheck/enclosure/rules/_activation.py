@@ -92,7 +92,8 @@ class Elementwise(NoParameters):
             span = Span(t - r, t + r)
             size, slope_size = value.abs().add_(value_radius), slope.abs().add_(slope_radius)
             value_radius = (value_radius + unit * phi.value_error(span, size)).add_(size, alpha=ORACLE)
-            slope_radius = (slope_radius + unit * phi.slope_error(span, size, slope_size)).add_(slope_size, alpha=ORACLE)
+            slope_radius = slope_radius + unit * phi.slope_error(span, size, slope_size)
+            slope_radius = slope_radius.add_(slope_size, alpha=ORACLE)
             lost = fl.eta * phi.underflow(span) + phi.floor / fl.opmath_largest
             value_radius, slope_radius = up(value_radius.add_(lost)), up(slope_radius.add_(lost))
             if phi.on_the_way is not None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
@@ -62,15 +60,3 @@ def rule(*targets: Any) -> Callable[[Factory], Factory]:
         return factory
 
     return entered
-
-
-def layer_call(layer: nn.Module, wires: tuple[Wire, ...]) -> Rule:
-    """The rule of a layer that has one."""
-    factory = TABLE[type(layer)]
-    names = _parameters(factory)[len(wires) :]
-    return factory(*wires, **{name: getattr(layer, name) for name in names if hasattr(layer, name)})
-
-
-@cache
-def _parameters(factory: Factory) -> tuple[str, ...]:
-    return tuple(inspect.signature(factory).parameters)

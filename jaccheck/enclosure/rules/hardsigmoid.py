@@ -11,7 +11,8 @@ from jaccheck.enclosure.rules._rule import Wire, rule
 HARDSIGMOID = Activation(
     value=lambda t: (t / 6 + 0.5).clamp(0, 1),
     slope=lambda t: ((t > -3) & (t < 3)).double() / 6,
-    value_error=lambda t, a: 3 * a + ((t.low < 4) & (t.high > -4)) * 2.0,  # t + 3, of numbers below 7, then a sixth of it
+    # t + 3, of numbers below 7, then a sixth of it
+    value_error=lambda t, a: 3 * a + ((t.low < 4) & (t.high > -4)) * 2.0,
     slope_error=lambda t, a, s: 2 * s,
     kinks=((-3.0, 1 / 6, 0.0), (3.0, 1 / 6, 0.0)),
 )

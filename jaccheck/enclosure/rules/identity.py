@@ -10,6 +10,7 @@ from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
 
+
 class Passed(NoParameters):
     """``a = z``."""
 
