@@ -37,7 +37,7 @@ def arithmetic(dtype: torch.dtype, device: torch.device) -> Arithmetic:
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction,
-        torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled(),
+        torch._C._get_mkldnn_enabled(),
         _flushes(torch.tensor(torch.finfo(dtype).tiny, dtype=dtype, device=device)),
     )
     return _probed(dtype, device, settings).fresh()
