@@ -131,19 +131,22 @@ class Careful(Arithmetic):
         if matrix is None:
             reach = t.centre.abs() + t.radius
         else:
-            reach = operands[0].mag @ matrix + (0 if bias is None else bias.abs())
+            summed = operands[0].mag @ matrix
+            reach = summed + (0 if bias is None else bias.abs())
         radius = torch.where(reach < self.largest, t.radius, inf)  # False for nan
         if matrix is None:
             sure, unknown = _product_is_not_finite(*operands) if len(operands) == 2 else (not_finite(t), None)
         else:
             sure = not_finite(operands[0]).any(-1, keepdim=True) & matrix.isfinite().all()
+            if bias is not None:
+                sure = sure | (~bias.isfinite() & (summed < self.largest))
             unknown = ~(operands[0].radius < inf).all(-1, keepdim=True)
         if unknown is not None:
             sure = sure & ~unknown
         return Ball(t.centre, torch.where(sure, 0.0, radius), t.reach)
 
     def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
-        radius = torch.where(value.abs() + radius < self.largest, radius, inf)
+        radius = torch.where((value.abs() + radius < self.largest) & ~z.centre.isnan(), radius, inf)
         at_limit = torch.where(value.isfinite(), up(value.abs() * self.gamma(8)), 0.0)
         at_limit[~torch.where(z.centre.isnan(), at_nan, at_infinity)] = inf
         return Ball(value, torch.where(not_finite(z), at_limit, radius))

@@ -29,17 +29,17 @@ class Outside:
 
 
 class Oracle:
-    """The enclosures of one model at one input.
+    """The enclosures of one model at one input, for paths that round as `fl` has it, by default as the device does.
 
     Raises:
         Unsupported: a layer or function has no rule; the message names it.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor) -> None:
+    def __init__(self, model: nn.Module, x: Tensor, fl: Arithmetic | None = None) -> None:
         self.model, self.x = model, x
         names = {id(p): name for name, p in model.named_parameters()}
         self._trainable = {id(p): names[id(p)] for p in model.parameters() if p.requires_grad}
-        self.fl = arithmetic(x.dtype, x.device)
+        self.fl = fl or arithmetic(x.dtype, x.device)
         with torch.inference_mode():
             self._forward()
             if self.fl.overflows:
@@ -51,6 +51,11 @@ class Oracle:
     def output(self) -> Ball:
         """The forward enclosure of f(x), ``[N, C]``."""
         return self._values[self._output.index]
+
+    @property
+    def rules(self) -> list[tuple[Call, Rule]]:
+        """The model's calls in order, each with its rule."""
+        return [(call, rule) for call, rule, _ in self._calls]
 
     def _forward(self) -> None:
         self._values: list[Ball] = [Ball.exact(self.x)]
