@@ -54,15 +54,9 @@ def built(optional: Sequence[str], frozen: bool) -> tuple[Built, ...]:
 
 
 @cache
-def hidden(names: tuple[str, ...]) -> tuple[Activation | None, ...]:
-    """Activations behind a hidden layer; None: there is none."""
+def behind(names: tuple[str, ...]) -> tuple[Activation | None, ...]:
+    """Activations behind a Linear; None: there is none."""
     return _or_none(table(names), 0.08)
-
-
-@cache
-def last(names: tuple[str, ...]) -> tuple[Activation | None, ...]:
-    """Likewise behind the last one."""
-    return _or_none(table(names)[::2], 0.6)
 
 
 @cache
@@ -87,12 +81,11 @@ def block(
     dtype: str,
     names: tuple[str, ...],
     widths: Sequence[int],
-    behind: Sequence[Activation | None],
     forms: Sequence[Built],
 ) -> Block:
     """The block that `BYTES` bytes stand for; zeros: ``Linear(1)``, all zeros, with no activation behind it."""
     form, frozen = choices.pick(forms)
-    activations = (choices.pick(behind), choices.pick(extra(names)))
+    activations = (choices.pick(behind(names)), choices.pick(extra(names)))
     width = choices.pick(widths)
     weight, bias = choices.pick(recipes(regime, "weight", dtype)), choices.pick(_biases(regime, dtype))
     weight_seed, bias_seed = choices.seed(), choices.seed()

@@ -18,7 +18,7 @@ from jaccheck._values import DTYPES
 
 from . import sizes
 from ._choices import BYTES, Choices
-from .blocks import Built, block, built, extra, hidden, last
+from .blocks import Built, block, built, extra
 from .targets import chosen, computes, present
 from .values import REGIMES, ordered, recipes, special
 
@@ -98,14 +98,14 @@ def networks(
         max_jacobian=max_jacobian,
     )
     blocks = st.binary(min_size=BYTES, max_size=BYTES)
-    two = st.lists(blocks, max_size=min(2, max_depth))
-    four = st.lists(blocks, min_size=min(1, max_depth), max_size=min(4, max_depth))
-    more = st.lists(blocks, max_size=max_depth)
+    few, some, all_of_them = (
+        st.lists(blocks, min_size=min(low, max_depth + 1), max_size=min(high, max_depth) + 1)
+        for low, high in ((1, 2), (2, 4), (1, max_depth))
+    )
     return st.builds(
         partial(_network, limits),
         st.tuples(blocks, blocks),
-        blocks,
-        st.one_of(two, two, two, two, four, four, four, more),
+        st.one_of(few, few, few, few, some, some, some, all_of_them),  # last: what is missing at the end becomes zeros
     )
 
 
@@ -129,7 +129,7 @@ class _Limits:
 _LAYOUTS = (*("contiguous",) * 8, *LAYOUTS[1:])
 
 
-def _network(limits: _Limits, head: tuple[bytes, bytes], output: bytes, hidden_layers: list[bytes]) -> Network:
+def _network(limits: _Limits, head: tuple[bytes, bytes], blocks: list[bytes]) -> Network:
     choices = Choices(b"".join(head))
     dtype, device = choices.pick(limits.targets)
     regime = choices.pick(limits.regimes)
@@ -138,15 +138,16 @@ def _network(limits: _Limits, head: tuple[bytes, bytes], output: bytes, hidden_l
     layout = choices.pick(_LAYOUTS)
     requires_grad, training = choices.pick((False, True)), choices.pick((True, False))
     before = choices.pick(extra(names))
+    bare = choices.pick((False, False, True, True, True))  # no activation behind the last layer
     batch, inputs = choices.pick(limits.batches), choices.pick(limits.inputs)
     x = choices.pick(recipes(regime, "x", dtype))(choices.seed())
     if regime == "nonfinite":
         x = replace(x, put=special(choices, dtype))
 
-    drawn = [
-        block(Choices(data), regime, dtype, names, limits.widths, hidden(names), limits.built) for data in hidden_layers
-    ]
-    drawn.append(block(Choices(output), regime, dtype, names, limits.outputs, last(names), limits.built))
+    drawn = [block(Choices(data), regime, dtype, names, limits.widths, limits.built) for data in blocks[:-1]]
+    drawn.append(block(Choices(blocks[-1]), regime, dtype, names, limits.outputs, limits.built))
+    if bare:
+        drawn[-1] = replace(drawn[-1], activations=())
     if not any(_trainable(block.linear) for block in drawn):
         drawn[-1] = replace(drawn[-1], linear=replace(drawn[-1].linear, frozen=()))
     batch, inputs, widths = sizes.fitted(
