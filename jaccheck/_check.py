@@ -56,19 +56,19 @@ def check(
         judge = Judge(problem)
         verdicts: dict[str, Verdict] = {}
         pictures: dict[str, Callable[[], Image]] = {}
-        reference: tuple[str, Mapping[str, Tensor]] | None = None
+        others: dict[str, Mapping[str, Tensor]] = {}
         for name in names:
             trial = Trial(problem, chosen[name], judge)
             verdict = _verdict(trial, laws)
             whole = _whole(problem, trial.run)
             if whole is not None and judge.reason is not None:  # without an enclosure there are only the others
-                if reference is None:
-                    reference = name, whole
-                else:
-                    apart = difference(reference[1], whole)
-                    verdict = replace(verdict, difference=apart)
-                    first = verdicts[reference[0]]
-                    verdicts[reference[0]] = replace(first, difference=max(apart, first.difference or 0.0))
+                for other, jacobian in others.items():
+                    apart = difference(jacobian, whole)
+                    verdict = replace(verdict, difference=max(apart, verdict.difference or 0.0))
+                    first = verdicts[other]
+                    verdicts[other] = replace(first, difference=max(apart, first.difference or 0.0))
+                if not others or problem_size(problem) <= MOST_ENTRIES:  # of large ones the first is enough to hold
+                    others[name] = whole
             if whole is not None and (images or (images is None and problem_size(problem) <= MOST_ENTRIES)):
                 pictures[name] = picture(whole, judge, trial.path, now=bool(images))
             verdicts[name] = verdict

@@ -50,7 +50,7 @@ class Judge:
                 oracle.jacobians()
                 self._oracle = oracle
         except Unsupported as error:
-            self.reason = str(error)
+            self.reason = ", and ".join([str(error), *doubts(problem.model)])
 
     def _misunderstood(self, oracle: Oracle) -> str:
         """The model's own output is outside: either there is a reason not to trust the oracle, or it is a finding."""
