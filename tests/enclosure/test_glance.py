@@ -1,0 +1,82 @@
+"""A glance at a weight's Jacobian: it never accepts what a look at each element would not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaccheck.enclosure.ball import Ball
+from jaccheck.enclosure.jacobian import Outer
+from jaccheck.enclosure.probe import arithmetic
+
+EVERY = slice(None)
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+def recipe(seed: int, *, exact: bool, zeros: bool, dtype: torch.dtype, outputs: int = 3) -> Outer:
+    """Factors of one sample as a sweep leaves them: radii of some units around numbers of the dtype."""
+    generator = torch.Generator().manual_seed(seed)
+    u = torch.finfo(dtype).eps / 2
+
+    def ball(*shape: int, spread: float) -> Ball:
+        centre = torch.randn(*shape, dtype=torch.float64, generator=generator)
+        if zeros:
+            centre[torch.rand(*shape, generator=generator) < 0.3] = 0
+        units = torch.rand(*shape, dtype=torch.float64, generator=generator) * 40 + 10
+        return Ball(centre, units * u * centre.abs() * spread)
+
+    return Outer(ball(1, 2, outputs, spread=1.0), ball(1, 5, spread=0.0 if exact else 1.0))
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    exact=st.booleans(),
+    zeros=st.booleans(),
+    dtype=st.sampled_from(DTYPES),
+    roundings=st.sampled_from((0, 6)),
+    place=st.integers(0, 29),
+    off=st.sampled_from((0.0, 0.5, 0.9, 0.999, 1.0, 1.001, 1.1, 2.0, 1e3)),
+    sign=st.sampled_from((-1, 1)),
+)
+def test_what_a_glance_accepts_is_inside(seed, exact, zeros, dtype, roundings, place, off, sign):
+    fl = arithmetic(dtype, torch.device("cpu"))
+    outer = recipe(seed, exact=exact, zeros=zeros, dtype=dtype)
+    ball = fl.rounded(outer.rows(fl, EVERY, EVERY), roundings)
+    value = ball.centre.clone()
+    value.view(-1)[place] += sign * off * ball.radius.view(-1)[place]
+    value = value.to(dtype)
+    if outer.glance(fl, value, EVERY, EVERY, roundings) is not None:
+        assert not ball.excludes(value).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("zeros", [True, False])
+def test_a_glance_accepts_the_product_itself(dtype, exact, zeros):
+    """Or it would be of no use: each look closer costs ten times as much."""
+    fl = arithmetic(dtype, torch.device("cpu"))
+    outer = recipe(0, exact=exact, zeros=zeros, dtype=dtype)
+    value = outer.left.centre.to(dtype)[..., None] * outer.right.centre.to(dtype)[:, None, None, :]
+    assert outer.glance(fl, value, EVERY, EVERY, 0) is not None
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf"), 1e-30, 1e30])
+def test_a_glance_rejects_what_is_not_finite_or_not_zero(wrong):
+    fl = arithmetic(torch.float32, torch.device("cpu"))
+    outer = recipe(0, exact=True, zeros=True, dtype=torch.float32)
+    value = (outer.left.centre[..., None] * outer.right.centre[:, None, None, :]).float()
+    zero = (value == 0).nonzero()[0]
+    value[tuple(zero)] = wrong
+    assert outer.glance(fl, value, EVERY, EVERY, 0) is None
+
+
+def test_the_extent_covers_every_element():
+    fl = arithmetic(torch.float32, torch.device("cpu"))
+    outer = recipe(1, exact=False, zeros=False, dtype=torch.float32)
+    ball = outer.rows(fl, EVERY, EVERY)
+    extent = outer.glance(fl, ball.centre.float(), EVERY, EVERY, 0)
+    assert extent is not None
+    assert extent.largest >= ball.centre.abs().max()
+    assert extent.widest >= ball.radius.max()
