@@ -70,6 +70,13 @@ class Spec:
         shown = (f"{name}={getattr(self, name)!r}" for name in changed(self))
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What Hypothesis and IPython show, instead of all fields."""
+        printer.text(repr(self))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # Hypothesis would show how it was drawn instead
+
 
 def changed(spec: Spec) -> list[str]:
     """The names of the fields that differ from their default."""

@@ -157,21 +157,20 @@ class _Whole:
     def __init__(self, ball: Ball, parameters: Mapping[str, Tensor]) -> None:
         self.ball = ball
         self.names = list(parameters)
-        self.resolutions = dict(zip(self.names, self._resolutions(list(parameters.values())), strict=True))
+        sizes = [p.numel() for p in parameters.values()]
         self.vacuous = 0
-        if not all(resolution < inf for resolution in self.resolutions.values()):
-            self.vacuous = int((~(ball.radius < inf)).sum())
-
-    def _resolutions(self, parameters: list[Tensor]) -> list[float]:
-        if not self.ball.radius.numel():
-            return [0.0] * len(parameters)
-        sizes = [p.numel() for p in parameters]
-        extents = torch.stack([self.ball.centre.abs().amax((0, 1)), self.ball.radius.amax((0, 1))], 1)  # [P, 2]
+        if not ball.radius.numel():
+            self.resolutions = dict.fromkeys(self.names, 0.0)
+            return
+        extents = torch.stack([ball.centre.abs().amax((0, 1)), ball.radius.amax((0, 1))], 1)  # [P, 2]
         most = torch.segment_reduce(extents, "max", lengths=torch.tensor(sizes, device=extents.device)).tolist()
-        if all(size < inf and radius < inf for size, radius in most):
-            return [_resolution(size, radius) for size, radius in most]
-        parts = zip(torch.split(self.ball.centre, sizes, 2), torch.split(self.ball.radius, sizes, 2), strict=True)
-        return [_resolution(*_extent(Ball(centre, radius), 0.0, 0.0)) for centre, radius in parts]
+        if not all(size < inf and radius < inf for size, radius in most):  # the largest of what is known
+            self.vacuous = int((~(ball.radius < inf)).sum())
+            parts = zip(torch.split(ball.centre, sizes, 2), torch.split(ball.radius, sizes, 2), strict=True)
+            most = [_extent(Ball(centre, radius), 0.0, 0.0) for centre, radius in parts]
+        self.resolutions = {
+            name: _resolution(size, radius) for name, (size, radius) in zip(self.names, most, strict=True)
+        }
 
     def contains(self, jacobian: Mapping[str, Tensor]) -> bool:
         """Whether no element of `jacobian` is certainly outside."""

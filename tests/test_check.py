@@ -1,0 +1,348 @@
+"""check(): one verdict a path, whatever the path does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import assume, given
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+import jaccheck
+from jaccheck import Disagreement, InvalidProblem, Report, Unsupported
+from jaccheck._problem import admit
+from jaccheck.paths import register_path, unregister_path
+from jaccheck.properties._judge import Judge
+from jaccheck.strategies import networks
+
+
+class Ours:
+    """A path that makes something else of what autograd gives."""
+
+    name = "ours"
+
+    def __init__(self, make: Callable[[dict[str, Tensor]], Any]) -> None:
+        self.make = make
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> Any:
+        return self.make(jaccheck.jacobian(model, x))
+
+
+@pytest.fixture
+def ours() -> Iterator[Callable[[Callable[[dict[str, Tensor]], Any]], Report]]:
+    """Registers a path that makes `make` of the Jacobian, and checks it."""
+    model, x = example()
+
+    def checked(make: Callable[[dict[str, Tensor]], Any], **options: Any) -> Report:
+        register_path(Ours(make))
+        return jaccheck.check(model, x, paths=("autograd", "ours"), **options)
+
+    yield checked
+    unregister_path("ours")
+
+
+def example(dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).to(dtype)
+    return model, torch.randn(5, 4, dtype=dtype)
+
+
+def changed(name: str, change: Callable[[Tensor], Any]) -> Callable[[dict[str, Tensor]], dict[str, Any]]:
+    return lambda J: J | {name: change(J[name])}
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "says"),
+    [
+        (lambda J: None, "missing", "None"),
+        (lambda J: list(J.values()), "missing", "list"),
+        (lambda J: {}, "missing", "no Jacobian of '0.weight'"),
+        (lambda J: J | {"bogus": J["0.bias"]}, "missing", "bogus"),
+        (changed("0.bias", lambda j: None), "missing", "None"),
+        (changed("0.bias", lambda j: j.mT), "shape", "[5, 3, 2]"),
+        (changed("0.bias", lambda j: j[:1]), "shape", "[1, 2, 3]"),
+        (changed("0.bias", lambda j: j.double()), "shape", "float64"),
+        (changed("0.bias", lambda j: j.to_sparse()), "shape", "sparse"),
+        (changed("0.bias", lambda j: j.to("meta")), "shape", "meta"),
+    ],
+)
+def test_a_malformed_result_is_a_verdict(ours, make, kind, says):
+    report = ours(make)
+    verdict = report.verdicts["ours"]
+    assert (verdict.status, verdict.kind) == ("disagrees", kind)
+    assert says in str(report)
+    assert report.verdicts["autograd"].status == "agrees"
+    json.loads(report.to_json())
+
+
+def test_a_wrong_element_is_named_with_its_numbers(ours):
+    def wrong(j: Tensor) -> Tensor:
+        j = j.clone()
+        j[3, 1, 2, 0] += 1
+        return j
+
+    verdict = ours(changed("0.weight", wrong)).verdicts["ours"]
+    assert (verdict.kind, verdict.parameter, verdict.index, verdict.outside) == ("value", "0.weight", (3, 1, 2, 0), 1)
+    assert verdict.got == pytest.approx(verdict.centre + 1)
+    assert verdict.ratio == pytest.approx(1 / verdict.radius, rel=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_wrong_where_the_enclosure_is(ours, wrong):
+    verdict = ours(changed("2.bias", lambda j: torch.full_like(j, wrong))).verdicts["ours"]
+    assert (verdict.kind, verdict.outside, verdict.ratio) == ("value", 20, float("inf"))
+
+
+def test_an_exception_is_a_verdict_with_its_words(ours):
+    def fail(J: dict[str, Tensor]) -> None:
+        raise ZeroDivisionError("by 0")
+
+    verdict = ours(fail).verdicts["ours"]
+    assert (verdict.status, verdict.kind, verdict.reason) == ("disagrees", "raised", "ZeroDivisionError: by 0")
+
+
+def test_a_refusal_is_in_the_path_s_own_words(ours):
+    def refuse(J: dict[str, Tensor]) -> None:
+        raise Unsupported("not on Tuesdays")
+
+    report = ours(refuse)
+    assert report.ok
+    assert (report.verdicts["ours"].status, report.verdicts["ours"].reason) == ("unsupported", "not on Tuesdays")
+
+
+def test_an_interrupt_passes_and_leaves_no_trace():
+    model, x = example()
+    before = torch.get_rng_state()
+
+    def interrupted(J: dict[str, Tensor]) -> None:
+        torch.rand(1)
+        model.train(False)
+        raise KeyboardInterrupt
+
+    register_path(Ours(interrupted))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            jaccheck.check(model, x, paths=["ours"])
+    finally:
+        unregister_path("ours")
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_a_path_leaves_behind_is_named_and_put_back(ours):
+    def careless(J: dict[str, Tensor]) -> dict[str, Tensor]:
+        torch.manual_seed(1)
+        return J
+
+    before = torch.get_rng_state()
+    verdict = ours(careless).verdicts["ours"]
+    assert (verdict.kind, verdict.property) == ("state", "state")
+    assert "random state" in verdict.reason
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_second_call_is_compared_where_it_is_asked_for(ours):
+    calls: list[None] = []
+
+    def drifting(j: Tensor) -> Tensor:
+        calls.append(None)
+        return j * (1 + len(calls) * 2.0**-24)  # within the enclosure each time
+
+    verdict = ours(changed("2.weight", drifting), repeat=True).verdicts["ours"]
+    assert verdict.kind == "nondeterministic"
+    assert len(calls) == 2
+
+
+def test_two_faults_of_one_path_are_both_told(ours):
+    def wrong(J: dict[str, Tensor]) -> dict[str, Tensor]:
+        torch.manual_seed(1)
+        return {name: -j for name, j in J.items()}
+
+    verdict = ours(wrong).verdicts["ours"]
+    assert verdict.kind == "value"
+    assert "besides, state" in verdict.reason
+
+
+def test_a_disagreement_is_raised_with_its_report(ours):
+    model, x = example()
+    register_path(Ours(lambda J: {name: 2 * j for name, j in J.items()}))
+    with pytest.raises(Disagreement, match=r"'ours' lies outside the enclosure of the Jacobian") as caught:
+        jaccheck.assert_agreement(model, x, paths=["ours"])
+    assert caught.value.report is not None
+    assert not caught.value.report.ok
+
+
+@pytest.mark.parametrize("options", [{"paths": ["nobody"]}, {"properties": ["beauty"]}, {"paths": []}])
+def test_an_unknown_name_is_refused(options):
+    with pytest.raises(InvalidProblem, match=r"nobody|beauty|no path is named"):
+        jaccheck.check(*example(), **options)
+
+
+# Where the oracle doesn't understand the model
+
+
+def test_a_wrong_forward_pass_is_a_finding_and_accuses_no_path(monkeypatch):
+    right = F.relu
+    monkeypatch.setattr(F, "relu", lambda t, inplace=False: right(t) * (1 + 2.0**-12))
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    report = jaccheck.check(model, torch.ones(2, 3))
+    assert not report.ok
+    assert report.forward is not None
+    assert report.forward.layer == "1"
+    assert {verdict.status for verdict in report.verdicts.values()} == {"vacuous"}
+
+
+class Doubled(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return 2 * weight
+
+
+def with_hook(model: nn.Sequential) -> None:
+    model[0].register_forward_hook(lambda layer, inputs, output: 2 * output)
+
+
+def with_parametrization(model: nn.Sequential) -> None:
+    parametrize.register_parametrization(model[0], "weight", Doubled())
+
+
+class Rounded(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (2 + self.weight.sum().item())
+
+
+def with_forward_of_its_own(model: nn.Sequential) -> None:
+    model[0] = Rounded(3, 3)
+
+
+@pytest.mark.parametrize(
+    ("disturb", "says"),
+    [
+        (with_hook, "0 (Linear) has a forward hook"),
+        (with_parametrization, "is parametrized"),
+        (with_forward_of_its_own, "0 (Rounded) is a subclass with a forward of its own"),
+    ],
+)
+def test_where_a_reason_shows_the_verdict_is_vacuous_with_it(disturb, says):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+    disturb(model)
+    report = jaccheck.check(model, torch.ones(2, 3), paths=["autograd"])
+    assert report.ok
+    assert report.verdicts["autograd"].status == "vacuous"
+    assert says in report.verdicts["autograd"].reason
+
+
+def test_a_hook_that_only_looks_spoils_nothing():
+    model, x = example()
+    seen = []
+    model[0].register_forward_hook(lambda layer, inputs, output: seen.append(output))
+    assert jaccheck.check(model, x, paths=["autograd"]).verdicts["autograd"].status == "agrees"
+
+
+def test_without_a_rule_the_verdict_is_vacuous_and_shows_the_difference(ours):
+    model = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(4, 2))
+    register_path(Ours(changed("2.bias", lambda j: j + 0.25)))
+    report = jaccheck.check(model, torch.randn(3, 1, 4), paths=["autograd", "ours"])
+    assert "no enclosure for Conv1d" in report.verdicts["ours"].reason
+    assert [verdict.difference for verdict in report.verdicts.values()] == [0.25, 0.25]
+
+
+class Residual(nn.Module):
+    """What torch.fx has to trace: uses of a layer, a parameter and a buffer of the module's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(4, 4), nn.Linear(8, 2)
+        self.scale = nn.Parameter(torch.rand(4))
+        self.register_buffer("shift", torch.rand(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.inner(torch.tanh(self.inner(x))) * self.scale + x - self.shift
+        h = torch.cat([F.elu(h), h * x], dim=1).view(x.shape[0], -1)
+        return self.outer(h) / 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_own_modules_are_judged(dtype):
+    torch.manual_seed(0)
+    model = Residual().to(dtype)
+    report = jaccheck.check(model, torch.randn(3, 4, dtype=dtype), paths=["autograd", "vmap_jacrev", "vmap_jacfwd"])
+    assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}
+    assert all(verdict.vacuous == 0 for verdict in report.verdicts.values())
+
+
+def test_every_use_of_a_layer_counts():
+    layer = nn.Linear(3, 3)
+    report = jaccheck.check(nn.Sequential(layer, nn.Tanh(), layer), torch.randn(2, 3), paths=["autograd", "batch_grad"])
+    assert report.verdicts["autograd"].status == "agrees"
+    assert report.verdicts["batch_grad"].status == "disagrees"  # a defect of BackPACK's
+
+
+# What a verdict claims
+
+
+@given(network=networks(max_batch=3, max_width=8, max_depth=2, max_outputs=12))
+def test_an_error_above_the_resolution_is_caught(network):
+    """Whichever element has it, wherever in its ball the correct value lies."""
+    model, x = network.build()
+    judge = Judge(admit(model, x))
+    assume(judge.reason is None)
+    J = jaccheck.jacobian(model, x)
+    correct = judge.compare(J, mode="reverse", extra_roundings=0)
+    assume(not correct.outside and not correct.vacuous)
+    for name, j in J.items():
+        if not j.numel():
+            continue
+        resolution, largest = correct.resolutions[name], jaccheck.enclosure(model, x)[name].centre.abs().max()
+        error = 1.01 * resolution * largest
+        if not 0 < error < float("inf"):
+            continue
+        wrong = (j.double() + error).to(j.dtype)
+        moved = (wrong.double() - j.double()).abs() > resolution * largest  # the dtype may not have that number
+        found = judge.compare({**J, name: wrong}, mode="reverse", extra_roundings=0)
+        assert found.outside >= int(moved.sum())
+
+
+def test_slices_say_what_the_whole_says(monkeypatch):
+    """A large problem is judged in other pieces, and by a glance at first."""
+    model, x = example()
+    judge = Judge(admit(model, x))
+    J = jaccheck.jacobian(model, x)
+    J["0.weight"] = J["0.weight"] * (1 + 1e-3)
+    whole = judge.compare(J, mode="reverse", extra_roundings=0)
+    monkeypatch.setattr("jaccheck.properties._judge.WHOLE", 0)
+    for size in (1, 7, 100):
+        monkeypatch.setattr("jaccheck.properties._judge.SLICE", size)
+        sliced = judge.compare(J, mode="reverse", extra_roundings=0)
+        assert (sliced.outside, sliced.vacuous, sliced.worst) == (whole.outside, whole.vacuous, whole.worst)
+
+
+def test_an_overflow_is_counted_as_vacuous():
+    model = nn.Linear(1, 1).half()
+    nn.init.constant_(model.weight, 6e4)
+    x = torch.full((1, 1), 2.0).half()
+    report = jaccheck.check(nn.Sequential(model, nn.Linear(1, 1).half()), x, paths=["autograd"])
+    verdict = report.verdicts["autograd"]
+    assert verdict.vacuous > 0
+    assert "vacuous" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        ([torch.ones(2)], [], "different lengths, 1 and 0"),
+        ([torch.ones(2)], [torch.ones(3)], r"index 0 have different sizes, \[2\] and \[3\]"),
+        ([torch.ones(2), torch.ones(2)], [torch.ones(2), torch.zeros(2)], "index 1 have different values"),
+    ],
+)
+def test_tensor_lists_that_differ(one, other, says):
+    with pytest.raises(ValueError, match=says):
+        jaccheck.compare_tensor_lists(one, other)
+
+
+def test_tensor_lists_that_agree():
+    jaccheck.compare_tensor_lists([torch.ones(2), torch.tensor(torch.nan)], [torch.ones(2), torch.tensor(torch.nan)])
