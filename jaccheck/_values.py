@@ -74,9 +74,6 @@ class Spec:
         """What Hypothesis and IPython show, instead of all fields."""
         printer.text(repr(self))
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))  # Hypothesis would show how it was drawn instead
-
 
 def changed(spec: Spec) -> list[str]:
     """The names of the fields that differ from their default."""

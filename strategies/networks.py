@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 
 from hypothesis import strategies as st
@@ -102,24 +102,28 @@ def networks(
         st.lists(blocks, min_size=min(low, max_depth + 1), max_size=min(high, max_depth) + 1)
         for low, high in ((1, 2), (2, 4), (1, max_depth))
     )
-    return st.builds(
-        partial(_network, limits),
-        st.tuples(blocks, blocks),
-        st.one_of(few, few, few, few, some, some, some, all_of_them),  # last: what is missing at the end becomes zeros
-    )
+
+    lists = st.one_of(few, few, few, few, some, some, some, all_of_them)
+
+    @st.composite  # not builds(), which would be shown as a call with these bytes
+    def network(draw: st.DrawFn) -> Network:
+        head = draw(blocks) + draw(blocks)
+        return _network(limits, head, draw(lists))  # the list last: what is missing at the end becomes zeros
+
+    return network()
 
 
 @dataclass(frozen=True)
 class _Limits:
     """The tables to choose from, and the limits to keep to."""
 
-    batches: tuple[int, ...] = field(repr=False)
-    widths: tuple[int, ...] = field(repr=False)
-    outputs: tuple[int, ...] = field(repr=False)
-    inputs: tuple[tuple[int, ...], ...] = field(repr=False)
-    targets: tuple[tuple[str, str], ...] = field(repr=False)
-    regimes: tuple[str, ...] = field(repr=False)
-    built: tuple[Built, ...] = field(repr=False)
+    batches: tuple[int, ...]
+    widths: tuple[int, ...]
+    outputs: tuple[int, ...]
+    inputs: tuple[tuple[int, ...], ...]
+    targets: tuple[tuple[str, str], ...]
+    regimes: tuple[str, ...]
+    built: tuple[Built, ...]
     activations: tuple[str, ...]
     min_batch: int
     max_outputs: int
@@ -129,8 +133,8 @@ class _Limits:
 _LAYOUTS = (*("contiguous",) * 8, *LAYOUTS[1:])
 
 
-def _network(limits: _Limits, head: tuple[bytes, bytes], blocks: list[bytes]) -> Network:
-    choices = Choices(b"".join(head))
+def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
+    choices = Choices(head)
     dtype, device = choices.pick(limits.targets)
     regime = choices.pick(limits.regimes)
     names = choices.pick(_palettes(limits.activations, dtype, device))
@@ -148,8 +152,9 @@ def _network(limits: _Limits, head: tuple[bytes, bytes], blocks: list[bytes]) ->
     drawn.append(block(Choices(blocks[-1]), regime, dtype, names, limits.outputs, limits.built))
     if bare:
         drawn[-1] = replace(drawn[-1], activations=())
-    if not any(_trainable(block.linear) for block in drawn):
-        drawn[-1] = replace(drawn[-1], linear=replace(drawn[-1].linear, frozen=()))
+    if not any(_trainable(block.linear) for block in drawn):  # then the last bias, or weight, is
+        linear = drawn[-1].linear
+        drawn[-1] = replace(drawn[-1], linear=replace(linear, frozen=() if linear.bias is None else ("weight",)))
     batch, inputs, widths = sizes.fitted(
         batch,
         inputs,

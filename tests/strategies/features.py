@@ -1,0 +1,156 @@
+"""What makes libraries stumble, and in which share of the networks it is.
+
+``python tests/strategies/features.py [EXAMPLES]`` prints the table that stands in CONTRIBUTING.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import SearchStrategy
+from torch import Tensor, nn
+
+from jaccheck import Network
+from jaccheck._activations import ACTIVATIONS, CORE
+from jaccheck._layers import Activation, Flatten, Layer, Linear, Repeat, Residual, Sequential
+from jaccheck._values import DTYPES
+from jaccheck.strategies import networks
+
+
+def drawn(strategy: SearchStrategy[Network], examples: int) -> list[Network]:
+    """The same networks in each run."""
+    found: list[Network] = []
+
+    @settings(
+        max_examples=examples,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(network: Network) -> None:
+        found.append(network)
+
+    collect()
+    return found
+
+
+def layers(network: Network) -> list[Layer]:
+    """In the order in which they are applied, containers left out."""
+
+    def inside(some: Sequence[Layer]) -> Iterator[Layer]:
+        for layer in some:
+            if isinstance(layer, Sequential | Residual | Repeat):
+                yield from inside(layer.layers)
+            else:
+                yield layer
+
+    return list(inside(network.layers))
+
+
+class Built:
+    """A network with what its layers get and give."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.layers = network, layers(network)
+        self.linears = [layer for layer in self.layers if isinstance(layer, Linear)]
+        self.activations = [layer for layer in self.layers if isinstance(layer, Activation)]
+        self.model, self.x = network.build()
+        self.parameters = list(self.model.parameters())
+        self.arguments: list[tuple[nn.Module, Tensor]] = []
+        for module in self.model.modules():
+            module.register_forward_hook(lambda module, inputs, _: self.arguments.append((module, inputs[0])))
+        with torch.no_grad():
+            self.f: Tensor = self.model(self.x)
+
+    def pairs(self, first: type, second: type) -> bool:
+        return any(isinstance(a, first) and isinstance(b, second) for a, b in pairwise(self.layers))
+
+    def arguments_of(self, *kinds: type) -> list[Tensor]:
+        return [z for module, z in self.arguments if isinstance(module, kinds)]
+
+
+def tiny(tensor: Tensor) -> bool:
+    return bool(((tensor != 0) & (tensor.abs() < torch.finfo(tensor.dtype).tiny)).any())
+
+
+def repeated_rows(tensor: Tensor) -> bool:
+    return len(tensor) > 1 and len(tensor.flatten(1).unique(dim=0)) < len(tensor)
+
+
+KINKED = (
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.Softshrink,
+    nn.Hardshrink,
+)  # at 0, but for some parameters
+
+FEATURES: dict[str, Callable[[Built], bool]] = {
+    **{f"{n} hidden layers": lambda b, n=n: len(b.linears) - 1 == n for n in range(9)},
+    "N = 0": lambda b: b.network.batch == 0,
+    "N = 1": lambda b: b.network.batch == 1,
+    "N from 2 to 4": lambda b: 2 <= b.network.batch <= 4,
+    "N over 4": lambda b: b.network.batch > 4,
+    "C = 1": lambda b: b.network.outputs == 1,
+    "C over 4": lambda b: b.network.outputs > 4,
+    "N = C": lambda b: b.network.outputs == b.network.batch > 1,
+    "square weight": lambda b: any(p.dim() == 2 and p.shape[0] == p.shape[1] > 1 for p in b.parameters),
+    "a width over 16": lambda b: any(max(p.shape) > 16 for p in b.parameters),
+    "a width over 64": lambda b: any(max(p.shape) > 64 for p in b.parameters),
+    **{f"in {dtype}": lambda b, dtype=dtype: b.network.dtype == dtype for dtype in DTYPES},
+    **{f"{name}": lambda b, name=name: any(a.name == name for a in b.activations) for name in ACTIVATIONS},
+    "activations that all paths do": lambda b: all(a.name in CORE for a in b.activations),
+    "parameters of an activation": lambda b: any(a.parameters for a in b.activations),
+    "no activation": lambda b: not b.activations,
+    "two Linears in a row": lambda b: b.pairs(Linear, Linear),
+    "two activations in a row": lambda b: b.pairs(Activation, Activation),
+    "an activation last": lambda b: isinstance(b.layers[-1], Activation),
+    "an activation first": lambda b: isinstance(b.layers[0], Activation),
+    "nested Sequentials": lambda b: any(isinstance(layer, Sequential) for layer in b.network.layers),
+    "Flatten": lambda b: any(isinstance(layer, Flatten) for layer in b.layers),
+    "a Linear without bias": lambda b: any(linear.bias is None for linear in b.linears),
+    "frozen parameters": lambda b: any(linear.frozen for linear in b.linears),
+    "evaluation mode": lambda b: not b.network.training,
+    "x requires grad": lambda b: b.network.x_requires_grad,
+    "x not contiguous": lambda b: not b.x.is_contiguous(),
+    "x with an offset": lambda b: b.x.storage_offset() > 0,
+    "numbers all integers": lambda b: all(bool((p == p.round()).all()) for p in (*b.parameters, b.x)),
+    "repeated samples": lambda b: repeated_rows(b.x),
+    "a sample of zeros": lambda b: bool((b.x.flatten(1) == 0).all(1).any()) and len(b.x) > 0,
+    "repeated units": lambda b: any(repeated_rows(p) for p in b.parameters if p.dim() == 2),
+    "at a kink at 0": lambda b: any(bool((z == 0).any()) for z in b.arguments_of(*KINKED)),
+    "a ReLU layer all dead": lambda b: any(z.numel() > 0 and bool((z <= 0).all()) for z in b.arguments_of(nn.ReLU)),
+    "saturated": lambda b: any(bool((z.abs() > 20).any()) for z in b.arguments_of(nn.Sigmoid, nn.Tanh, nn.LogSigmoid)),
+    "subnormal parameters": lambda b: any(map(tiny, b.parameters)),
+    "subnormal outputs": lambda b: tiny(b.f),
+    "NaN or infinity in x": lambda b: not bool(b.x.isfinite().all()),
+    "that in some samples only": lambda b: 0 < int((~b.x.flatten(1).isfinite().all(1)).sum()) < len(b.x),
+    "overflow": lambda b: bool(b.x.isfinite().all()) and not bool(b.f.isfinite().all()),
+    "all outputs 0": lambda b: b.f.numel() > 0 and bool((b.f == 0).all()),
+}
+
+
+def shares(strategy: SearchStrategy[Network], examples: int) -> dict[str, float]:
+    """For each feature the share of networks that have it."""
+    counts: Counter[str] = Counter()
+    found = drawn(strategy, examples)
+    for network in found:
+        built = Built(network)
+        counts.update(name for name, has in FEATURES.items() if has(built))
+    return {name: counts[name] / len(found) for name in FEATURES}
+
+
+if __name__ == "__main__":
+    print("| feature | share of networks |\n| --- | --- |")
+    for name, share in shares(networks(), int(sys.argv[1]) if len(sys.argv) > 1 else 2000).items():
+        print(f"| {name} | {100 * share:.1f} % |")
