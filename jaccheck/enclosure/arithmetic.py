@@ -59,6 +59,10 @@ class Arithmetic:
         radius = up(torch.add(t.radius, t.size, alpha=gamma), k * self.eta)
         return self.guarded(Ball(t.centre, radius, t.reach), gamma)
 
+    def added(self, s: Ball, t: Ball, k: int = 1) -> Ball:
+        """``s + t``, rounded k times."""
+        return self.rounded(s + t, k)
+
     def product(self, s: Ball, t: Ball, k: int = 1) -> Ball:
         """``s t``, element by element and broadcast, rounded k times; cheapest with the smaller one second."""
         # |st| moves by at most δs |t| + |s| δt, and rounds by γ(k) |s| |t|, float64's own rounding included.
@@ -113,6 +117,9 @@ class Arithmetic:
         if t.radius.numel():
             self.reached.append((t.radius.amax(), 1 / gamma if gamma < inf else 1.0))
         return t
+
+    def evaluated(self, phi: object, z: Ball) -> None:
+        """Of an activation's rule and its argument, before it is applied, for an arithmetic that looks at them."""
 
     def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
         """What a function makes of `z`; `at_infinity`, `at_nan`: `value` is right where z is infinite, or NaN, too."""

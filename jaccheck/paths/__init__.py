@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import admit
 from jaccheck.paths._path import Path as Path
+from jaccheck.paths._path import exact as exact
 from jaccheck.paths._path import extra_roundings as extra_roundings
 from jaccheck.paths._path import mode as mode
 from jaccheck.paths._path import trainable as trainable

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 class Path(Protocol):
     """One way to compute a batched Jacobian.
 
-    Two optional attributes say what a correct result may differ by: `extra_roundings`, the roundings beyond those of
-    one backward pass (default 0), and `mode`, ``"reverse"`` or ``"forward"`` (default ``"reverse"``).
+    Optional attributes say what a correct result may differ by: `extra_roundings`, the roundings beyond those of one
+    backward pass (default 0); `mode`, ``"reverse"`` or ``"forward"`` (default ``"reverse"``); and ``exact(N, C)``,
+    whether what the path does on its own is exact for an output of that shape (default: no extra roundings).
     """
 
     @property
@@ -33,6 +34,12 @@ class Path(Protocol):
 def extra_roundings(path: Path) -> int:
     """How many roundings `path` adds to those of one backward pass."""
     return int(getattr(path, "extra_roundings", 0))
+
+
+def exact(path: Path, N: int, C: int) -> bool:
+    """Whether `path` adds no rounding to a backward pass from an output ``[N, C]``, where that pass is exact."""
+    claim = getattr(path, "exact", None)
+    return extra_roundings(path) == 0 if claim is None else bool(claim(N, C))
 
 
 def mode(path: Path) -> Literal["reverse", "forward"]:

@@ -31,6 +31,11 @@ class SqrtGGNExact:
         self.reduction = reduction
         self.name = "sqrt_ggn_exact" if reduction == "sum" else "sqrt_ggn_exact_mean"
 
+    def exact(self, N: int, C: int) -> bool:
+        """Whether the factor √2/√(N C) is a power of two: then BackPACK's matrix is, and so is the division."""
+        half, odd = divmod(N * C, 2)
+        return self.reduction == "mean" and not odd and half.bit_count() == 1 and half.bit_length() % 2 == 1
+
     def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``, a transposed view.
 

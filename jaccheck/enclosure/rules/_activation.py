@@ -51,6 +51,7 @@ class Activation:
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
     on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
     exact: bool = False  # neither formula rounds, and a path's doesn't
+    exact_where: Callable[[Tensor], Tensor] | None = None  # that holds where this does, for what the dtype can hold
     at_infinity: bool = True  # the formulas hold for t = ±∞ as well
     at_nan: bool = True  # the slope holds at NaN; False where torch's scalar and vector kernels differ
 
@@ -63,6 +64,7 @@ class Elementwise(NoParameters):
 
     def forward(self, fl: Arithmetic, z: Ball) -> Ball:
         phi = self.phi
+        fl.evaluated(phi, z)
         t, r = z.centre, z.radius
         value, slope = phi.value(t), phi.slope(t)
         unit = (fl.u + EPS / 2) * COMPOUND  # theirs and ours

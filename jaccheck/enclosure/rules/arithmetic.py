@@ -43,7 +43,7 @@ class Added:
         s, t = (next(values) if isinstance(o, Wire) else _constant(o, inputs[0]) for o in self.operands)
         self.shapes = s.shape, t.shape
         # a Python number is rounded to the dtype at most once before the sum
-        return fl.rounded(s + (t if self.sign > 0 else -t), k=1 if self._all_tensors() else 2)
+        return fl.added(s, t if self.sign > 0 else -t, k=1 if self._all_tensors() else 2)
 
     def _all_tensors(self) -> bool:
         return all(isinstance(o, (Wire, Tensor)) for o in self.operands)

@@ -27,6 +27,7 @@ def celu_rule(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementw
             max_curvature=1 / alpha,
             decay=1 / alpha,
             linear_above=0.0,
+            exact_where=lambda t: t >= 0,
             at_nan=False,
         )
     )

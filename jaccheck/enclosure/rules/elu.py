@@ -25,6 +25,7 @@ def elu(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementwise:
             decay=1.0,
             linear_above=0.0,
             kinks=((0.0, abs(1 - alpha), 0.0),),
+            exact_where=lambda t: t >= 0,
             at_nan=False,
         )
     )

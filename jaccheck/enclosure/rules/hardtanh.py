@@ -17,6 +17,7 @@ def held(low: float, high: float) -> Elementwise:
             value_error=lambda t, a: ((t.low <= low) | (t.high >= high)) * a,  # the bounds as numbers of the dtype
             slope_error=lambda t, a, s: 0.0,
             kinks=((low, 1.0, 0.0), (high, 1.0, 0.0)),
+            exact_where=lambda t: t.isfinite(),
             at_nan=False,
         )
     )

@@ -20,5 +20,6 @@ def leaky_relu(wire: Wire, negative_slope: float = 0.01, inplace: bool = False) 
             value_error=lambda t, a: (t.low <= 0) * (2 * a),
             slope_error=lambda t, a, s: (t.low <= 0) * abs(2 * negative_slope),
             kinks=((0.0, abs(1 - negative_slope), 0.0),),
+            exact_where=lambda t: t.isfinite(),
         )
     )

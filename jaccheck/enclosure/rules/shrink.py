@@ -19,6 +19,7 @@ def softshrink(wire: Wire, lambd: float = 0.5) -> Elementwise:
             value_error=lambda t, a: (a > 0) * (lambd + a),
             slope_error=lambda t, a, s: 0.0,
             kinks=((-lambd, 1.0, 0.0), (lambd, 1.0, 0.0)),
+            exact_where=lambda t: t.isfinite(),
             at_nan=False,
         )
     )
@@ -33,6 +34,7 @@ def hardshrink(wire: Wire, lambd: float = 0.5) -> Elementwise:
             value_error=lambda t, a: 0.0,
             slope_error=lambda t, a, s: 0.0,
             kinks=((-lambd, 1.0, lambd), (lambd, 1.0, lambd)),
+            exact_where=lambda t: t.isfinite(),
             at_nan=False,
         )
     )

@@ -24,6 +24,7 @@ SIGMOID = Activation(
     slope_error=lambda t, a, s: (FUNCTION + 2) * a + 3 * s,
     max_curvature=1 / (6 * sqrt(3)),
     decay=1.0,  # |φ''| = φ' |1 - 2 a|
+    exact_where=lambda t: t == 0,
     floor=1.0,  # where exp(-t) overflows, 1 / exp(-t) is below 1 / largest
 )
 

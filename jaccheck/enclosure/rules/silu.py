@@ -16,6 +16,7 @@ SILU = Activation(
     # as σ (1 + t (1 - σ)): the error of σ is (FUNCTION + 2) u σ in each place, with six more roundings
     slope_error=lambda t, a, s: (FUNCTION + 8) * logistic(t.high) * (1 + t.mag),
     max_curvature=0.5,  # φ''(0)
+    exact_where=lambda t: t == 0,
     floor=1024.0,  # |t| / exp(-t) where exp(-t) overflows: |t| / largest, and no more than |t| = 746 can give
     underflow=lambda t: 4 + 2 * t.mag,  # σ, times t
     at_infinity=False,

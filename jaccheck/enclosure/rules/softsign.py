@@ -16,6 +16,7 @@ SOFTSIGN = Activation(
     slope_error=lambda t, a, s: 8 * s.sqrt(),
     max_curvature=2.0,
     decay=2.0,  # φ'' = ±2 φ' / (1 + |t|)
+    exact_where=lambda t: t == 0,
     at_infinity=False,
 )
 

@@ -29,6 +29,7 @@ TANH = Activation(
     slope_error=lambda t, a, s: (2 * FUNCTION + 2) * a * a + 2 * s,  # as 1 - a²
     max_curvature=MAX_CURVATURE,
     decay=2.0,  # φ'' = -2 a φ'
+    exact_where=lambda t: t == 0,
 )
 
 

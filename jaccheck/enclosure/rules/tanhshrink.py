@@ -16,6 +16,7 @@ TANHSHRINK = Activation(
     value_error=lambda t, a: (FUNCTION + 12) * t.mag.clamp(max=1) + 2 * a,
     slope_error=lambda t, a, s: 2 * FUNCTION + 6,  # as 1 - (1 - tanh²)
     max_curvature=MAX_CURVATURE,
+    exact_where=lambda t: t == 0,
     at_infinity=False,
 )
 

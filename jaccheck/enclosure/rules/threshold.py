@@ -19,5 +19,6 @@ def threshold_rule(wire: Wire, threshold: float, value: float, inplace: bool = F
             value_error=lambda t, a: (t.low <= threshold) * abs(value),
             slope_error=lambda t, a, s: 0.0,
             kinks=((threshold, 1.0, abs(threshold - value)),),
+            exact_where=lambda t: t.isfinite(),
         )
     )
