@@ -100,13 +100,15 @@ class Outer:
         left, right = D.centre.to(work)[0], a.centre.to(work)[0]
         block = max(1, BLOCK // len(right))
         scratch = value.new_empty(min(block, left.shape[1]), len(right), dtype=work)
-        for j, row_bounds, d in zip(value[0], bound, left, strict=True):
-            parts = zip(j.split(block), row_bounds.split(block), d.split(block), strict=True)
-            for part, limit, some in parts:
+        for j, limits, d in zip(value[0], bound, left, strict=True):
+            highs, lows = [], []
+            for part, some in zip(torch.split(j, block), torch.split(d, block), strict=True):
                 away = torch.addr(part.to(work), some, right, beta=SCALE, alpha=-SCALE, out=scratch[: len(some)])
                 away.mul_(factor)
-                if not (bool((away.amax(1) <= limit).all()) and bool((away.amin(1) >= -limit).all())):
-                    return None
+                highs.append(away.amax(1))
+                lows.append(away.amin(1))
+            if not bool(((torch.cat(highs) <= limits) & (torch.cat(lows) >= -limits)).all()):
+                return None
         return extent
 
 

@@ -102,13 +102,16 @@ class Judge:
             for name, j in jacobian.items():
                 largest, widest = 0.0, 0.0
                 for n, c in _slices(j.shape):
-                    extent = self._oracle.glance(name, j[n, c], n, c, mode=mode, extra_roundings=extra_roundings)
-                    if extent is not None:
-                        largest, widest = max(largest, extent.largest), max(widest, extent.widest)
-                        continue
-                    ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
-                    self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
-                    largest, widest = _extent(ball, largest, widest)
+                    if c.start == 0:  # all outputs of these samples at a glance, or else part by part
+                        every = slice(0, j.shape[1])
+                        kind = {"mode": mode, "extra_roundings": extra_roundings}
+                        extent = self._oracle.glance(name, j[n], n, every, **kind)
+                        if extent is not None:
+                            largest, widest = max(largest, extent.largest), max(widest, extent.widest)
+                    if extent is None:
+                        ball = self._oracle.rows(name, n, c, **kind)
+                        self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
+                        largest, widest = _extent(ball, largest, widest)
                 comparison.resolutions[name] = _resolution(largest, widest)
         return comparison
 
