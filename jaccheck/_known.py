@@ -152,7 +152,7 @@ class Scene:
 
     @cached_property
     def finite(self) -> Tensor:
-        """``[N]``: the samples in which nothing of the forward pass is infinite or NaN."""
+        """``[N]``: the samples in which nothing of the forward pass is infinite or NaN, nor of their Jacobian."""
         finite = self.problem.x.flatten(1).isfinite().all(1)
 
         def look(module: nn.Module, args: Any, output: Any) -> None:
@@ -160,6 +160,9 @@ class Scene:
 
         with hooked(self.problem.model.modules(), look), torch.no_grad():
             self.problem.model(self.problem.x)
+        for n in range(self.problem.N):
+            for c in range(self.problem.C) if finite[n] else ():
+                finite[n] &= all(j.isfinite().all() for j in self.by_autograd(n, c).values())
         return finite
 
     def nowhere(self) -> dict[str, Tensor]:
@@ -195,7 +198,7 @@ class _Slope(torch.autograd.Function):
     """`value`, with a given derivative by z."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, value: Tensor, slope: Tensor | float) -> Tensor:
+    def forward(ctx: Any, z: Tensor, value: Tensor, slope: Tensor) -> Tensor:
         ctx.slope = slope
         return value.clone()
 
@@ -219,9 +222,10 @@ def derivative(scene: Scene, *, layer: str, input: str, taken_as: float | str, d
 
     def taken(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
         z = args[0]
-        slope = SLOPES[taken_as](module, z.detach()) if isinstance(taken_as, str) else taken_as
-        replaced: Tensor = _Slope.apply(z, output.detach(), slope)  # type: ignore[no-untyped-call]
-        return torch.where(INPUTS[input](z.detach()), replaced, output)
+        here = INPUTS[input](z.detach())
+        slope = SLOPES[taken_as](module, z.detach()) if isinstance(taken_as, str) else torch.full_like(z, taken_as)
+        replaced: Tensor = _Slope.apply(z, output.detach(), torch.where(here, slope, torch.zeros_like(slope)))  # type: ignore[no-untyped-call]
+        return torch.where(here, replaced, output)
 
     modules = [m for m in scene.problem.model.modules() if type(m).__name__ == layer]
     explained = scene.nowhere()
@@ -248,7 +252,7 @@ def overflow(scene: Scene, *, scaled_by: float) -> dict[str, Tensor]:
 
 
 def other_sample_not_finite(scene: Scene) -> dict[str, Tensor]:
-    """Where the path gives NaN next to another sample that isn't finite, and the right value for the sample alone."""
+    """Where the path gives NaN beside another sample that isn't finite, and the right value for the sample alone."""
     explained = scene.nowhere()
     x, not_finite = scene.problem.x, ~scene.finite
     for n in range(scene.problem.N):
