@@ -150,6 +150,10 @@ class Scene:
         """Where the path's Jacobian leaves the enclosure."""
         return {name: ball.excludes(self.got[name]) for name, ball in self.balls.items()}
 
+    def rows_outside(self) -> set[tuple[int, int]]:
+        """The rows (n, c) of which some entry is outside."""
+        return {(int(n), int(c)) for mask in self.outside.values() for n, c in mask.flatten(2).any(2).nonzero()}
+
     @cached_property
     def finite(self) -> Tensor:
         """``[N]``: the samples in which nothing of the forward pass is infinite or NaN, nor of their Jacobian."""
@@ -224,16 +228,16 @@ def derivative(scene: Scene, *, layer: str, input: str, taken_as: float | str, d
         z = args[0]
         here = INPUTS[input](z.detach())
         slope = SLOPES[taken_as](module, z.detach()) if isinstance(taken_as, str) else torch.full_like(z, taken_as)
-        replaced: Tensor = _Slope.apply(z, output.detach(), torch.where(here, slope, torch.zeros_like(slope)))  # type: ignore[no-untyped-call]
+        slope = torch.where(here, slope, torch.zeros_like(z))
+        replaced: Tensor = _Slope.apply(z, output.detach(), slope)  # type: ignore[no-untyped-call]
         return torch.where(here, replaced, output)
 
     modules = [m for m in scene.problem.model.modules() if type(m).__name__ == layer]
     explained = scene.nowhere()
     if not modules or (dtype and scene.problem.dtype != getattr(torch, dtype)):
         return explained
-    rows = {(int(n), int(c)) for mask in scene.outside.values() for n, c in mask.flatten(2).any(2).nonzero()}
     with hooked(modules, taken):
-        for n, c in rows:
+        for n, c in scene.rows_outside():
             for name, expected in scene.by_autograd(n, c).items():
                 got, radius = scene.got[name][n, c].double(), scene.balls[name].radius[n, c]
                 close = (got - expected.double()).abs() <= 2 * radius
@@ -242,12 +246,22 @@ def derivative(scene: Scene, *, layer: str, input: str, taken_as: float | str, d
 
 
 def overflow(scene: Scene, *, scaled_by: float) -> dict[str, Tensor]:
-    """Where the path isn't finite, and the backward pass times `scaled_by` isn't either."""
+    """Where the path isn't finite, and the row's backward pass times `scaled_by` isn't either, there or on the way.
+
+    On the way: autograd masks an infinite gradient where ReLU's derivative is 0; a path that multiplies gets NaN.
+    """
     explained = scene.nowhere()
-    rows = {(int(n), int(c)) for mask in scene.outside.values() for n, c in mask.flatten(2).any(2).nonzero()}
-    for n, c in rows:
-        for name, scaled in scene.by_autograd(n, c, scaled_by).items():
-            explained[name][n, c] = ~scene.got[name][n, c].isfinite() & ~scaled.isfinite()
+    overflows: list[bool] = []
+
+    def look(module: nn.Module, args: Any, output: Tensor) -> None:
+        if output.requires_grad:
+            output.register_hook(lambda gradient: overflows.append(not gradient.isfinite().all()))
+
+    with hooked(scene.problem.model.modules(), look):
+        for n, c in scene.rows_outside():
+            overflows.clear()
+            for name, scaled in scene.by_autograd(n, c, scaled_by).items():
+                explained[name][n, c] = ~scene.got[name][n, c].isfinite() & (any(overflows) | ~scaled.isfinite())
     return explained
 
 
