@@ -101,7 +101,7 @@ class Judge:
         with torch.inference_mode():
             for name, j in jacobian.items():
                 largest, widest = 0.0, 0.0
-                for n, c in _slices(j.shape):
+                for n, c in slices(j.shape):
                     if c.start == 0:  # all outputs of these samples at a glance, or else part by part
                         every = slice(0, j.shape[1])
                         kind = {"mode": mode, "extra_roundings": extra_roundings}
@@ -125,7 +125,7 @@ class Judge:
         start = 0
         for name, j in jacobian.items():
             columns = slice(start, start + math.prod(j.shape[2:]))
-            for n, c in _slices(j.shape):
+            for n, c in slices(j.shape):
                 ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
                 outside[n, c, columns] = ball.excludes(j[n, c]).flatten(2).cpu()
                 vacuous[n, c, columns] = (~(ball.radius < inf)).flatten(2).cpu()
@@ -145,7 +145,7 @@ class Judge:
         # among those that are infinitely far in radii, the farthest: NaN first
         farthest = torch.where(ratio == ratio.max(), distance.nan_to_num(nan=inf), -1.0)
         flat = int(farthest.argmax())
-        index = _unravelled(flat, got.shape)
+        index = unravelled(flat, got.shape)
         worst = float(ratio[index])
         if comparison.worst is None or worst > comparison.worst[0]:
             n, c, *rest = index
@@ -203,7 +203,7 @@ def _resolution(largest: float, widest: float) -> float:
     return 2 * widest / largest if largest else inf
 
 
-def _slices(shape: torch.Size) -> Iterator[tuple[slice, slice]]:
+def slices(shape: torch.Size) -> Iterator[tuple[slice, slice]]:
     """Ranges of samples and outputs of about `SLICE` elements of ``[N, C, *p.shape]`` each."""
     N, C, size = shape[0], shape[1], max(math.prod(shape[2:]), 1)
     if not N * C * math.prod(shape[2:]):
@@ -215,7 +215,7 @@ def _slices(shape: torch.Size) -> Iterator[tuple[slice, slice]]:
             yield slice(n, min(n + rows, N)), slice(c, min(c + columns, C))
 
 
-def _unravelled(flat: int, shape: torch.Size) -> tuple[int, ...]:
+def unravelled(flat: int, shape: torch.Size) -> tuple[int, ...]:
     index = []
     for size in reversed(shape):
         flat, i = divmod(flat, size)

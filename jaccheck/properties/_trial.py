@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from torch import Tensor, nn
+
 from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
+from jaccheck._state import Snapshot
 from jaccheck.paths import Path
 from jaccheck.properties._judge import Judge
 
@@ -44,16 +47,21 @@ class Trial:
 
     def again(self) -> Run:
         """Another call; everything it changes is put back."""
-        jacobian, raised = None, None
-        start = time.perf_counter()
-        try:
-            jacobian = self.path.jacobian(self.problem.model, self.problem.x)
-        except Exception as error:  # whatever it is, it is the path's: a verdict says so
-            raised = error
-        seconds = time.perf_counter() - start
-        changes = self.problem.before.changes()
-        if changes:
-            self.problem.before.restore()
-        if isinstance(jacobian, Mapping):
-            jacobian = {name: j.detach() if hasattr(j, "detach") else j for name, j in jacobian.items()}
-        return Run(jacobian, raised, tuple(changes), seconds)
+        return called(self.path, self.problem.model, self.problem.x, self.problem.before)
+
+
+def called(path: Path, model: nn.Module, x: Tensor, before: Snapshot) -> Run:
+    """One call of `path`; what isn't as `before` afterwards is put back."""
+    jacobian, raised = None, None
+    start = time.perf_counter()
+    try:
+        jacobian = path.jacobian(model, x)
+    except Exception as error:  # whatever it is, it is the path's: a verdict says so
+        raised = error
+    seconds = time.perf_counter() - start
+    changes = before.changes()
+    if changes:
+        before.restore()
+    if isinstance(jacobian, Mapping):
+        jacobian = {name: j.detach() if hasattr(j, "detach") else j for name, j in jacobian.items()}
+    return Run(jacobian, raised, tuple(changes), seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,29 +22,36 @@ class Determinism:
         if first.unsupported is not None:
             return Verdict(path, "unsupported", property=self.name, reason=first.unsupported, seconds=first.seconds)
         second = trial.again()
-        reason = _difference(first, second)
+        reason = difference(first, second, "in the first call", "in the second")
         if reason is not None:
             return Verdict(path, "disagrees", "nondeterministic", self.name, reason=reason, seconds=first.seconds)
         return Verdict(path, "agrees", property=self.name, seconds=first.seconds)
 
 
-def _difference(first: Run, second: Run) -> str | None:
-    if type(first.raised) is not type(second.raised):
-        return f"the first call raised {first.raised!r}, the second {second.raised!r}"
-    one, other = first.jacobian, second.jacobian
-    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
-        return None if type(one) is type(other) else f"the first call gave {type(one)}, the second {type(other)}"
-    if one.keys() != other.keys():
-        return f"the first call gave {', '.join(one)}, the second {', '.join(other)}"
-    for name, a in one.items():
-        b = other[name]
-        if not isinstance(a, Tensor) or not isinstance(b, Tensor):
-            continue
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return f"{name!r} was {a.dtype} {list(a.shape)} in the first call, {b.dtype} {list(b.shape)} in the second"
-        differs = ~((a == b) | (a.isnan() & b.isnan()))
-        if differs.any():
-            index = tuple(int(i) for i in torch.nonzero(differs)[0])
-            where = f"{name!r}[{', '.join(map(str, index))}]"
-            return f"{where} was {a[index].item()} in the first call, {b[index].item()} in the second"
-    return None
+def difference(one: Run, other: Run, here: str, there: str) -> str | None:
+    """In words, how two results differ, of which one came up `here` and the other `there`; None if they don't."""
+    if type(one.raised) is not type(other.raised):
+        return f"{_outcome(one)} {here}, {_outcome(other)} {there}"
+    a, b = one.jacobian, other.jacobian
+    if not isinstance(a, Mapping) or not isinstance(b, Mapping):
+        return None if type(a) is type(b) else f"it gave a {type(a).__name__} {here}, a {type(b).__name__} {there}"
+    if a.keys() != b.keys():
+        return f"it gave {', '.join(a)} {here}, {', '.join(b)} {there}"
+    return next(filter(None, (_apart(name, a[name], b[name], here, there) for name in a)), None)
+
+
+def _apart(name: str, a: Any, b: Any, here: str, there: str) -> str | None:
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor):
+        return None
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return f"{name!r} was {a.dtype} {list(a.shape)} {here}, {b.dtype} {list(b.shape)} {there}"
+    differs = ~((a == b) | (a.isnan() & b.isnan()))
+    if not differs.any():
+        return None
+    index = tuple(int(i) for i in torch.nonzero(differs)[0])
+    where = f"{name!r}[{', '.join(map(str, index))}]"
+    return f"{where} was {a[index].item()} {here}, {b[index].item()} {there}"
+
+
+def _outcome(run: Run) -> str:
+    return "there was no exception" if run.raised is None else f"it raised {run.raised!r}"

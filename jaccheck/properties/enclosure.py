@@ -31,7 +31,12 @@ class Enclosure:
         fault = malformed(trial.problem, run.jacobian)
         if fault is not None:
             shape = None if fault.parameter is None else tuple(trial.problem.parameters[fault.parameter].shape)
-            facts: dict[str, Any] = {"parameter": fault.parameter, "shape": shape, "elements": elements, "seconds": run.seconds}
+            facts: dict[str, Any] = {
+                "parameter": fault.parameter,
+                "shape": shape,
+                "elements": elements,
+                "seconds": run.seconds,
+            }
             return Verdict(path, "disagrees", fault.kind, reason=fault.reason, **facts)
         if trial.judge.reason is not None:
             reason = trial.judge.reason

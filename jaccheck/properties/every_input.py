@@ -1,0 +1,133 @@
+"""An activation's derivative is right at every argument of a 16-bit dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck._errors import InvalidProblem, Unsupported
+from jaccheck._problem import Problem, admit
+from jaccheck._report import Verdict
+from jaccheck.enclosure import Oracle
+from jaccheck.enclosure.graph import Call
+from jaccheck.enclosure.rules._activation import Elementwise
+from jaccheck.paths import mode
+from jaccheck.properties._judge import Judge
+from jaccheck.properties._trial import Trial
+from jaccheck.properties._variants import Take, Variant, Varied
+
+ARGUMENTS = 2**16
+
+
+class EveryInput:
+    """Each activation of the model has the right derivative at all 65,536 arguments, NaNs and infinities among them.
+
+    It stands behind a `Linear` whose bias has it as its Jacobian. Of 65,536 biases and one sample, where a path goes
+    back from the output; of one bias and 65,536 samples, where it goes forward: either way in a pass or two.
+    """
+
+    name = "every_input"
+
+    def __init__(self) -> None:
+        self._by_mode = {"reverse": _Arguments(self.name, _as_biases), "forward": _Arguments(self.name, _as_samples)}
+
+    def judge(self, trial: Trial) -> Verdict:
+        return self._by_mode[mode(trial.path)].judge(trial)
+
+
+class _Arguments(Varied):
+    itself = False
+    nothing = "no activation has 65,536 arguments: those of float16 and bfloat16 have"
+
+    def __init__(self, name: str, build: Callable[[nn.Module, Tensor], tuple[nn.Module, Tensor]]) -> None:
+        super().__init__()
+        self.name, self.build = name, build
+
+    def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
+        if problem.dtype not in (torch.float16, torch.bfloat16):
+            return
+        try:
+            every = activations(problem)
+        except Unsupported as error:
+            yield partial(_refused, str(error))
+        else:
+            for words, make in every.items():
+                yield partial(self._variant, words, make, problem.x)
+
+    def _variant(self, words: str, make: Callable[[], nn.Module], like: Tensor) -> Variant:
+        every = arguments(like)
+        try:
+            activation = make()
+        except Exception as error:  # the user's own classes
+            raise InvalidProblem(f"{words} can't be copied: {error}") from error
+        problem = admit(*self.build(activation, every))
+        rows = range(problem.N)
+        which = 0 if problem.N > 1 else 2  # of (n, c, i)
+        return Variant(
+            words, [Take(problem, rows, rows)], Judge(problem), lambda index: f"at {every[index[which]].item()!r}"
+        )
+
+
+def _refused(reason: str) -> Variant:
+    raise InvalidProblem(reason)
+
+
+def arguments(like: Tensor) -> Tensor:
+    """All numbers of a 16-bit dtype, in the order of their bits."""
+    bits = torch.arange(-ARGUMENTS // 2, ARGUMENTS // 2, dtype=torch.int32, device=like.device)
+    return bits.to(torch.int16).view(like.dtype)
+
+
+def activations(problem: Problem) -> dict[str, Callable[[], nn.Module]]:
+    """How to make each of the model's activations as a module, by what it is called; each kind once."""
+    rules = Oracle(problem.model, problem.x).rules
+    return {_said(call): partial(_module, call) for call, rule in rules if isinstance(rule, Elementwise)}
+
+
+def _said(call: Call) -> str:
+    if call.layer is not None:
+        return repr(call.layer)
+    settings = [repr(argument) for argument in call.args[1:]]
+    settings += [f"{name}={value!r}" for name, value in call.kwargs.items()]
+    return f"{call.name}({', '.join(settings)})"
+
+
+def _module(call: Call) -> nn.Module:
+    return _Function(call) if call.layer is None else deepcopy(call.layer)
+
+
+class _Function(nn.Module):
+    """An activation that isn't a layer."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.call.on([x] * (1 + max(wire.index for wire in self.call.wires)))
+        return result
+
+
+def _as_biases(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
+    """``f(0) = Σ φ(b)``, so that ``∂f/∂b = φ'(b)``."""
+    first = _linear(torch.zeros_like(every)[:, None], every)
+    last = _linear(torch.ones_like(every)[None], None)
+    return nn.Sequential(first, activation, last), torch.zeros_like(every[:1, None])
+
+
+def _as_samples(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
+    """``f(x) = φ(x + b)`` for ``b = 0``, so that ``∂f/∂b = φ'(x)``."""
+    one = torch.ones_like(every[:1])
+    return nn.Sequential(_linear(one[None], 0 * one), activation), every[:, None]
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias)
+    return layer

@@ -1,0 +1,105 @@
+"""On an exact network the Jacobian is the exact one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from jaccheck._errors import Unsupported
+from jaccheck._problem import Problem
+from jaccheck._report import Verdict
+from jaccheck.enclosure import Oracle
+from jaccheck.paths import exact, mode
+from jaccheck.properties._exactly import Exactly, Rounds
+from jaccheck.properties._judge import slices, unravelled
+from jaccheck.properties._trial import Trial
+from jaccheck.properties.enclosure import Enclosure
+
+
+class Exact:
+    """Where no number on the way has to be rounded, in whatever order, a path gives the exact Jacobian bit for bit.
+
+    The sign of a zero is free. At a kink it is torch's own derivative, as ReLU'(0) = 0, of which the enclosure knows
+    only that it lies between those on either side. Whether a problem is exact is computed; most are not.
+    """
+
+    name = "exact"
+
+    def __init__(self) -> None:
+        self._oracles: WeakKeyDictionary[Problem, Oracle | str] = WeakKeyDictionary()
+
+    def judge(self, trial: Trial) -> Verdict:
+        path, problem = trial.path, trial.problem
+        own = Enclosure().judge(trial)
+        if own.status == "unsupported" or (own.status == "disagrees" and own.kind != "value"):
+            return own
+
+        def verdict(status: str, kind: str | None = None, **facts: Any) -> Verdict:
+            return Verdict(path.name, status, kind, self.name, elements=own.elements, seconds=own.seconds, **facts)
+
+        if mode(path) == "forward":
+            return verdict("vacuous", reason="it goes forward, where other products are rounded")
+        if not exact(path, problem.N, problem.C):
+            return verdict("vacuous", reason=f"it rounds by itself for an output [{problem.N}, {problem.C}]")
+        oracle = trial.judge.reason or self.oracle(problem)
+        if isinstance(oracle, str):
+            return verdict("vacuous", reason=oracle)
+        try:
+            outside, first = _differing(oracle, trial.run.jacobian)
+        except Rounds as error:
+            return verdict("vacuous", reason=_inexact(error))
+        if first is None:
+            resolutions = dict.fromkeys(problem.parameters, 0.0)
+            return verdict("agrees", resolution=0.0 if own.elements else None, resolutions=resolutions)
+        name, index, got, centre = first
+        shape = tuple(problem.parameters[name].shape)
+        place = {"parameter": name, "shape": shape, "index": index, "got": got, "centre": centre, "radius": 0.0}
+        return verdict("disagrees", "value", outside=outside, ratio=torch.inf, **place)
+
+    def oracle(self, problem: Problem) -> Oracle | str:
+        """The exact Jacobian of `problem`, or why there is none."""
+        if problem not in self._oracles:
+            self._oracles[problem] = _oracle(problem)
+        return self._oracles[problem]
+
+
+def _oracle(problem: Problem) -> Oracle | str:
+    # what is scaled by 1/√(N C), or half or twice that, on its way
+    margin = (problem.N * problem.C).bit_length() // 2 + 1
+    try:
+        oracle = Oracle(problem.model, problem.x, Exactly.of(problem.x, margin))
+        if not torch.equal(oracle.output.centre, problem.output.double()):
+            return "the model's own output is rounded"
+        oracle.jacobians()
+    except Unsupported as error:
+        return str(error)
+    except Rounds as error:
+        return _inexact(error)
+    return oracle
+
+
+def _inexact(error: Rounds) -> str:
+    return f"the network isn't exact: {error}"
+
+
+First = tuple[str, tuple[int, ...], float, float]
+
+
+def _differing(oracle: Oracle, jacobian: Mapping[str, Tensor]) -> tuple[int, First | None]:
+    """How many entries differ from the exact ones, and the first: its parameter, index and values."""
+    outside, first = 0, None
+    for name, j in jacobian.items():
+        for n, c in slices(j.shape):
+            expected, got = oracle.rows(name, n, c).centre, j[n, c].double()
+            differs = got != expected
+            if count := int(differs.sum()):
+                if first is None:
+                    a, b, *rest = unravelled(int(differs.flatten().int().argmax()), got.shape)
+                    where = (a, b, *rest)
+                    first = name, (a + n.start, b + c.start, *rest), float(got[where]), float(expected[where])
+                outside += count
+    return outside, first

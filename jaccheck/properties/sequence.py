@@ -1,0 +1,88 @@
+"""What was done to a model before makes no difference."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._problem import Problem
+from jaccheck._report import Verdict
+from jaccheck.paths import extra_roundings, mode
+from jaccheck.properties._form import malformed
+from jaccheck.properties._stage import STEPS, Stage
+from jaccheck.properties._trial import Trial
+from jaccheck.properties.determinism import difference
+from jaccheck.properties.enclosure import Enclosure
+
+LENGTH = 3  # of the steps in `STEPS`: which ones, the problem decides
+
+
+class Sequence:
+    """After a few things have happened to a model, a path gives for it what it gives for a fresh one, bit for bit.
+
+    Updates of the parameters, moves, copies, failed calls, the user's own backward passes, and others (`STEPS`). In the
+    end the parameters have their first values again, and the Jacobian has to lie in the enclosure.
+    """
+
+    name = "sequence"
+
+    def judge(self, trial: Trial) -> Verdict:
+        own = Enclosure().judge(trial)
+        if own.status == "unsupported" or (own.status == "disagrees" and own.kind != "value"):
+            return own
+
+        def verdict(status: str, kind: str | None = None, reason: str | None = None, **facts: Any) -> Verdict:
+            path, seconds = trial.path.name, own.seconds
+            return Verdict(path, status, kind, self.name, reason, elements=own.elements, seconds=seconds, **facts)
+
+        try:
+            stage = Stage(trial.problem, trial.path)
+        except InvalidProblem as error:
+            return verdict("vacuous", reason=str(error))
+        end = stage.call()
+        happened: list[str] = []
+        for words in [*drawn(trial.problem), "load_state_dict"]:
+            try:
+                STEPS[words](stage)
+            except InvalidProblem:
+                continue
+            except Exception as error:
+                reason = f"{after([*happened, 'a call'])}, {words} failed: {type(error).__name__}: {error}"
+                return verdict("disagrees", "raised", reason)
+            happened.append(words)
+            end = stage.call()
+            if end.unsupported is not None and stage.extended():
+                continue  # what a user's hooks may be, BackPACK's among them, a path may refuse
+            apart = difference(end, stage.fresh(), after(happened), "for a fresh model")
+            if apart is not None:
+                return verdict("disagrees", "value", apart)
+        if own.status == "agrees" and end.raised is None:
+            fault = malformed(trial.problem, end.jacobian)
+            if fault is not None:
+                return verdict("disagrees", fault.kind, f"{after(happened)}: {fault.reason}", parameter=fault.parameter)
+            found = trial.judge.compare(
+                end.jacobian, mode=mode(trial.path), extra_roundings=extra_roundings(trial.path)
+            )
+            if found.worst is not None:
+                ratio, name, index, got, centre, radius = found.worst
+                place = {"parameter": name, "shape": tuple(trial.problem.parameters[name].shape), "index": index}
+                numbers = {"got": got, "centre": centre, "radius": radius, "ratio": ratio, "outside": found.outside}
+                return verdict("disagrees", "value", after(happened), **place, **numbers)
+        return verdict("agrees")
+
+
+def drawn(problem: Problem) -> list[str]:
+    """`LENGTH` different steps, the same ones for the same problem."""
+    x = problem.x.detach()
+    bits = x.contiguous().view({2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()]).sum()
+    seed = f"{tuple(x.shape)} {problem.C} {int(bits)} {[tuple(p.shape) for p in problem.parameters.values()]}"
+    return random.Random(seed).sample(sorted(STEPS.keys() - {"load_state_dict"}), LENGTH)
+
+
+def after(happened: list[str]) -> str:
+    """``after another call, deepcopy and load_state_dict``"""
+    *first, last = happened
+    return f"after {', '.join(first)} and {last}" if first else f"after {last}"
