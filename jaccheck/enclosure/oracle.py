@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -70,6 +71,18 @@ class Oracle:
             self._values.append(rule.forward(self.fl, *(self._values[wire.index] for wire in wires)))
             self._calls.append((call, rule, wires))
 
+    @cached_property
+    def tangents_overflow(self) -> bool:
+        """Whether a tangent may reach the largest number on its way: there forward mode isn't finite, though J is."""
+        largest, tangents = 0.0, [0.0]  # of the input, and of each call, for all parameters before it
+        with torch.inference_mode():
+            for _, rule, wires in self._calls:
+                inputs = (self._values[wire.index] for wire in wires)
+                own = max((float(a.mag.amax()) for a in inputs if a.centre.numel()), default=0.0)  # ∂(W a)/∂W
+                tangents.append(rule.gain * sum(tangents[wire.index] for wire in wires) + max(own, 1.0))
+                largest = max(largest, tangents[-1])
+        return not largest < self.fl.largest / 2
+
     def jacobians(self, mode: str = "reverse") -> tuple[Arithmetic, dict[str, Jacobian]]:
         """Each trainable parameter's Jacobian, of paths that work in reverse, or in any order ("forward")."""
         if mode not in self._swept:
@@ -105,6 +118,8 @@ class Oracle:
             if any(wire.index for wire in wires):  # the input's own derivative is not asked for
                 for wire, part in zip(wires, rule.vjp(fl, D), strict=True):
                     cotangents.setdefault(wire.index, []).append(part)
+                    if mode == "forward" and fl.flushed:  # a tangent that counts as zero where it goes in
+                        drift = up(drift + part.mag.flatten(2).sum(2) * fl.flushed)
         shapes = {self._trainable[id(p)]: p.shape for p in self.model.parameters() if p.requires_grad}
         return {name: total(found, (N, C, *shapes[name]), self.x.device) for name, found in parts.items()}
 

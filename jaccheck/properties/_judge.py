@@ -14,6 +14,7 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import ForwardFinding
 from jaccheck.enclosure import Ball, Oracle
+from jaccheck.enclosure.jacobian import Extent
 from jaccheck.enclosure.doubts import doubts
 
 WHOLE = 2**18  # elements of a problem's Jacobians that are judged in one go: float64 balls of a few MB
@@ -101,17 +102,19 @@ class Judge:
         with torch.inference_mode():
             for name, j in jacobian.items():
                 largest, widest = 0.0, 0.0
+                extent: Extent | None = None
                 for n, c in slices(j.shape):
                     if c.start == 0:  # all outputs of these samples at a glance, or else part by part
                         every = slice(0, j.shape[1])
-                        kind = {"mode": mode, "extra_roundings": extra_roundings}
-                        extent = self._oracle.glance(name, j[n], n, every, **kind)
-                        if extent is not None:
-                            largest, widest = max(largest, extent.largest), max(widest, extent.widest)
-                    if extent is None:
-                        ball = self._oracle.rows(name, n, c, **kind)
-                        self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
-                        largest, widest = _extent(ball, largest, widest)
+                        extent = self._oracle.glance(name, j[n], n, every, mode=mode, extra_roundings=extra_roundings)
+                    if extent is not None:
+                        largest, widest = max(largest, extent.largest), max(widest, extent.widest)
+                        continue
+                    ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
+                    if mode == "forward" and self._oracle.tangents_overflow:
+                        ball = Ball(ball.centre, torch.where(j[n, c].isfinite(), ball.radius, inf))
+                    self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
+                    largest, widest = _extent(ball, largest, widest)
                 comparison.resolutions[name] = _resolution(largest, widest)
         return comparison
 

@@ -103,5 +103,9 @@ class Elementwise(NoParameters):
         self.psi = fl.applied(z, slope, slope_radius, at_infinity=phi.at_infinity, at_nan=phi.at_nan)
         return fl.applied(z, value, value_radius, at_infinity=phi.at_infinity)
 
+    @property
+    def gain(self) -> float:
+        return float(self.psi.mag.amax()) if self.psi.centre.numel() else 0.0
+
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
         return (fl.product(D, self.psi.moved(lambda t: t[:, None])),)

@@ -36,9 +36,17 @@ class Rule(Protocol):
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         """For each parameter of the call ∂f/∂p, ``[N, C, *p.shape]``."""
 
+    @property
+    def gain(self) -> float:
+        """How many times an input's tangent a tangent of the value can be, in the largest element."""
+
 
 class NoParameters:
-    """A rule's part that a call without parameters has."""
+    """The part that most rules without parameters have in common."""
+
+    @property
+    def gain(self) -> float:
+        return 1.0
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         return ()

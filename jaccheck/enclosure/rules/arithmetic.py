@@ -45,6 +45,10 @@ class Added:
         # a Python number is rounded to the dtype at most once before the sum
         return fl.added(s, t if self.sign > 0 else -t, k=1 if self._all_tensors() else 2)
 
+    @property
+    def gain(self) -> float:
+        return 1.0
+
     def _all_tensors(self) -> bool:
         return all(isinstance(o, (Wire, Tensor)) for o in self.operands)
 
@@ -75,6 +79,10 @@ class Multiplied:
         values = iter(inputs)
         self.s, self.t = (next(values) if isinstance(o, Wire) else _constant(o, inputs[0]) for o in self.operands)
         return fl.product(self.s, self.t, k=self.roundings)
+
+    @property
+    def gain(self) -> float:
+        return max((float(t.mag.amax()) for t in (self.s, self.t) if t.centre.numel()), default=0.0)
 
     def _cotangents(self, fl: Arithmetic, D: Ball) -> list[Ball]:
         parts = []

@@ -25,6 +25,10 @@ class Linear:
         self.a = a
         return fl.contraction(a, self.W.mT, self.b, absolute=self.magnitude.mT)
 
+    @property
+    def gain(self) -> float:
+        return float(self.magnitude.sum(1).amax()) if self.magnitude.numel() else 0.0
+
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …, O] -> [N, C, …, I]
         return (fl.contraction(D, self.W, absolute=self.magnitude),)
 
