@@ -21,9 +21,10 @@ from jaccheck.paths import paths as paths
 from jaccheck.paths import register_path as register_path
 
 if TYPE_CHECKING:
+    from jaccheck._network import Network as Network
+
     from . import cli as cli
     from . import strategies as strategies
-    from jaccheck._network import Network as Network
 
 _LAZY = {"Network": "jaccheck._network"}  # loaded when asked for
 _SUBMODULES = ("cli", "strategies")

@@ -255,7 +255,7 @@ def overflow(scene: Scene, *, scaled_by: float) -> dict[str, Tensor]:
 
     def look(module: nn.Module, args: Any, output: Tensor) -> None:
         if output.requires_grad:
-            output.register_hook(lambda gradient: overflows.append(not gradient.isfinite().all()))
+            output.register_hook(lambda g: overflows.append(not g.isfinite().all()))  # type: ignore[no-untyped-call]
 
     with hooked(scene.problem.model.modules(), look):
         for n, c in scene.rows_outside():

@@ -79,7 +79,7 @@ def recipes(regime: str, role: str, dtype: str) -> tuple[Recipe, ...]:
             return (_DIGITS,) * 4 + (_ZEROS,) * 2 + (_INTEGERS, _SIGNS)
         return (_DIGITS,) * 4 + (_INTEGERS,) * 3 + (_SPARSE, _SPARSE, _SIGNS, _POWERS, _HALVES, _ZEROS, Recipe(rows=1))
     if role == "bias":
-        ordinary = (_DIGITS, _ZEROS, _ZEROS, *(_SMALLER,) * 4, _UNIFORM)
+        ordinary: tuple[Recipe, ...] = (_DIGITS, _ZEROS, _ZEROS, *(_SMALLER,) * 4, _UNIFORM)
     else:
         ordinary = (_DIGITS, _INTEGERS, *(_UNIFORM,) * 10, *_scaled(-1, 1), _SAME_ROWS, _TWO_ROWS)
     if regime == "saturated":

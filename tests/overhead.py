@@ -3,9 +3,9 @@
     python -m tests.overhead --networks 300 --seed 0
     python -m tests.overhead --large
 
-prints as JSON the ratio of the time of `jaccheck.check` to that of three calls of `jaccheck.jacobian`, and to that of the
-three paths without admission or restoring, in turn on each problem of one run; for the large model (N=16,
-784-512-256-10, a Jacobian of 343 MB) also the peak memory of the check and of each path, each in a process of its own.
+prints as JSON the ratio of the time of `jaccheck.check` to that of three calls of `jaccheck.jacobian`, and to that of
+the three paths without admission or restoring, in turn on each problem of one run; for the large model (N=16,
+784-512-256-10, a Jacobian of 343 MB) also the peak memory of the check and of each path, each in its own process.
 """
 
 from __future__ import annotations

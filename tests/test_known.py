@@ -55,7 +55,7 @@ def last_wrong(j):
 
 FAULTS = {
     "a shift": lambda j: torch.where(j.isfinite(), j + 1000, j),
-    "a finite value for one that is not": lambda j: torch.where(j.isfinite(), j, torch.full_like(j, torch.finfo(j.dtype).max)),
+    "a finite value for one that is not": lambda j: j.nan_to_num(*[torch.finfo(j.dtype).max] * 3),
     "NaN for a finite value": lambda j: torch.where(j.isfinite(), torch.full_like(j, torch.nan), j),
     "one wrong entry": lambda j: last_wrong(j.contiguous()),
 }

@@ -14,8 +14,8 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import ForwardFinding
 from jaccheck.enclosure import Ball, Oracle
-from jaccheck.enclosure.jacobian import Extent
 from jaccheck.enclosure.doubts import doubts
+from jaccheck.enclosure.jacobian import Extent
 
 WHOLE = 2**18  # elements of a problem's Jacobians that are judged in one go: float64 balls of a few MB
 SLICE = 2**18  # elements of the slices otherwise: what a core's cache holds
