@@ -23,12 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck._check import versions
-from jaccheck._errors import InvalidProblem
+from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._finding import Failure
 from jaccheck._problem import Problem, admit
 from jaccheck._state import untouched
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.paths import Path, extra_roundings, get, mode
+from jaccheck.properties import PROPERTIES, WithCases
+from jaccheck.properties._case import Case
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +59,16 @@ class Defect:
         return {name: value for name, value in self.when.items() if name != "condition"}
 
     def concerns(self, failure: Failure) -> bool:
-        """Whether path, property, kind and the version that is installed are the entry's."""
+        """Whether path, property, kind and the version that is installed are the entry's.
+
+        What lies outside the enclosure is so in all properties that judge values by it, or by exact ones.
+        """
+        alike = failure.property == self.property or (
+            self.property == "enclosure" and isinstance(PROPERTIES.get(failure.property), WithCases)
+        )
         return (
             failure.path in self.paths
-            and failure.property == self.property
+            and alike
             and failure.kind == self.kind
             and in_range(versions().get(self.library), self.versions)
         )
@@ -101,9 +109,18 @@ def known(failure: Failure, model: nn.Module, x: Tensor, defects: Sequence[Defec
         return ()
     with untouched(model, x):
         problem, path = admit(model, x), get(failure.path)
+        law = PROPERTIES.get(failure.property)
+        cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
         if failure.kind == "raised":
-            return tuple(defect for defect in concerned if raises(problem, path, **defect.arguments()))[:1]
-        return tuple(_needed(Scene(problem, path), concerned))
+            raising = (d for d in concerned for case in cases if raises(case.problem, path, **d.arguments()))
+            return tuple(raising)[:1]
+        needed: dict[Defect, None] = {}
+        for case in cases:
+            found = _needed(case, path, concerned)
+            if found is None:
+                return ()
+            needed.update(dict.fromkeys(found))
+        return tuple(needed)
 
 
 def raises(problem: Problem, path: Path, *, message: str, batch: int, layer: str) -> bool:
@@ -117,25 +134,29 @@ def raises(problem: Problem, path: Path, *, message: str, batch: int, layer: str
     return False
 
 
-def _needed(scene: Scene, defects: Sequence[Defect]) -> Iterator[Defect]:
-    left = scene.outside
-    if not any(mask.any() for mask in left.values()):
-        return  # it doesn't show again
-    needed = []
+def _needed(case: Case, path: Path, defects: Sequence[Defect]) -> list[Defect] | None:
+    """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
+    try:
+        scene = Scene(case.problem, path, case)
+        left = scene.outside
+    except Unsupported:
+        return []
+    except Exception:  # whatever it is, no condition explains it
+        return None
+    needed: list[Defect] = []
     for defect in defects:
         explained = CONDITIONS[defect.when["condition"]](scene, **defect.arguments())
         if any((left[name] & explained[name]).any() for name in left):
             needed.append(defect)
         left = {name: left[name] & ~explained[name] for name in left}
-    if not any(mask.any() for mask in left.values()):
-        yield from needed
+    return None if any(mask.any() for mask in left.values()) else needed
 
 
 class Scene:
     """A path's Jacobian of a problem, and all that a condition may ask of it. Masks are ``[N, C, *p.shape]``."""
 
-    def __init__(self, problem: Problem, path: Path) -> None:
-        self.problem, self.path = problem, path
+    def __init__(self, problem: Problem, path: Path, case: Case | None = None) -> None:
+        self.problem, self.path, self.case = problem, path, case or Case(problem)
         self.got = {name: j.detach() for name, j in path.jacobian(problem.model, problem.x).items()}
 
     @cached_property
@@ -147,8 +168,16 @@ class Scene:
 
     @cached_property
     def outside(self) -> dict[str, Tensor]:
-        """Where the path's Jacobian leaves the enclosure."""
-        return {name: ball.excludes(self.got[name]) for name, ball in self.balls.items()}
+        """Where the path's Jacobian leaves the enclosure, or is wrong in another way that the case is about."""
+        if self.case.wrong is not None:
+            return self.case.wrong(self.got)
+        outside = {name: ball.excludes(self.got[name]) for name, ball in self.balls.items()}
+        if self.case.samples is not None:
+            others = torch.ones(self.problem.N, dtype=torch.bool, device=self.problem.device)
+            others[list(self.case.samples)] = False
+            for mask in outside.values():
+                mask[others] = False
+        return outside
 
     def rows_outside(self) -> set[tuple[int, int]]:
         """The rows (n, c) of which some entry is outside."""

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
+from jaccheck._problem import Problem
 from jaccheck._report import Verdict
+from jaccheck.paths import Path
+from jaccheck.properties._case import Case
 from jaccheck.properties._trial import Trial
+from jaccheck.properties.batching import Batching
 from jaccheck.properties.determinism import Determinism
 from jaccheck.properties.enclosure import Enclosure
+from jaccheck.properties.every_input import EveryInput
+from jaccheck.properties.exact import Exact
+from jaccheck.properties.layout import Layout
+from jaccheck.properties.sequence import Sequence
 from jaccheck.properties.state import State
 
 
@@ -22,5 +31,16 @@ class Property(Protocol):
         """Whether it holds of the trial's path on the trial's problem."""
 
 
-PROPERTIES: dict[str, Property] = {p.name: p for p in (Enclosure(), State(), Determinism())}
+@runtime_checkable
+class WithCases(Protocol):
+    """A property that judges Jacobians of other problems than the trial's, or by something else than the enclosure."""
+
+    def cases(self, problem: Problem, path: Path) -> Iterable[Case]:
+        """All that its verdict on `path` rests on."""
+
+
+PROPERTIES: dict[str, Property] = {
+    p.name: p for p in (Enclosure(), State(), Determinism(), Exact(), EveryInput(), Batching(), Layout(), Sequence())
+}
 DEFAULT = ("enclosure", "state")
+"""Those of `check`, where none are named."""

@@ -12,7 +12,8 @@ from torch import Tensor
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
-from jaccheck.paths import extra_roundings, mode
+from jaccheck.paths import Path, extra_roundings, mode
+from jaccheck.properties._case import Case
 from jaccheck.properties._form import malformed
 from jaccheck.properties._judge import Comparison, Judge
 from jaccheck.properties._trial import Trial
@@ -73,6 +74,14 @@ class Varied:
                 yield make()
             except InvalidProblem as error:
                 yield error
+
+    def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
+        """Each call of each variant."""
+        seen: dict[Problem, set[int]] = {}
+        for variant in self.variants(problem):
+            for take in variant.takes if isinstance(variant, Variant) else ():
+                seen.setdefault(take.problem, set()).update(take.rows)
+        yield from (Case(one, sorted(rows)) for one, rows in seen.items())
 
     def judge(self, trial: Trial) -> Verdict:
         """The first variant that disagrees, or that all agree."""

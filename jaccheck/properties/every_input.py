@@ -15,7 +15,8 @@ from jaccheck._report import Verdict
 from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.graph import Call
 from jaccheck.enclosure.rules._activation import Elementwise
-from jaccheck.paths import mode
+from jaccheck.paths import Path, mode
+from jaccheck.properties._case import Case
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._trial import Trial
 from jaccheck.properties._variants import Take, Variant, Varied
@@ -26,8 +27,9 @@ ARGUMENTS = 2**16
 class EveryInput:
     """Each activation of the model has the right derivative at all 65,536 arguments, NaNs and infinities among them.
 
-    It stands behind a `Linear` whose bias has it as its Jacobian. Of 65,536 biases and one sample, where a path goes
-    back from the output; of one bias and 65,536 samples, where it goes forward: either way in a pass or two.
+    It stands behind a `Linear` whose bias has it as its Jacobian: 65,536 biases and one sample, where a path goes back
+    from the output, so that one pass takes all. Where it goes forward, one bias and all finite numbers as samples: what
+    a `Linear` makes of an infinite sample isn't the activation's doing.
     """
 
     name = "every_input"
@@ -37,6 +39,9 @@ class EveryInput:
 
     def judge(self, trial: Trial) -> Verdict:
         return self._by_mode[mode(trial.path)].judge(trial)
+
+    def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
+        return self._by_mode[mode(path)].cases(problem, path)
 
 
 class _Arguments(Varied):
@@ -66,14 +71,17 @@ class _Arguments(Varied):
             raise InvalidProblem(f"{words} can't be copied: {error}") from error
         problem = admit(*self.build(activation, every))
         rows = range(problem.N)
-        which = 0 if problem.N > 1 else 2  # of (n, c, i)
-        return Variant(
-            words, [Take(problem, rows, rows)], Judge(problem), lambda index: f"at {every[index[which]].item()!r}"
-        )
+        return Variant(words, [Take(problem, rows, rows)], Judge(problem), partial(_at, problem))
 
 
 def _refused(reason: str) -> Variant:
     raise InvalidProblem(reason)
+
+
+def _at(problem: Problem, index: tuple[int, ...]) -> str:
+    n, _, i = index
+    argument = problem.x[n, 0] if problem.N > 1 else problem.parameters["0.bias"][i]
+    return f"at {argument.item()!r}"
 
 
 def arguments(like: Tensor) -> Tensor:
@@ -121,6 +129,7 @@ def _as_biases(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]
 
 def _as_samples(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
     """``f(x) = φ(x + b)`` for ``b = 0``, so that ``∂f/∂b = φ'(x)``."""
+    every = every[every.isfinite()]
     one = torch.ones_like(every[:1])
     return nn.Sequential(_linear(one[None], 0 * one), activation), every[:, None]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,7 +14,8 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.enclosure import Oracle
-from jaccheck.paths import exact, mode
+from jaccheck.paths import Path, exact, mode
+from jaccheck.properties._case import Case, Masks
 from jaccheck.properties._exactly import Exactly, Rounds
 from jaccheck.properties._judge import slices, unravelled
 from jaccheck.properties._trial import Trial
@@ -60,6 +62,11 @@ class Exact:
         place = {"parameter": name, "shape": shape, "index": index, "got": got, "centre": centre, "radius": 0.0}
         return verdict("disagrees", "value", outside=outside, ratio=torch.inf, **place)
 
+    def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
+        oracle = self.oracle(problem)
+        if not isinstance(oracle, str):
+            yield Case(problem, wrong=partial(_wrong, oracle))
+
     def oracle(self, problem: Problem) -> Oracle | str:
         """The exact Jacobian of `problem`, or why there is none."""
         if problem not in self._oracles:
@@ -84,6 +91,11 @@ def _oracle(problem: Problem) -> Oracle | str:
 
 def _inexact(error: Rounds) -> str:
     return f"the network isn't exact: {error}"
+
+
+def _wrong(oracle: Oracle, jacobian: Mapping[str, Tensor]) -> Masks:
+    every = slice(None)
+    return {name: oracle.rows(name, every, every).centre != j.double() for name, j in jacobian.items()}
 
 
 First = tuple[str, tuple[int, ...], float, float]
