@@ -137,7 +137,9 @@ class Fuzzer:
                 left = ROUND if plan.examples is None else min(ROUND, plan.examples - summary.networks)
                 if left <= 0:
                     break
-                self._round(f"{plan.seed}/{number}", left)
+                # earlier failures first, as long as each round has ended with one of them
+                reuse = plan.replay_first and number == len(summary.findings)
+                self._round(f"{plan.seed}/{number}", left, reuse=reuse)
                 if summary.findings and not plan.keep_going:
                     summary.stopped = "finding"
                     break
@@ -148,13 +150,12 @@ class Fuzzer:
         summary.seconds = time.monotonic() - start
         return summary
 
-    def _round(self, seed: str, examples: int) -> None:
+    def _round(self, seed: str, examples: int, *, reuse: bool) -> None:
         """One run of Hypothesis, which ends with the first failure, shrunk."""
         database = DirectoryBasedExampleDatabase(os.fspath(self.plan.folder / "examples"))
-        phases = [Phase.reuse] * self.plan.replay_first + [Phase.generate, Phase.shrink]
+        phases = [Phase.reuse] * reuse + [Phase.generate, Phase.shrink]
 
-        @hypothesis.seed(seed)
-        @hypothesis.settings(
+        @hypothesis.settings(  # above the seed, which would take the database away
             max_examples=examples,
             deadline=None,
             database=database if self.plan.replay_first else None,
@@ -164,6 +165,7 @@ class Fuzzer:
             print_blob=False,
             verbosity=Verbosity.quiet,
         )
+        @hypothesis.seed(seed)
         @hypothesis.given(networks(dtypes=self.plan.dtypes, devices=self.plan.devices))
         def judge(network: Network) -> None:
             self._judge(network)

@@ -1,0 +1,259 @@
+"""Fuzzing finds what is planted, stays with it while it shrinks, stops on time, and counts what it does."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+import jaccheck._fuzz
+from jaccheck._errors import InvalidProblem
+from jaccheck._finding import CRASH, Failure, Finding
+from jaccheck._fuzz import Fuzzer, Plan
+from jaccheck._network import Network
+from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
+
+PLAN = Plan(
+    seed=1,
+    paths=("batch_grad",),
+    properties=("enclosure", "state"),
+    dtypes=("float32",),
+    devices=("cpu",),
+    examples=100,
+)
+
+
+def run(plan: Plan = PLAN, **changes):
+    return Fuzzer(replace(plan, **changes)).run()
+
+
+def test_a_right_path_has_no_failure_and_every_verdict_is_counted():
+    seen = []
+    plan = replace(PLAN, paths=("batch_grad", "vmap_jacrev"))
+    summary = Fuzzer(plan, lambda summary: seen.append(summary.networks)).run()
+    assert summary.ok
+    assert summary.findings == []
+    assert summary.stopped == "examples"
+    assert summary.networks == 100
+    assert seen == list(range(1, 101))
+    assert summary.checks == 200 - 2 * summary.refused.total()
+    for path in plan.paths:
+        assert sum(summary.verdicts[path].values()) == 100 - summary.refused.total()
+        assert summary.verdicts[path]["agrees"] > 50
+        assert 0 <= summary.vacuous[path] < summary.elements[path]
+
+
+def test_a_planted_fault_is_found_and_shrunk_to_the_smallest_network_that_shows_it():
+    with planted(doubled_behind_tanh) as path:
+        summary = run(paths=("batch_grad", path), examples=1000)
+    (finding,) = summary.findings
+    assert not summary.ok
+    assert summary.stopped == "finding"
+    assert finding.failure == Failure(path, "enclosure", "value")
+    assert (finding.unfinished, finding.reproducible) == (False, True)
+    assert finding.report.verdicts["batch_grad"].status == "agrees"
+    network = finding.network
+    assert [type(layer).__name__ for layer in network.layers].count("Linear") <= 2
+    assert len(network.layers) <= 3
+    assert (network.batch, network.outputs, network.inputs, network.dtype) == (1, 1, (1,), "float32")
+    assert network.parameters <= 4
+    assert summary.shrinking > 0
+
+
+def test_shrinking_stays_with_the_failure_that_it_began_with():
+    """On several samples the path raises, and behind a Tanh it gives wrong values: on one sample it slips to that."""
+
+    def fault(model, x, J):
+        if len(x) > 1:
+            raise ArithmeticError("several samples are too many")
+        return doubled_behind_tanh(model, x, J)
+
+    kinds = set()
+    with planted(fault) as path:
+        for seed in range(8):
+            (finding,) = run(paths=(path,), seed=seed).findings
+            kinds.add(finding.failure.kind)
+            assert finding.failure.path == path
+            assert finding.report.verdicts[path].kind == finding.failure.kind
+            assert finding.network.batch == (2 if finding.failure.kind == "raised" else 1)
+    assert kinds == {"raised", "value"}
+
+
+def test_going_on_finds_each_failure_once_and_counts_the_rest():
+    def fault(model, x, J):
+        return leaving_gradients(model, x, doubled_behind_tanh(model, x, J))
+
+    with planted(fault) as path:
+        summary = run(paths=(path,), keep_going=True, examples=80)
+    found = [finding.failure for finding in summary.findings]
+    assert set(found) == {Failure(path, "state", "state"), Failure(path, "enclosure", "value")}
+    assert len(found) == 2
+    assert summary.stopped == "examples"
+    assert summary.networks == 80
+    assert summary.again[Failure(path, "state", "state")] > 60
+    assert 0 < summary.again[Failure(path, "enclosure", "value")] < 60
+
+
+def drawn(**changes) -> list[str]:
+    networks = []
+
+    def note(model, x, J):
+        networks.append((str(model), x.tolist()))
+        return J
+
+    with planted(note, "noted") as path:
+        run(paths=(path,), properties=("enclosure",), **changes)
+    return [str(network) for network in networks]
+
+
+def test_the_same_seed_gives_the_same_networks_and_another_one_others():
+    first = drawn(seed=5, examples=40)
+    assert len(first) >= 35
+    assert drawn(seed=5, examples=40) == first
+    assert drawn(seed=6, examples=40) != first
+
+
+def test_rounds_draw_different_networks(monkeypatch):
+    monkeypatch.setattr(jaccheck._fuzz, "ROUND", 10)
+    networks = drawn(examples=40)
+    assert len(networks) >= 35
+    assert len(set(networks)) > 20
+
+
+def slow_on_two_samples(model, x, J):
+    time.sleep(0.05)
+    return doubled(model, x, J) if len(x) > 1 else J
+
+
+def test_the_time_is_kept_also_while_shrinking():
+    with planted(slow_on_two_samples) as path:
+        start = time.monotonic()
+        summary = run(paths=(path,), properties=("enclosure",), examples=None, seconds=1.0)
+        assert time.monotonic() - start < 2.0
+    (finding,) = summary.findings
+    assert finding.unfinished
+    assert finding.report.verdicts[path].kind == "value"
+    assert 0 < summary.shrinking < 25
+
+
+def test_without_a_failure_the_time_is_kept_too():
+    start = time.monotonic()
+    summary = run(examples=None, seconds=0.5)
+    assert 0.5 <= time.monotonic() - start < 1.5
+    assert summary.stopped == "seconds"
+    assert summary.networks > 3
+
+
+def test_shrinking_one_failure_has_its_own_limit(monkeypatch):
+    monkeypatch.setattr(jaccheck._fuzz, "SHRINKING", 0.2)
+
+    with planted(slow_on_two_samples) as path:
+        summary = run(paths=(path,), properties=("enclosure",), keep_going=True, examples=20)
+    (finding,) = summary.findings
+    assert finding.unfinished
+    assert summary.stopped == "examples"
+    assert summary.networks == 20
+
+
+@pytest.mark.parametrize("at", [1, 30])
+def test_an_interruption_ends_in_what_was_done_and_found(at):
+    calls = []
+
+    def interrupted(model, x, J):
+        calls.append(1)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return doubled_behind_tanh(model, x, J)
+
+    with planted(interrupted) as path:
+        summary = run(paths=(path,), properties=("enclosure",), examples=1000, keep_going=True)
+    assert summary.stopped == "interrupted"
+    assert summary.networks + summary.shrinking >= at // 2
+    assert all(finding.unfinished for finding in summary.findings[-1:])
+
+
+def test_a_failure_that_comes_and_goes_is_reported_as_one():
+    calls = []
+
+    def flaky(model, x, J):
+        calls.append(1)
+        return doubled(model, x, J) if len(calls) == 20 else J
+
+    with planted(flaky) as path:
+        summary = run(paths=(path,), properties=("enclosure",))
+    (finding,) = summary.findings
+    assert not finding.reproducible
+    assert finding.failure == Failure(path, "enclosure", "value")
+
+
+def test_a_fault_of_our_own_is_a_finding(monkeypatch):
+    def broken(network, paths, properties):
+        raise KeyError("oracle")
+
+    monkeypatch.setattr(jaccheck._fuzz, "examined", broken)
+    summary = run()
+    (finding,) = summary.findings
+    assert finding.failure == Failure(CRASH, CRASH, "KeyError")
+    assert "in broken" in finding.crash
+    assert "KeyError: 'oracle'" in finding.crash
+
+
+def test_networks_that_are_refused_are_counted_by_the_reason(monkeypatch):
+    def refusing(network, paths, properties):
+        raise InvalidProblem("not this one")
+
+    monkeypatch.setattr(jaccheck._fuzz, "examined", refusing)
+    summary = run(examples=20)
+    assert summary.networks == 20
+    assert summary.refused == {"not this one": 20}
+    assert summary.checks == 0
+
+
+def test_known_defects_are_counted_and_no_findings_unless_asked_for():
+    plan = replace(PLAN, paths=("autograd",), properties=("enclosure",), examples=150)
+    summary = run(plan)
+    assert summary.ok
+    assert summary.known["autograd-other-sample-not-finite"] > 0
+    assert summary.verdicts["autograd"]["known"] >= summary.known["autograd-other-sample-not-finite"]
+    assert summary.verdicts["autograd"]["disagrees"] == 0
+    (finding,) = run(plan, known=False).findings
+    assert finding.failure == Failure("autograd", "enclosure", "value")
+
+
+def test_earlier_failures_are_tried_first(tmp_path):
+    def fault(model, x, J):
+        return leaving_gradients(model, x, J) if len(x) > 1 else doubled_behind_tanh(model, x, J)
+
+    with planted(fault) as path:
+        plan = replace(PLAN, paths=(path,), folder=tmp_path, replay_first=True, examples=80, keep_going=True)
+        first = run(plan)
+        again = run(plan, seed=2, examples=20)
+    assert {finding.failure.kind for finding in first.findings} == {"state", "value"}
+    assert {finding.network for finding in again.findings} == {finding.network for finding in first.findings}
+
+
+def test_without_that_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with planted(doubled) as path:
+        run(paths=(path,), folder=tmp_path / "failures")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_chosen_dtypes_are_drawn():
+    dtypes = set()
+
+    def note(model, x, J):
+        dtypes.add(str(x.dtype))
+        return J
+
+    with planted(note) as path:
+        run(paths=(path,), dtypes=("float16", "bfloat16"), examples=50)
+    assert dtypes == {"torch.float16", "torch.bfloat16"}
+
+
+def test_a_finding_shows_again_from_its_file(tmp_path):
+    with planted(doubled) as path:
+        (finding,) = run(paths=(path,)).findings
+        file = finding.save(tmp_path)
+        again = Finding.from_json(file.read_text())
+        assert again == finding
+        assert isinstance(again.network, Network)
