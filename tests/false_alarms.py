@@ -73,12 +73,12 @@ class Tally:
     def unexplained(self) -> list[tuple[str, ...]]:
         return [key for key in self.disagreements if len(key) == 3]
 
-    def judge(self, network: Network, paths: Sequence[str], measured: bool) -> None:
+    def judge(self, network: Network, paths: Sequence[str], properties: Sequence[str], measured: bool) -> None:
         """Count the verdicts on one network, and measure ratios and sharpness too if asked."""
         self.networks += 1
         start = time.perf_counter()
         try:
-            report, failures = examined(network, paths, tuple(PROPERTIES))
+            report, failures = examined(network, tuple(paths), tuple(properties))
         except InvalidProblem as error:
             self.refused[str(error)] += 1
             return
@@ -195,22 +195,24 @@ def drawn(seed: str, count: int) -> Iterator[Network]:
     return iter(found[:count])
 
 
-def round_of(seed: str, count: int, paths: Sequence[str], every: int) -> Tally:
+def round_of(seed: str, count: int, paths: Sequence[str], properties: Sequence[str], every: int) -> Tally:
     """One round, with ratios and sharpness of every so many networks."""
     torch.set_num_threads(1)
     tally = Tally()
     for i, network in enumerate(drawn(seed, count)):
-        tally.judge(network, paths, measured=i % every == 0)
+        tally.judge(network, paths, properties, measured=i % every == 0)
     return tally
 
 
-def tallies(jobs: Sequence[tuple[str, int]], paths: Sequence[str], every: int, workers: int) -> Iterator[Tally]:
+def tallies(
+    jobs: Sequence[tuple[str, int]], paths: Sequence[str], properties: Sequence[str], every: int, workers: int
+) -> Iterator[Tally]:
     """One for each job, in order; with one worker in this process."""
     if workers == 1:
-        yield from (round_of(*job, paths, every) for job in jobs)
+        yield from (round_of(*job, paths, properties, every) for job in jobs)
         return
     with ProcessPoolExecutor(workers) as pool:
-        futures = [pool.submit(round_of, *job, paths, every) for job in jobs]
+        futures = [pool.submit(round_of, *job, paths, properties, every) for job in jobs]
         try:
             yield from (future.result() for future in futures)
         finally:
@@ -223,22 +225,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--path", action="append", help="a path's name; may be given several times; default: all paths")
+    parser.add_argument("--property", action="append", help=f"likewise, of {', '.join(PROPERTIES)}; default: all")
     parser.add_argument(
         "--measure-every", type=int, default=4, metavar="K", help="ratios and sharpness of each K-th network"
     )
     options = parser.parse_args(argv)
     paths = resolve(options.path or "all")
+    properties = tuple(options.property or PROPERTIES)
     starts = range(0, options.networks, ROUND)
     jobs = [(f"{options.seed}/{i}", min(ROUND, options.networks - start)) for i, start in enumerate(starts)]
     total, began = Tally(), time.perf_counter()
     try:
-        for tally in tallies(jobs, paths, options.measure_every, options.workers):
+        for tally in tallies(jobs, paths, properties, options.measure_every, options.workers):
             total.add(tally)
             said = f"{total.networks} of {options.networks} networks, {len(total.unexplained)} unexplained"
             print(f"{said}, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         print("interrupted: what follows is of the rounds that were complete", file=sys.stderr)
-    summary = {"seed": options.seed, "paths": list(paths), **total.summary(), "seconds": time.perf_counter() - began}
+    summary = {"seed": options.seed, "paths": list(paths), "properties": properties, **total.summary(), "seconds": time.perf_counter() - began}
     json.dump(summary, sys.stdout, indent=2)
     print()
     return 1 if total.unexplained else 0

@@ -73,12 +73,15 @@ class Oracle:
 
     @cached_property
     def tangents_overflow(self) -> bool:
-        """Whether a tangent may reach the largest number on its way: there forward mode isn't finite, though J is."""
+        """Whether a tangent may reach the largest number on its way: there forward mode isn't finite, though J is.
+
+        What isn't finite to begin with doesn't count: that is no overflow.
+        """
         largest, tangents = 0.0, [0.0]  # of the input, and of each call, for all parameters before it
         with torch.inference_mode():
             for _, rule, wires in self._calls:
-                inputs = (self._values[wire.index] for wire in wires)
-                own = max((float(a.mag.amax()) for a in inputs if a.centre.numel()), default=0.0)  # ∂(W a)/∂W
+                inputs = [self._values[wire.index].centre.abs() for wire in wires]  # ∂(W a)/∂W
+                own = max(float(a[a.isfinite()].max()) if a.isfinite().any() else 0.0 for a in inputs)
                 tangents.append(rule.gain * sum(tangents[wire.index] for wire in wires) + max(own, 1.0))
                 largest = max(largest, tangents[-1])
         return not largest < self.fl.largest / 2

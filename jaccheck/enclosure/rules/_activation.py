@@ -105,7 +105,8 @@ class Elementwise(NoParameters):
 
     @property
     def gain(self) -> float:
-        return float(self.psi.mag.amax()) if self.psi.centre.numel() else 0.0
+        steepest = self.psi.centre.abs()  # a wide ball reaches further than φ' does anywhere
+        return float((2 * steepest[steepest.isfinite()] + 1).max()) if steepest.isfinite().any() else 1.0
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
         return (fl.product(D, self.psi.moved(lambda t: t[:, None])),)
