@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Set
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
@@ -19,12 +19,13 @@ from hypothesis.errors import Flaky
 
 from jaccheck._errors import Disagreement, InvalidProblem
 from jaccheck._finding import CRASH, Failure, Finding, examined
-from jaccheck._known import known
+from jaccheck._known import Defect, known
 from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.strategies import networks
 
 ROUND = 500  # networks of one run of Hypothesis, which keeps all of a run in memory
+CHEAP = ("enclosure", "state", "determinism")  # properties of a path's own calls; the others make many more
 SHRINKING = 60.0  # seconds for one failure, if the time isn't limited otherwise
 
 
@@ -68,6 +69,8 @@ class Summary:
     """Findings seen again on other networks."""
     shrinking: int = 0
     """Networks tried to make findings smaller."""
+    spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Seconds for each property, or group of them, and for shrinking."""
     chasing: bool = False
     """A failure has been found and is being made smaller."""
     seconds: float = 0.0
@@ -83,12 +86,26 @@ class Summary:
     def ok(self) -> bool:
         return not self.findings
 
-    def count(self, report: Report, known: Set[str]) -> None:
-        """Count the verdicts on one network; those on the paths in `known` are known defects."""
-        for path, verdict in report.verdicts.items():
-            self.verdicts.setdefault(path, Counter())["known" if path in known else verdict.status] += 1
+    def count(self, answers: Sequence[Answer]) -> None:
+        """Count the verdicts on one network, one for each path; the elements are those of the first answer."""
+        found = {failure.path for answer in answers for failure in answer.found}
+        known = {failure.path for answer in answers for failure in answer.known}
+        for path, verdict in answers[0].report.verdicts.items():
+            status = "disagrees" if path in found else "known" if path in known else verdict.status
+            self.verdicts.setdefault(path, Counter())[status] += 1
             self.elements[path] += verdict.elements
             self.vacuous[path] += verdict.vacuous
+        defects = (defect.id for answer in answers for entries in answer.known.values() for defect in entries)
+        self.known.update(set(defects))
+
+
+@dataclass
+class Answer:
+    """What the check of one network says."""
+
+    report: Report
+    found: dict[Failure, Finding] = field(default_factory=dict)
+    known: dict[Failure, tuple[Defect, ...]] = field(default_factory=dict)
 
 
 class Stop(KeyboardInterrupt):
@@ -108,6 +125,12 @@ class Chase:
     def __post_init__(self) -> None:
         # Hypothesis tells failures apart by the class of the exception
         self.exception: type[Disagreement] = type("Disagreement", (Disagreement,), {})
+
+    def question(self, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The paths and properties that show the failure, and no more."""
+        paths = (self.failure.path,) if self.failure.path in plan.paths else plan.paths
+        properties = (self.failure.property,) if self.failure.property in plan.properties else plan.properties
+        return paths, properties
 
     def saw(self, finding: Finding) -> None:
         """The failure shows on another network, too."""
@@ -217,26 +240,60 @@ class Fuzzer:
 
     def _findings(self, network: Network) -> dict[Failure, Finding]:
         """What is wrong on `network` and not known."""
-        plan = self.plan
         found: dict[Failure, Finding] = {}
+        chase, summary = self._chase, self.summary
+        start = time.monotonic()
         try:
-            report, reports = examined(network, plan.paths, plan.properties)
-            defects = {failure: known(failure, *network.build()) if plan.known else () for failure in reports}
-            for failure, told in reports.items():
-                if not defects[failure]:
-                    found[failure] = Finding(failure, network, plan.paths, told)
-            if self._chase is None:
-                others = {failure.path for failure in found}
-                self.summary.count(report, {failure.path for failure in defects} - others)
-                self.summary.known.update({defect.id for entries in defects.values() for defect in entries})
+            if chase is not None:
+                paths, properties = chase.question(self.plan)
+                found = self._asked(network, paths, properties).found
+                summary.spent["shrinking"] += time.monotonic() - start
+                return found
+            answers = []
+            for properties in self._turn():
+                answers.append(self._asked(network, self.plan.paths, properties))
+                end = time.monotonic()
+                summary.spent[", ".join(properties)] += end - start
+                start = end
+            for answer in answers:
+                found.update(answer.found)
+            summary.count(answers)
         except InvalidProblem as error:
-            if self._chase is None:
-                self.summary.refused[str(error)] += 1
+            if chase is None:
+                summary.refused[str(error)] += 1
         except Exception as error:  # jaccheck's own fault is a finding, too
             failure = Failure(CRASH, CRASH, type(error).__name__)
-            found[failure] = Finding(failure, network, plan.paths, crash="".join(format_exception(error)))
+            found[failure] = Finding(failure, network, self.plan.paths, crash="".join(format_exception(error)))
         return found
 
+    def _turn(self) -> list[tuple[str, ...]]:
+        """The properties for the next network: those that cost little, and one of the others."""
+        cheap = tuple(name for name in self.plan.properties if name in CHEAP)
+        others: list[tuple[str, ...]] = [(name,) for name in self.plan.properties if name not in CHEAP]
+        if others and self.plan.examples is None:  # to each the same time
+            others = [min(others, key=lambda names: self.summary.spent[names[0]])]
+        elif others:  # the same networks and the same questions for the same seed
+            others = [others[(self.summary.networks - 1) % len(others)]]
+        return [cheap, *others] if cheap else others
+
+    def _asked(self, network: Network, paths: tuple[str, ...], properties: tuple[str, ...]) -> Answer:
+        report, reports = examined(network, paths, properties)
+        answer = Answer(report)
+        for failure, told in reports.items():
+            defects = known(failure, *network.build()) if self.plan.known else ()
+            if defects:
+                answer.known[failure] = defects
+            else:
+                answer.found[failure] = Finding(failure, network, self.plan.paths, told)
+        return answer
+
     def _list(self, chase: Chase, complete: bool) -> None:
-        finding = chase.last if complete else chase.smallest
-        self.summary.findings.append(replace(finding, unfinished=not complete, reproducible=chase.reproducible))
+        """Note what was chased, with the verdicts on all paths."""
+        finding = replace(
+            chase.last if complete else chase.smallest, unfinished=not complete, reproducible=chase.reproducible
+        )
+        self.summary.findings.append(finding)
+        if chase.failure.path != CRASH:
+            _, reports = examined(finding.network, self.plan.paths, chase.question(self.plan)[1])
+            told = reports.get(chase.failure, finding.report)
+            self.summary.findings[-1] = replace(finding, report=told)

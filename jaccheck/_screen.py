@@ -68,6 +68,8 @@ def show_summary(summary: Summary, files: Sequence[Path]) -> None:
         say(f"  refused: {_several(number, 'network')}: {reason}")
     if summary.shrinking:
         say(f"  shrinking: {_several(summary.shrinking, 'network')}")
+    if len(summary.spent) > 1:
+        say("  time: " + "; ".join(f"{what} {seconds:.1f} s" for what, seconds in summary.spent.items()))
     for finding in summary.findings:
         say(f"  found: {finding.failure}", "bold red")
 
@@ -95,6 +97,7 @@ def summary_data(summary: Summary, files: Sequence[Path]) -> dict[str, Any]:
         "known": dict(summary.known),
         "refused": dict(summary.refused),
         "shrinking": summary.shrinking,
+        "spent": dict(summary.spent),
         "findings": [
             {
                 **finding.data(),

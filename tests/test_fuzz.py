@@ -7,7 +7,7 @@ import pytest
 
 import jaccheck._fuzz
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import CRASH, Failure, Finding
+from jaccheck._finding import CRASH, Failure, Finding, examined
 from jaccheck._fuzz import Fuzzer, Plan
 from jaccheck._network import Network
 from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
@@ -248,6 +248,46 @@ def test_only_the_chosen_dtypes_are_drawn():
     with planted(note) as path:
         run(paths=(path,), dtypes=("float16", "bfloat16"), examples=50)
     assert dtypes == {"torch.float16", "torch.bfloat16"}
+
+
+COSTLY = ("exact", "batching", "layout")
+
+
+def test_each_network_is_asked_the_cheap_properties_and_one_of_the_others_in_turn(monkeypatch):
+    asked = []
+
+    def note(network, paths, properties):
+        asked.append(properties)
+        return examined(network, paths, properties)
+
+    monkeypatch.setattr(jaccheck._fuzz, "examined", note)
+    summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=9)
+    assert asked[::2] == [("enclosure", "state")] * 9
+    assert asked[1::2] == [(name,) for name in COSTLY] * 3
+    assert set(summary.spent) == {"enclosure, state", *COSTLY}
+    assert sum(summary.spent.values()) <= summary.seconds
+    assert summary.checks == 9
+
+
+def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share():
+    summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY), examples=None, seconds=3.0)
+    shares = [summary.spent[name] for name in COSTLY]
+    assert max(shares) < 2 * min(shares) + 0.3
+
+
+def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monkeypatch):
+    asked = []
+
+    def note(network, paths, properties):
+        asked.append((paths, properties))
+        return examined(network, paths, properties)
+
+    monkeypatch.setattr(jaccheck._fuzz, "examined", note)
+    with planted(doubled_behind_tanh) as path:
+        summary = run(paths=("batch_grad", path))
+    assert asked.count(((path,), ("enclosure",))) == summary.shrinking
+    assert asked[-1] == (("batch_grad", path), ("enclosure",))
+    assert list(summary.findings[0].report.verdicts) == [path, "batch_grad"]
 
 
 def test_a_finding_shows_again_from_its_file(tmp_path):
