@@ -308,8 +308,17 @@ def other_sample_not_finite(scene: Scene) -> dict[str, Tensor]:
     return explained
 
 
+def own_sample_not_finite(scene: Scene) -> dict[str, Tensor]:
+    """Where the path gives NaN and something in the sample's forward pass isn't finite."""
+    explained = scene.nowhere()
+    for name, got in scene.got.items():
+        explained[name][~scene.finite] = got[~scene.finite].isnan()
+    return explained
+
+
 CONDITIONS: dict[str, Callable[..., dict[str, Tensor]]] = {
-    condition.__name__: condition for condition in (derivative, overflow, other_sample_not_finite)
+    condition.__name__: condition
+    for condition in (derivative, overflow, other_sample_not_finite, own_sample_not_finite)
 }
 INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "nan": torch.isnan,
