@@ -61,6 +61,8 @@ def figure(report: Report) -> Figure:
 
 def save(drawn: Figure, file: str | os.PathLike[str]) -> None:
     """Write the figure in the format of `file`'s suffix."""
+    if not os.path.splitext(file)[1]:
+        raise InvalidProblem(f"can't draw into {os.fspath(file)!r}: its suffix should say the format, as in .png")
     try:
         drawn.savefig(file, dpi=150)
     except ValueError as error:  # an unknown suffix

@@ -87,6 +87,8 @@ def test_what_can_not_be_drawn_or_saved_says_so(tmp_path):
         report(AGREES).plot()
     with pytest.raises(InvalidProblem, match=r"report.odd.*Format 'odd' is not supported"):
         EVERYTHING.plot(tmp_path / "report.odd")
+    with pytest.raises(InvalidProblem, match=r"report.*its suffix should say the format"):
+        EVERYTHING.plot(tmp_path / "report")
     with pytest.raises(OSError, match="No such file"):
         EVERYTHING.plot(tmp_path / "missing" / "report.png")
 

@@ -1,0 +1,502 @@
+"""The command line: what it prints, where, and with which exit status."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._finding import Failure, Finding
+from jaccheck._network import Network
+from jaccheck._report import Report
+from jaccheck.cli import main
+from jaccheck.paths import unregister_path
+from tests.planted import doubled, doubled_behind_tanh, planted
+
+ANSI = "\x1b["
+MINE = """
+import torch
+
+
+def good():
+    return torch.nn.Linear(3, 2), torch.ones(4, 3)
+
+
+def as_list():
+    return [torch.nn.Linear(3, 2), torch.ones(4, 3)]
+
+
+def model_alone():
+    return torch.nn.Linear(3, 2)
+
+
+def three():
+    return 1, 2, 3
+
+
+def strings():
+    return "model", "x"
+
+
+def raising():
+    raise RuntimeError("on two\\nlines")
+
+
+def exiting():
+    raise SystemExit(3)
+
+
+def asking(x):
+    return x
+
+
+def unfit():
+    return torch.nn.Linear(3, 2), torch.ones(4, 3, dtype=torch.cfloat)
+
+
+def unflattened():
+    return torch.nn.Linear(3, 2), torch.ones(4, 5, 3)
+
+
+def without_enclosure():
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 1, 2), torch.nn.Flatten()), torch.ones(2, 1, 3, 3)
+
+
+class Box:
+    good = staticmethod(good)
+
+
+number = 3
+"""
+NETWORK = '{"format": 1, "layers": [{"kind": "Linear"}, {"kind": "ReLU"}]}'
+KNOWN = '{"format": 1, "layers": [{"kind": "Linear"}], "batch": 2, "x": {"numbers": ["inf", 1]}}'
+FAILURE = Failure("autograd", "enclosure", "value")
+TWICE = """
+import jaccheck
+from jaccheck.paths import get
+
+
+class Twice:
+    name = "twice"
+
+    def jacobian(self, model, x):
+        return {name: 2 * j for name, j in get("batch_grad").jacobian(model, x).items()}
+
+
+jaccheck.register_path(Twice())
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder with all that a user may name, good and bad, and be in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    files = {
+        "mine.py": MINE,
+        "my mine.py": MINE,
+        "twice.py": TWICE,
+        "importing.py": "import there_is_no_such_module\n",
+        "syntax.py": "def (:\n",
+        "network.json": NETWORK,
+        "known.json": KNOWN,
+        "broken.json": '{"format"',
+        "list.json": "[1]",
+        "newer.json": '{"format": 99}',
+        "negative.json": '{"format": 1, "batch": -1}',
+        "frozen.json": '{"format": 1, "layers": [{"kind": "Linear", "frozen": ["weight", "bias"]}]}',
+        "failure.json": Finding(
+            Failure("autograd", "enclosure", "value"), Network.from_json(KNOWN), ("autograd",)
+        ).to_json(),
+        "a_file": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "latin.json").write_bytes(b'{"format": "\xe9"}')
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("")
+    (tmp_path / "package" / "inner.py").write_text(MINE)
+    yield tmp_path
+    for name in ("mine", "package", "package.inner", "importing", "_jaccheck_mine", "_jaccheck_twice"):
+        sys.modules.pop(name, None)
+
+
+def refused(capsys, arguments: str) -> str:
+    """The one line on stderr of a command that exits with 2."""
+    status = main(shlex.split(arguments))
+    out, err = capsys.readouterr()
+    assert status == 2, (out, err)
+    assert out == ""
+    assert err.startswith("jaccheck: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("jaccheck: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        # the command line itself
+        ("", "a command is missing: example, check, fuzz or replay"),
+        ("odd", "No such command 'odd'"),
+        ("--odd", "No such option: --odd"),
+        ("example extra", "unexpected extra argument"),
+        ("check", "Missing argument"),
+        ("check network.json --path", "requires an argument"),
+        # targets
+        ("check what", "a target should be network.json, file.py:function or module:function, but is 'what'"),
+        ("check no.json", "can't read no.json: No such file or directory"),
+        ("check folder.json", "can't read folder.json: Is a directory"),
+        ("check latin.json", "can't read latin.json: it is no UTF-8 text"),
+        ("check broken.json", "broken.json: a network is not valid JSON"),
+        ("check list.json", "list.json: a network is [1], but should be a JSON object"),
+        ("check newer.json", "newer.json: format is 99"),
+        ("check negative.json", "negative.json: batch is -1"),
+        ("check frozen.json", "no parameter of the model requires grad; call model.requires_grad_() first"),
+        ("check failure.json", "failure.json is a saved failure; use: jaccheck replay failure.json"),
+        ("check no.py:good", "can't read no.py: No such file or directory"),
+        ("check mine.py", "mine.py needs the name of a function that returns (model, x): mine.py:function"),
+        ("check mine.py:god", "mine.py has no function 'god'; did you mean good?"),
+        ("check mine.py:Box.bad", "mine.py has no function 'Box.bad'"),
+        ("check mine.py:", "mine.py has no function ''"),
+        ("check mine.py:number", "mine.py:number is a int, but should be a function"),
+        ("check mine.py:model_alone", "mine.py:model_alone returns a Linear, but should return (model, x)"),
+        ("check mine.py:three", "mine.py:three returns 3 values, but should return (model, x)"),
+        (
+            "check mine.py:strings",
+            "mine.py:strings returns (str, str), but should return (model, x), a torch",
+        ),
+        ("check mine.py:raising", "mine.py:raising raises RuntimeError: on two lines ("),
+        ("check mine.py:exiting", "mine.py:exiting raises SystemExit: 3 ("),
+        (
+            "check mine.py:asking",
+            "mine.py:asking raises TypeError: asking() missing 1 required",
+        ),
+        ("check mine.py:unfit", "x is complex64, but should be one of float64, float32, float16, bfloat16"),
+        ("check mine.py:unflattened", "f(x) has shape [4, 5, 2], but should be [N, C]; append torch.nn.Flatten()"),
+        (
+            "check importing.py:f",
+            "importing.py raises ModuleNotFoundError: No module named 'there_is_no_such_module' (",
+        ),
+        ("check importing:f", "importing raises ModuleNotFoundError: No module named 'there_is_no_such_module' ("),
+        ("check syntax.py:f", "syntax.py raises SyntaxError"),
+        ("check there_is_none:f", "there is no module 'there_is_none' here; for a file write file.py:function"),
+        ("check package.none:f", "there is no module 'package.none' here"),
+        ("check a/b:f", "'a/b' is no module; a target should be"),
+        ("check :f", "'' is no module; a target should be"),
+        # names
+        ("check network.json --path autogard", "no path is called 'autogard'"),
+        ("check network.json --property enclosur", "there is no property 'enclosur' here, but: enclosure, state"),
+        ("check network.json --load no.py", "can't read no.py"),
+        ("fuzz --path autogard", "did you mean 'autograd'?"),
+        ("fuzz --property stat", "did you mean state?"),
+        ("fuzz --dtype float", "there is no dtype 'float' here, but: float64, float32, float16, bfloat16"),
+        ("fuzz --device gpu", "there is no device 'gpu' here, but: cpu"),
+        ("fuzz --device cuda:99", "there is no device 'cuda:99' here, but: cpu"),
+        # numbers
+        ("fuzz --seconds 0", "--seconds is 0.0, but should be more than 0"),
+        ("fuzz --seconds nan", "--seconds is nan, but should be more than 0"),
+        ("fuzz --seconds soon", "'--seconds'"),
+        ("fuzz --examples 0", "--examples is 0, but should be at least 1"),
+        ("fuzz --examples 1.5", "'--examples'"),
+        ("fuzz --seed -1", "--seed is -1, but should be at least 0"),
+        ("fuzz --workers 2", "--workers is 2, but fuzz runs in one process as yet; leave it out"),
+        ("fuzz --workers 0", "--workers is 0"),
+        # files to write and to replay
+        ("fuzz --save-dir a_file", "--save-dir is a_file, but"),
+        ("fuzz --save-dir a_file/deeper", "a_file is a file"),
+        ("example --plot no/folder/x.png", "can't write no/folder/x.png: No such file or directory"),
+        ("example --plot x.odd", "can't draw into 'x.odd': Format 'odd' is not supported"),
+        ("example --plot package", "can't draw into 'package': its suffix should say the format, as in .png"),
+        ("replay no.json", "can't read no.json: No such file or directory"),
+        ("replay folder.json", "can't read folder.json: Is a directory"),
+        ("replay broken.json", "broken.json: a saved failure should be JSON"),
+        ("replay list.json", "list.json: a saved failure should be a JSON object"),
+        ("replay newer.json", "newer.json: format is 99, but a saved failure has format 1"),
+        ("replay network.json", "network.json: this is a network and no saved failure; use: jaccheck check"),
+    ],
+)
+def test_bad_usage_and_bad_input_exit_with_2_and_one_line_that_says_what_to_do(capsys, arguments, says):
+    assert says in refused(capsys, arguments)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "example --help", "check -h", "fuzz --help", "replay --help"])
+def test_help_is_no_error(capsys, arguments):
+    assert main(shlex.split(arguments)) == 0
+    out, err = capsys.readouterr()
+    assert "Usage: jaccheck" in out
+    assert err == ""
+
+
+def test_the_versions_are_said(capsys):
+    assert main(["--version"]) == 0
+    assert f"torch {torch.__version__}" in capsys.readouterr().out
+
+
+def test_the_example_agrees_with_one_line_for_each_path(capsys):
+    assert main(["example"]) == 0
+    out, err = capsys.readouterr()
+    for path in ("autograd", "batch_grad", "sqrt_ggn_exact"):
+        assert re.search(rf"^  {path} +agrees +\d\.\de-\d+ +0 +[\d.]+$", out, re.MULTILINE)
+    assert "N=15, C=5, 117 entries" in out
+    assert (err, ANSI in out) == ("", False)
+
+
+def test_the_example_is_drawn(capsys, folder):
+    assert main(["example", "--plot", "example.png"]) == 0
+    assert (folder / "example.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "network.json",
+        "mine.py:good",
+        "mine.py:as_list",
+        "mine.py:Box.good",
+        "mine:good",
+        "package.inner:good",
+        "package/inner.py:good",
+        "'my mine.py:good'",
+    ],
+)
+def test_a_good_target_agrees_and_says_how_to_check_it_again(capsys, target):
+    assert main(["check", *shlex.split(target)]) == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith("3 paths agree")
+    assert f"again       jaccheck check {target}" in out
+
+
+def test_check_takes_paths_and_properties_and_repeats(capsys):
+    assert main(shlex.split("check network.json --path all --property determinism --repeat --json")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["verdicts"]) == 6
+    assert {verdict["property"] for verdict in report["verdicts"].values()} == {"determinism"}
+
+
+def test_a_model_without_enclosure_is_vacuous_and_says_why(capsys):
+    assert main(["check", "mine.py:without_enclosure"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("3 paths are vacuous")
+    assert out.count("40 of 40 (100 %)") == out.count("no enclosure for Conv2d") == 3
+    assert out.count("largest difference to the other paths") == 3
+
+
+def test_a_path_of_ones_own_is_loaded_and_a_disagreement_exits_with_1(capsys):
+    try:
+        assert main(shlex.split("check mine.py:good --load twice.py --path autograd --path twice")) == 1
+    finally:
+        unregister_path("twice")
+    out, err = capsys.readouterr()
+    assert out.startswith("'twice' lies outside the enclosure of the Jacobian.\n")
+    assert "again       jaccheck check mine.py:good --path autograd --path twice --load twice.py" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize("command", ["example", "check network.json", "check mine.py:good", "replay failure.json"])
+def test_json_is_a_report_and_alone_on_stdout(capsys, command):
+    status = main([*shlex.split(command), "--json"])
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.count("\n") == 1
+    report = Report.from_json(out)
+    assert status == (0 if report.ok else 1)
+    assert status == (command.startswith("replay"))
+
+
+def test_a_known_defect_is_named_in_one_line_but_is_a_disagreement_of_the_model_checked(capsys):
+    assert main(["check", "known.json"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    (known,) = [line for line in lines if line.startswith("  known ")]
+    assert known.endswith("(autograd-other-sample-not-finite)")
+    assert main(["check", "known.json", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["known"] == {"autograd": ["autograd-other-sample-not-finite"]}
+
+
+def fuzz(capsys, arguments: str) -> tuple[int, str, str]:
+    status = main(["fuzz", *shlex.split(arguments)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+QUICK = "--seed 1 --path vmap_jacrev --dtype float32 --property enclosure --property state"
+
+
+def test_fuzz_without_a_failure_exits_with_0_and_counts(capsys, folder):
+    threads = torch.get_num_threads()
+    status, out, err = fuzz(capsys, f"{QUICK} --examples 30")
+    assert status == 0
+    assert re.match(r"30 networks, \d+ path checks in [\d.]+ s; all networks tried; --seed 1 --examples 30\n", out)
+    assert re.search(r"^  vmap_jacrev +\d+ +\d+ +0 +\d+ +\d+ +[<>\d]+ %$", out, re.MULTILINE)
+    assert (err, ANSI in out) == ("", False)
+    assert not (folder / "jaccheck-failures").exists()
+    assert torch.get_num_threads() == threads
+
+
+def test_fuzz_shows_a_failure_saves_it_and_exits_with_1_and_replay_shows_it_again(capsys, folder):
+    with planted(doubled_behind_tanh):
+        status, out, err = fuzz(capsys, f"{QUICK} --path planted --examples 500 --save-dir found")
+        assert (status, err) == (1, "")
+        assert out.startswith("'planted' lies outside the enclosure of the Jacobian.\n")
+        assert "a failure was found" in out
+        assert "found: planted: enclosure (value)" in out
+        (file,) = (folder / "found").glob("*.json")
+        assert (
+            f"saved       {file.relative_to(folder)}, see it again by: jaccheck replay {file.relative_to(folder)}"
+            in out
+        )
+        assert main(["replay", str(file)]) == 1
+        assert capsys.readouterr().out.startswith("'planted' lies outside the enclosure of the Jacobian.\n")
+    assert "no path is called 'planted'" in refused(capsys, f"replay {shlex.quote(str(file))}")
+    with planted(lambda model, x, J: J):
+        assert main(["replay", str(file)]) == 0
+    assert "paths agree" in capsys.readouterr().out
+
+
+def test_replay_of_a_file_that_names_an_unknown_network_field_says_which(capsys, folder):
+    data = json.loads((folder / "failure.json").read_text())
+    data["network"]["width"] = 3
+    (folder / "failure.json").write_text(json.dumps(data))
+    assert "failure.json: width is unknown" in refused(capsys, "replay failure.json")
+
+
+def test_fuzz_json_is_alone_on_stdout_and_holds_the_failure(capsys, folder):
+    with planted(doubled):
+        status, out, err = fuzz(capsys, f"{QUICK} --path planted --examples 20 --keep-going --json")
+    assert (status, err) == (1, "")
+    assert out.count("\n") == 1
+    data = json.loads(out)
+    assert (data["ok"], data["seed"], data["stopped"], data["networks"]) == (False, 1, "examples", 20)
+    (finding,) = data["findings"]
+    assert (finding["path"], finding["property"], finding["kind"]) == ("planted", "enclosure", "value")
+    assert finding["again"] > 0
+    assert Report.from_json(json.dumps(finding["report"])).verdicts["planted"].status == "disagrees"
+    assert Network.from_json(json.dumps(finding["network"])).batch == 1
+    assert Finding.from_json((folder / finding["file"]).read_text()).failure == Failure("planted", "enclosure", "value")
+    assert sum(data["verdicts"]["planted"].values()) == data["checks"] // 2
+
+
+def test_fuzz_stops_on_time(capsys):
+    start = time.monotonic()
+    status, out, _ = fuzz(capsys, f"{QUICK} --seconds 1")
+    assert time.monotonic() - start < 3
+    assert status == 0
+    assert "the time was up" in out
+
+
+def test_a_known_defect_is_one_line_and_no_failure_unless_asked_for(capsys):
+    autograd = "--seed 1 --path autograd --dtype float32 --property enclosure --examples 150"
+    status, out, _ = fuzz(capsys, autograd)
+    assert status == 0
+    assert len(re.findall(r"^  known: autograd-other-sample-not-finite, \d+ networks?: ", out, re.MULTILINE)) == 1
+    status, out, _ = fuzz(capsys, f"{autograd} --no-known")
+    assert status == 1
+    assert "found: autograd: enclosure (value)" in out
+
+
+def test_an_interrupted_fuzz_ends_in_its_summary(capsys):
+    calls = []
+
+    def interrupted(model, x, J):
+        calls.append(1)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return J
+
+    with planted(interrupted):
+        status, out, _ = fuzz(capsys, f"{QUICK} --path planted --examples 500")
+    assert status == 130
+    assert re.match(r"\d+ networks, \d+ path checks in [\d.]+ s; interrupted; --seed 1", out)
+
+
+def test_without_a_seed_the_one_taken_is_said_and_earlier_failures_come_first(capsys, folder):
+    with planted(doubled_behind_tanh):
+        arguments = QUICK.replace("--seed 1", "") + " --path planted --examples 500"
+        assert fuzz(capsys, arguments)[0] == 1
+        status, out, _ = fuzz(capsys, f"{arguments} --json")
+    data = json.loads(out)
+    assert status == 1
+    assert data["networks"] < 10
+    assert 0 <= data["seed"] < 2**32
+    assert len(list((folder / "jaccheck-failures").glob("*.json"))) == 1
+
+
+def test_a_fault_of_our_own_is_shown_with_its_traceback(capsys, monkeypatch, folder):
+    def broken(network, paths, properties):
+        raise KeyError("oracle")
+
+    monkeypatch.setattr("jaccheck._fuzz.examined", broken)
+    status, out, _ = fuzz(capsys, f"{QUICK} --examples 5")
+    assert status == 1
+    assert out.startswith("jaccheck itself raised KeyError: a fault of jaccheck's own.\nTraceback")
+    assert len(list((folder / "jaccheck-failures").glob("jaccheck-KeyError-*.json"))) == 1
+
+
+def test_networks_that_are_refused_are_shown(capsys, monkeypatch):
+    def refusing(network, paths, properties):
+        raise InvalidProblem("not this one")
+
+    monkeypatch.setattr("jaccheck._fuzz.examined", refusing)
+    status, out, _ = fuzz(capsys, f"{QUICK} --examples 5")
+    assert status == 0
+    assert "  refused: 5 networks: not this one\n" in out
+
+
+def program(*arguments: str, **options) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", "from jaccheck.cli import entry_point; entry_point()", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(command, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_ctrl_c_ends_in_a_summary_of_the_program(folder):
+    marking = "from pathlib import Path\n" + TWICE.replace("return", "Path('started').touch()\n        return")
+    (folder / "waiting.py").write_text(marking.replace("2 * j", "j"))
+    arguments = ["--path", "twice", "--property", "state"]
+    running = program("fuzz", "--seconds", "300", "--json", "--load", "waiting.py", *arguments)
+    while not (folder / "started").exists():
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.1)
+    time.sleep(1)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (130, "")
+    assert json.loads(out)["stopped"] == "interrupted"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")
+def test_colours_and_the_progress_bar_are_for_terminals_alone():
+    import pty
+
+    reader, terminal = pty.openpty()
+    arguments = ["fuzz", *shlex.split(QUICK), "--examples", "20"]
+    with program(*arguments, stdout=terminal, stderr=terminal, stdin=terminal) as running:
+        os.close(terminal)
+        shown = b""
+        while True:
+            try:
+                more = os.read(reader, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not more:
+                break
+            shown += more
+    os.close(reader)
+    assert running.returncode == 0
+    assert ANSI.encode() in shown
+    assert b"20 networks" in shown
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    running = program("fuzz", "--help")
+    running.stdout.close()
+    assert "Traceback" not in running.stderr.read()
+    running.wait(timeout=60)
+    running.stderr.close()
