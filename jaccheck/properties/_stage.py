@@ -15,6 +15,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck.paths import Path
 from jaccheck.properties._trial import Run, called
+from jaccheck.properties.determinism import difference
 
 OTHER = {
     torch.float64: torch.float32,
@@ -70,6 +71,12 @@ class Stage:
         self.model.load_state_dict(self._original)
         self.changed()
 
+    def apart(self, run: Run, here: str) -> str | None:
+        """In words, how `run`, of what came up `here`, differs from what the path gives for a fresh model."""
+        if run.unsupported is not None and self.extended():
+            return None  # what a user's hooks may be, BackPACK's among them, a path may refuse
+        return difference(run, self.fresh(), here, "for a fresh model")
+
     def extended(self) -> bool:
         return any("_backpack_extend" in vars(module) for module in self.model.modules())
 
@@ -85,7 +92,8 @@ def _tensors(model: nn.Module) -> list[Tensor]:
     return [*model.parameters(), *model.buffers()]
 
 
-Step = Callable[[Stage], None]
+Step = Callable[[Stage], Run | None]
+"""It may return a run that has to be as for a fresh model."""
 STEPS: dict[str, Step] = {}
 """What may happen, by what it is in words; one raises InvalidProblem where it can't happen to this model."""
 
@@ -99,8 +107,8 @@ def step(words: str) -> Callable[[Step], Step]:
 
 
 @step("another call")
-def another_call(stage: Stage) -> None:
-    stage.call()
+def another_call(stage: Stage) -> Run:
+    return stage.call()
 
 
 @step("a call with other samples")
@@ -232,7 +240,9 @@ def another_model(stage: Stage) -> None:
 
 
 @step("a call in another thread")
-def in_a_thread(stage: Stage) -> None:
-    thread = Thread(target=stage.call)
+def in_a_thread(stage: Stage) -> Run:
+    runs: list[Run] = []
+    thread = Thread(target=lambda: runs.append(stage.call()))
     thread.start()
     thread.join()
+    return runs[0]

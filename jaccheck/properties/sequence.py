@@ -14,7 +14,6 @@ from jaccheck.paths import extra_roundings, mode
 from jaccheck.properties._form import malformed
 from jaccheck.properties._stage import STEPS, Stage
 from jaccheck.properties._trial import Trial
-from jaccheck.properties.determinism import difference
 from jaccheck.properties.enclosure import Enclosure
 
 LENGTH = 3  # of the steps in `STEPS`: which ones, the problem decides
@@ -46,17 +45,16 @@ class Sequence:
         happened: list[str] = []
         for words in [*drawn(trial.problem), "load_state_dict"]:
             try:
-                STEPS[words](stage)
+                ran = STEPS[words](stage)
             except InvalidProblem:
                 continue
             except Exception as error:
                 reason = f"{after([*happened, 'a call'])}, {words} failed: {type(error).__name__}: {error}"
                 return verdict("disagrees", "raised", reason)
+            apart = stage.apart(ran, f"in {words}") if ran is not None else None
             happened.append(words)
             end = stage.call()
-            if end.unsupported is not None and stage.extended():
-                continue  # what a user's hooks may be, BackPACK's among them, a path may refuse
-            apart = difference(end, stage.fresh(), after(happened), "for a fresh model")
+            apart = apart or stage.apart(end, after(happened))
             if apart is not None:
                 return verdict("disagrees", "value", apart)
         if own.status == "agrees" and end.raised is None:

@@ -1,0 +1,90 @@
+"""What the property batching makes of a problem, and what it leaves alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from jaccheck import check
+from jaccheck._problem import admit
+from jaccheck.properties._variants import Variant
+from jaccheck.properties.batching import Batching
+
+X = torch.tensor([[1.0, 2.0], [3.0, -4.0], [-5.0, 6.0], [7.0, 8.0], [0.5, -0.25]])
+
+
+def problem(N, model=None):
+    return admit(model or nn.Linear(2, 3), X[:N].clone())
+
+
+def judged(model, x, path="vmap_jacrev"):
+    return check(model, x, paths=(path,), properties=("batching",)).verdicts[path]
+
+
+@pytest.mark.parametrize("N", range(1, 6))
+def test_each_variant_has_a_row_for_each_sample(N):
+    """And it is the row of that very sample."""
+    original = problem(N)
+    variants = list(Batching().variants(original))
+    assert len(variants) == (5 if N > 1 else 3)
+    for variant in variants:
+        assert isinstance(variant, Variant)
+        assert sorted(n for take in variant.takes for n in take.samples) == list(range(N))
+        for take in variant.takes:
+            for row, n in zip(take.rows, take.samples, strict=True):
+                assert torch.equal(take.problem.x[row], original.x[n])
+
+
+def test_every_sample_but_one_stands_beside_one_that_is_not_finite():
+    strangers = [
+        take.problem.x
+        for variant in Batching().variants(problem(3))
+        for take in variant.takes
+        if not take.problem.x.isfinite().all()
+    ]
+    assert {tuple((~x.isfinite()).all(1).tolist()) for x in strangers} == {
+        (False, False, False, True),
+        (False, False, True),
+        (True, False, False),
+    }
+
+
+def test_a_batch_is_enlarged_beyond_16_samples():
+    assert max(take.problem.N for variant in Batching().variants(problem(5)) for take in variant.takes) == 17
+
+
+class OfThree(nn.Module):
+    """Takes batches of three alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.layer(x.view(3, 2))
+
+
+def test_what_the_model_does_not_take_is_not_held_against_a_path():
+    assert judged(OfThree(), X[:3], "batch_grad").status == "agrees"  # where one of three is overwritten
+
+
+def test_nothing_is_said_of_no_samples():
+    verdict = judged(nn.Linear(2, 3), X[:0])
+    assert verdict.status == "vacuous"
+    assert verdict.reason == "there are no samples"
+
+
+def test_a_nan_elsewhere_is_found_in_the_loop_over_the_outputs():
+    """torch's: the gradient of the other samples is 0, and 0 NaN is NaN."""
+    verdict = judged(nn.Linear(2, 3), X, "autograd")
+    assert verdict.status == "disagrees"
+    assert "a sample of nan" in verdict.reason
+
+
+def test_the_users_model_and_the_modes_of_torch_stay_as_they_are():
+    model, x = nn.Linear(2, 3), X.clone()
+    with torch.no_grad():
+        before = admit(model, x).before
+        judged(model, x)
+        assert before.changes() == []

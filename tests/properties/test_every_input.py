@@ -1,0 +1,81 @@
+"""The derivative of each activation, at all 65,536 arguments of float16 and bfloat16, by each path."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+from torch import nn
+
+from jaccheck import check
+from jaccheck._activations import ACTIVATIONS
+from jaccheck._finding import Failure
+from jaccheck._known import known
+from jaccheck.properties.every_input import arguments
+from jaccheck.strategies.targets import computes
+
+HALVES = ("float16", "bfloat16")
+CASES = [
+    (name, dict(zip(kind.parameters, values, strict=True)))
+    for name, kind in ACTIVATIONS.items()
+    for values in product(*(parameter.values for parameter in kind.parameters.values()))
+]
+
+
+def problem(layer, dtype):
+    dtype = getattr(torch, dtype)
+    return nn.Sequential(nn.Linear(1, 1), layer).to(dtype), torch.ones(1, 1, dtype=dtype)
+
+
+def judged(layer, dtype, paths="all"):
+    return check(*problem(layer, dtype), paths=paths, properties=("every_input",), images=False).verdicts
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize(("name", "parameters"), CASES, ids=lambda value: str(value).replace(" ", ""))
+def test_at_every_argument(name, parameters, dtype):
+    if not computes(name, dtype, "cpu"):
+        pytest.skip(f"this torch has no {name} in {dtype}")
+    layer = ACTIVATIONS[name].module(**parameters)
+    for path, verdict in judged(layer, dtype).items():
+        if verdict.status == "disagrees":
+            failure = Failure(path, verdict.property, verdict.kind)
+            assert known(failure, *problem(layer, dtype)), verdict
+        elif name != "Identity" and parameters != {"alpha": -1}:  # no activation; no rule for CELU(-1)
+            assert verdict.status != "vacuous" or path == "sqrt_ggn_exact"
+            assert verdict.status != "agrees" or verdict.elements > 63_000
+
+
+def test_all_bits_are_arguments():
+    for dtype in HALVES:
+        every = arguments(torch.ones((), dtype=getattr(torch, dtype)))
+        assert len(every.view(torch.int16).unique()) == 65_536
+
+
+class Cubed(nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.elu(x, alpha=2.0)
+
+
+def test_functions_are_activations_too():
+    verdicts = judged(Cubed(), "float16", ("autograd", "vmap_jacfwd", "batch_grad"))
+    assert {path: verdict.status for path, verdict in verdicts.items()} == {
+        "autograd": "agrees",
+        "vmap_jacfwd": "agrees",
+        "batch_grad": "agrees",
+    }
+
+
+@pytest.mark.parametrize(
+    ("layer", "dtype", "words"),
+    [
+        (nn.ReLU(), "float32", "no activation has 65,536 arguments"),
+        (nn.Identity(), "float16", "no activation has 65,536 arguments"),
+        (nn.PReLU(), "float16", "no enclosure for PReLU"),
+    ],
+)
+def test_nothing_is_said_where_there_is_nothing_to_try(layer, dtype, words):
+    verdict = judged(layer, dtype, ("autograd",))["autograd"]
+    assert verdict.status == "vacuous"
+    assert words in verdict.reason

@@ -1,0 +1,68 @@
+"""Other layouts hold the same numbers, in a copy of the model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from jaccheck import check
+from jaccheck._problem import admit
+from jaccheck.properties._variants import Variant
+from jaccheck.properties.layout import Layout, imaginary, shifted, strided, transposed, views_of_one_buffer
+
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("arrange", [transposed, strided, shifted, imaginary])
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (2, 3, 4), (2, 3, 4, 5), (0, 3)])
+def test_the_numbers_are_the_same(arrange, shape, dtype):
+    t = torch.randn(shape, dtype=torch.float64).to(dtype)
+    assert torch.equal(arrange(t), t)
+
+
+def test_the_layouts_are_what_they_are_called():
+    t = torch.randn(3, 4)
+    assert transposed(t).stride() == (1, 3)
+    assert strided(t).stride() == (8, 2)
+    assert shifted(t).storage_offset() == 1
+    assert imaginary(t).is_neg()
+    assert imaginary(t).stride() == (8, 2)
+    assert transposed(torch.randn(2, 3, 4, 5)).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_parameters_lie_in_one_buffer():
+    parameters = [torch.randn(2, 3), torch.randn(2), torch.randn(())]
+    views = views_of_one_buffer(parameters)
+    assert len({view.untyped_storage().data_ptr() for view in views}) == 1
+    assert all(torch.equal(view, p) for view, p in zip(views, parameters, strict=True))
+
+
+def test_the_users_model_is_left_where_it_is():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2))
+    problem = admit(model, torch.randn(3, 2))
+    places = [p.data_ptr() for p in model.parameters()]
+    check(model, problem.x, paths="all", properties=("layout",))
+    assert [p.data_ptr() for p in model.parameters()] == places
+    assert problem.before.changes() == []
+
+
+def test_all_layouts_are_tried():
+    variants = list(Layout().variants(admit(nn.Linear(2, 3), torch.randn(3, 2))))
+    assert len(variants) == 5
+    assert all(isinstance(variant, Variant) for variant in variants)
+    models = [take.problem.model for variant in variants for take in variant.takes]
+    assert any(model.weight.stride() == (0, 1) for model in models)
+    assert any(take.problem.x.stride(0) == 0 for variant in variants for take in variant.takes)
+
+
+class Single(nn.Linear):
+    def __deepcopy__(self, memo):
+        raise TypeError("there is but one")
+
+
+def test_a_model_that_can_not_be_copied_is_tried_with_other_inputs_alone():
+    found = list(Layout().variants(admit(Single(2, 3), torch.randn(3, 2))))
+    assert [isinstance(variant, Variant) for variant in found] == [False, False, False, True, False]
+    assert "the model can't be copied: there is but one" in str(found[0])
