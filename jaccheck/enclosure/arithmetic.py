@@ -121,6 +121,12 @@ class Arithmetic:
     def evaluated(self, phi: object, z: Ball) -> None:
         """Of an activation's rule and its argument, before it is applied, for an arithmetic that looks at them."""
 
+    def within(self, t: Ball, reach: Tensor) -> Ball:
+        """`t`, on the way to which numbers as large as `reach` may appear."""
+        if reach.numel():
+            self.reached.append((reach.amax(), 1.0))
+        return t
+
     def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
         """What a function makes of `z`; `at_infinity`, `at_nan`: `value` is right where z is infinite, or NaN, too."""
         if value.numel():
@@ -151,6 +157,10 @@ class Careful(Arithmetic):
         if unknown is not None:
             sure = sure & ~unknown
         return Ball(t.centre, torch.where(sure, 0.0, radius), t.reach)
+
+    def within(self, t: Ball, reach: Tensor) -> Ball:
+        known = (reach < self.largest) | not_finite(t)
+        return Ball(t.centre, torch.where(known, t.radius, inf), t.reach)
 
     def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
         radius = torch.where((value.abs() + radius < self.largest) & ~z.centre.isnan(), radius, inf)

@@ -50,6 +50,7 @@ class Activation:
     underflow: Callable[[Span], Tensor | float] = lambda t: 4.0  # what it costs φ and φ', in units of η
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
     on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
+    factor: float = 1.0  # a constant by which D may be multiplied before the rest of φ'
     exact: bool = False  # neither formula rounds, and a path's doesn't
     exact_where: Callable[[Tensor], Tensor] | None = None  # that holds where this does, for what the dtype can hold
     at_infinity: bool = True  # the formulas hold for t = ±∞ as well
@@ -109,4 +110,5 @@ class Elementwise(NoParameters):
         return float((2 * steepest[steepest.isfinite()] + 1).max()) if steepest.isfinite().any() else 1.0
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
-        return (fl.product(D, self.psi.moved(lambda t: t[:, None])),)
+        product = fl.product(D, self.psi.moved(lambda t: t[:, None]))
+        return (fl.within(product, D.mag * self.phi.factor) if self.phi.factor > 1 else product,)

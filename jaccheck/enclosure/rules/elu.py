@@ -23,6 +23,7 @@ def elu(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementwise:
             slope_error=lambda t, a, s: (t.low <= 0) * ((FUNCTION + 3) * (size if inplace else s)),
             max_curvature=size,
             decay=1.0,
+            factor=size,
             linear_above=0.0,
             kinks=((0.0, abs(1 - alpha), 0.0),),
             exact_where=lambda t: t >= 0,

@@ -25,6 +25,7 @@ def selu_rule(wire: Wire, inplace: bool = False) -> Elementwise:
             slope_error=lambda t, a, s: 2 * s + (t.low <= 0) * ((FUNCTION + 3) * (size if inplace else s)),
             max_curvature=size,
             decay=1.0,
+            factor=size,
             linear_above=0.0,
             kinks=((0.0, size - SCALE, 0.0),),
             at_nan=False,
