@@ -29,7 +29,7 @@ class Call:
             Unsupported: there is none; the message names the layer or function.
         """
         if self.layer is not None:
-            return layer_call(self.layer, self.args)
+            return layer_call(self.layer, (*self.args, *self.kwargs.values()))
         factory = rules().get(self.run if self.run in rules() else self.name)
         if factory is None:
             raise Unsupported(f"no enclosure for the function {self.name}")
@@ -88,10 +88,17 @@ class _Tracer(fx.Tracer):
 
 
 def _traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator[Call | Wire]:
+    attributes = [(vars(module), vars(module).copy()) for module in model.modules()]
     try:
         graph = _Tracer().trace(model)
+        constants = {name: value for name, value in vars(model).items() if name.startswith("_tensor_constant")}
     except Exception as error:
         raise Unsupported(f"no enclosure: torch.fx can't trace {type(model).__name__}: {error}") from error
+    finally:  # what the tracer keeps on the model, and what the model's own forward keeps of the tracer's
+        for now, before in attributes:
+            for name in now.keys() - before.keys():
+                del now[name]
+            now.update(before)
     values: dict[fx.Node, Any] = {}
     layers = dict(model.named_modules())
     index = 0
@@ -102,7 +109,7 @@ def _traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterato
             values[node] = Wire(0)
             continue
         if node.op == "get_attr":
-            values[node] = _attribute(model, node.target)
+            values[node] = constants[node.target] if node.target in constants else _attribute(model, node.target)
             continue
         args = _replaced(node.args, fx.Node, values.__getitem__)
         kwargs = _replaced(node.kwargs, fx.Node, values.__getitem__)

@@ -57,7 +57,12 @@ def _claims(dtype: torch.dtype, device: torch.device, *, flushes: bool) -> Itera
     info = torch.finfo(dtype)
     half = dtype in (torch.float16, torch.bfloat16)
     single = UNIT_ROUNDOFF[torch.float32] * (TENSOR_CORE if device.type != "cpu" else 1.0)
-    operands = (0.0, TF32, UNIT_ROUNDOFF[torch.bfloat16]) if dtype == torch.float32 else (0.0,)
+    # Only where a setting permits it: else a library that is wrong would make its own enclosure wide.
+    permitted = dtype == torch.float32 and (
+        torch.get_float32_matmul_precision() != "highest"
+        or (device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32)
+    )
+    operands = (0.0, TF32, UNIT_ROUNDOFF[torch.bfloat16]) if permitted else (0.0,)
     for v in (single, u) if half else (u,):
         for operand in operands:
             for flushed in (info.tiny,) if flushes else (0.0, info.tiny):

@@ -42,6 +42,8 @@ class Judge:
         self._wholes: dict[tuple[str, int], _Whole] = {}
         try:
             oracle = Oracle(problem.model, problem.x)
+            if problem.before.changes():  # tracing runs the model's own forward
+                problem.before.restore()
             shape = oracle.output.shape
             if shape != problem.output.shape:
                 self.reason = f"the model's output has another shape than its graph says, {list(shape)}"
@@ -51,6 +53,7 @@ class Judge:
                 oracle.jacobians()
                 self._oracle = oracle
         except Unsupported as error:
+            problem.before.restore()  # tracing has run the model's own forward
             self.reason = ", and ".join([str(error), *doubts(problem.model)])
 
     def _misunderstood(self, oracle: Oracle) -> str:
@@ -89,7 +92,7 @@ class Judge:
                 else:
                     every = slice(None)
                     balls = [
-                        self._oracle.rows(name, every, every, mode=mode).moved(lambda t: t.flatten(2))
+                        self._oracle.rows(name, every, every, mode=mode).moved(lambda t: _side_by_side(t))
                         for name in self.problem.parameters
                     ]
                     ball = Ball(torch.cat([b.centre for b in balls], 2), torch.cat([b.radius for b in balls], 2))
@@ -130,8 +133,8 @@ class Judge:
             columns = slice(start, start + math.prod(j.shape[2:]))
             for n, c in slices(j.shape):
                 ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
-                outside[n, c, columns] = ball.excludes(j[n, c]).flatten(2).cpu()
-                vacuous[n, c, columns] = (~(ball.radius < inf)).flatten(2).cpu()
+                outside[n, c, columns] = _side_by_side(ball.excludes(j[n, c])).cpu()
+                vacuous[n, c, columns] = _side_by_side(~(ball.radius < inf)).cpu()
             start = columns.stop
         return outside.flatten(0, 1), vacuous.flatten(0, 1)
 
@@ -180,8 +183,13 @@ class _Whole:
 
     def contains(self, jacobian: Mapping[str, Tensor]) -> bool:
         """Whether no element of `jacobian` is certainly outside."""
-        flat = torch.cat([jacobian[name].flatten(2) for name in self.names], 2)
+        flat = torch.cat([_side_by_side(jacobian[name]) for name in self.names], 2)
         return self.ball.holds(flat)
+
+
+def _side_by_side(t: Tensor) -> Tensor:
+    """From ``[N, C, *p.shape]`` to ``[N, C, P]``."""
+    return t.reshape(*t.shape[:2], math.prod(t.shape[2:]))
 
 
 def _extent(ball: Ball, largest: float, widest: float) -> tuple[float, float]:

@@ -63,7 +63,9 @@ def test_one_rounding_is_the_strictest_claim(monkeypatch, dtype):
 
 
 @pytest.mark.parametrize(("product", "operand"), [(by_tf32, TF32), (by_bfloat16, UNIT_ROUNDOFF[torch.bfloat16])])
-def test_operands_that_are_rounded_first_show(monkeypatch, product, operand):
+def test_operands_that_are_rounded_first_show_where_a_setting_permits_it(monkeypatch, product, operand):
+    assert probed(monkeypatch, product, torch.float32).operand == 0  # then the product is wrong
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
     assert probed(monkeypatch, product, torch.float32).operand == operand
 
 
