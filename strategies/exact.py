@@ -55,7 +55,7 @@ def exact_networks(
     max_width: int = 257,
     max_depth: int = 2,
     max_outputs: int = 64,
-    max_jacobian: int = 2**17,
+    max_jacobian: int = 2**15,
     dtypes: Sequence[str] = DTYPES,
     devices: Sequence[str] | None = None,
 ) -> SearchStrategy[Network]:

@@ -16,7 +16,7 @@ from jaccheck.paths import Path, extra_roundings, mode
 from jaccheck.properties._case import Case
 from jaccheck.properties._form import malformed
 from jaccheck.properties._judge import Comparison, Judge
-from jaccheck.properties._trial import Trial
+from jaccheck.properties._trial import Run, Trial
 from jaccheck.properties.enclosure import Enclosure
 
 KEPT = 2**20  # entries of a problem's Jacobians up to which its variants are kept for the next path
@@ -26,7 +26,7 @@ KEPT = 2**20  # entries of a problem's Jacobians up to which its variants are ke
 class Take:
     """Rows of one call's Jacobian, and the samples of the problem whose rows they should be."""
 
-    problem: Problem
+    problem: Problem | None  # None: the very one that the variant is made from
     rows: Sequence[int]
     samples: Sequence[int]
 
@@ -80,7 +80,7 @@ class Varied:
         seen: dict[Problem, set[int]] = {}
         for variant in self.variants(problem):
             for take in variant.takes if isinstance(variant, Variant) else ():
-                seen.setdefault(take.problem, set()).update(take.rows)
+                seen.setdefault(take.problem or problem, set()).update(take.rows)
         yield from (Case(one, sorted(rows)) for one, rows in seen.items())
 
     def judge(self, trial: Trial) -> Verdict:
@@ -129,16 +129,16 @@ def _judged(trial: Trial, variant: Variant, name: str) -> Verdict:
     judge = variant.judge or trial.judge
     path, seconds = trial.path, 0.0
     jacobian: dict[str, Tensor] = {}
-    runs = {trial.problem: trial.run} if any(take.problem is trial.problem for take in variant.takes) else {}
+    runs: dict[Problem | None, Run] = {}
 
     def verdict(status: str, kind: str | None = None, **facts: Any) -> Verdict:
         return Verdict(path.name, status, kind, name, seconds=seconds, **facts)
 
     for take in variant.takes:
-        problem = take.problem
-        if problem not in runs:
-            runs[problem] = Trial(problem, path, judge).run
-        run = runs[problem]
+        problem = take.problem or trial.problem
+        if take.problem not in runs:
+            runs[take.problem] = trial.run if take.problem is None else Trial(take.problem, path, judge).run
+        run = runs[take.problem]
         seconds += run.seconds
         if run.unsupported is not None:
             return verdict("unsupported", reason=f"{variant.words}: {run.unsupported}")

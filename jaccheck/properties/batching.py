@@ -50,7 +50,7 @@ def _shuffled(problem: Problem) -> Iterator[Callable[[], Variant]]:
     def variant(rows: Sequence[int]) -> Variant:
         if not held:
             held.append(admit(problem.model, x[order]))
-        return Variant(f"with x[{_listed(order)}]", [Take(held[0], rows, [order[row] for row in rows])])
+        return Variant(f"with {size} samples, x[{_listed(order)}]", [Take(held[0], rows, [order[row] for row in rows])])
 
     yield partial(variant, range(N))
     yield partial(variant, range(size - N, size))

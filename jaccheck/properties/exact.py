@@ -60,7 +60,8 @@ class Exact:
         name, index, got, centre = first
         shape = tuple(problem.parameters[name].shape)
         place = {"parameter": name, "shape": shape, "index": index, "got": got, "centre": centre, "radius": 0.0}
-        return verdict("disagrees", "value", outside=outside, ratio=torch.inf, **place)
+        reason = "the network is exact, and so is the Jacobian"
+        return verdict("disagrees", "value", outside=outside, ratio=torch.inf, reason=reason, **place)
 
     def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
         oracle = self.oracle(problem)

@@ -29,7 +29,7 @@ class Layout(Varied):
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
         for x, parameters in (
             (transposed, views_of_one_buffer),
-            (imaginary, partial(_each, transposed)),
+            (negated_when_read, partial(_each, transposed)),
             (shifted, partial(_each, strided)),
         ):
             yield partial(_arranged, problem, x, parameters)
@@ -56,8 +56,8 @@ def shifted(t: Tensor) -> Tensor:
     return torch.cat((t.new_full((1,), torch.nan), t.flatten()))[1:].view(t.shape)
 
 
-def imaginary(t: Tensor) -> Tensor:
-    """Strided, and negated when it is read, where torch has complex numbers of the dtype."""
+def negated_when_read(t: Tensor) -> Tensor:
+    """The imaginary part of a conjugate, where torch has complex numbers of the dtype: strided moreover."""
     if t.dtype not in (torch.float32, torch.float64):
         return strided(t)
     return torch.complex(torch.full_like(t, torch.nan), -t).conj().imag
@@ -89,7 +89,7 @@ def _expanded_input(problem: Problem) -> Variant:
     """One sample over and over, at no cost of memory: it has the row it always has."""
     x, last = problem.x.detach(), problem.N - 1
     alone = admit(problem.model, x[last:].expand(problem.N + 1, *x.shape[1:]))
-    takes = [Take(problem, range(last), range(last)), Take(alone, [problem.N], [last])]
+    takes = [Take(None, range(last), range(last)), Take(alone, [problem.N], [last])]
     return Variant(f"with x[{last}:] expanded to {problem.N + 1} samples", takes)
 
 
