@@ -242,7 +242,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{said}, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         print("interrupted: what follows is of the rounds that were complete", file=sys.stderr)
-    summary = {"seed": options.seed, "paths": list(paths), "properties": properties, **total.summary(), "seconds": time.perf_counter() - began}
+    asked = {"seed": options.seed, "paths": list(paths), "properties": properties}
+    summary = {**asked, **total.summary(), "seconds": time.perf_counter() - began}
     json.dump(summary, sys.stdout, indent=2)
     print()
     return 1 if total.unexplained else 0

@@ -17,6 +17,7 @@ DESCRIPTIONS = {"_activations", "_json", "_layers", "_network", "_values"}  # pl
 WORLD = {"_culprit", "_problem", "_settings", "_state"}  # the user's model, and what is around it
 FINDINGS = {"_plot", "_report", "_text"}  # they show, they don't compute
 CHECK = {"_check", "_picture"}
+COSTS = {"_benchmark", "_costs", "_costs_plot", "_memory", "_timing"}
 MAY_IMPORT: dict[str, set[str]] = {
     "_errors": set(),
     **dict.fromkeys(DESCRIPTIONS, ERRORS | DESCRIPTIONS),
@@ -26,16 +27,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "enclosure": ERRORS,  # the oracle owes nothing to what it judges
     "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"paths", "enclosure"},
     **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"paths", "enclosure", "properties"}),
-    "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure"},  # jaccheck itself: the public names
+    "": ERRORS | CHECK | COSTS | FINDINGS | DESCRIPTIONS | {"paths", "enclosure"},  # jaccheck itself: the public names
     "strategies": ERRORS | DESCRIPTIONS,
+    **dict.fromkeys(COSTS, ERRORS | WORLD | CHECK | FINDINGS | COSTS | {"paths"}),
     "_example": DESCRIPTIONS,
     "_target": ERRORS | DESCRIPTIONS,
     "_finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS,
     "_known": ERRORS | WORLD | CHECK | {"_finding", "paths", "enclosure", "properties"},
     "_fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"_finding", "_known", "strategies"},
-    "_screen": FINDINGS | {"_known"},
+    "_screen": FINDINGS | COSTS | {"_known"},
     "cli": ERRORS
     | CHECK
+    | COSTS
     | DESCRIPTIONS
     | {"_example", "_finding", "_fuzz", "_known", "_screen", "_target", "paths", "properties"},
     "_jaccheck_pytest": {""},
@@ -44,8 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY = {
     "backpack": {"paths._backpack", "paths.batch_grad", "paths.sqrt_ggn_exact", "_settings"},
     "hypothesis": {"strategies", "_fuzz"},
-    "matplotlib": {"_plot"},
-    "numpy": {"_plot", "_settings"},
+    "matplotlib": {"_plot", "_costs_plot"},
+    "numpy": {"_plot", "_costs_plot", "_settings"},
     "pytest": {"_jaccheck_pytest"},
     "rich": {"_screen"},
     "typer": {"cli"},
@@ -141,22 +144,22 @@ assert jaccheck.check(torch.nn.Linear(2, 1), torch.zeros(1, 2), paths=["autograd
 
 
 def test_an_optional_package_that_is_loaded_is_seen():
-    assert loaded_by("import jaccheck.strategies, jaccheck.cli") == {"hypothesis", "typer", "rich"}
+    assert loaded_by("import jaccheck.strategies, jaccheck.cli") >= {"hypothesis", "typer"}
 
 
 def seconds_over_torch(statements: str, pycache: Path) -> float:
     """What `statements` take where torch is loaded and their bytecode is there, as it is once they have run.
 
-    The best of several times, for others may be using the machine.
+    Time of the processor, and the best of several: the other workers, and whoever else uses the machine, don't count.
     """
     *_, best = fresh(f"""
 import sys, time, torch
 sys.pycache_prefix, sys.dont_write_bytecode = {str(pycache)!r}, False
 before, seconds = set(sys.modules), []
 for _ in range(12):
-    start = time.perf_counter()
+    start = time.process_time()
     exec({statements!r})
-    seconds.append(time.perf_counter() - start)
+    seconds.append(time.process_time() - start)
     for name in set(sys.modules) - before:
         del sys.modules[name]
 print(min(seconds[1:]))
@@ -169,4 +172,5 @@ def test_importing_jaccheck_takes_at_most_50_ms_over_torch(tmp_path):
 
 
 def test_an_import_that_takes_longer_is_seen(tmp_path):
-    assert seconds_over_torch(f"import jaccheck; time.sleep({MOST_SECONDS})", tmp_path) > MOST_SECONDS
+    busy = f"import jaccheck\nwhile time.process_time() < start + {MOST_SECONDS}: pass"
+    assert seconds_over_torch(busy, tmp_path) > MOST_SECONDS
