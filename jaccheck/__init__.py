@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from jaccheck._benchmark import benchmark as benchmark
 from jaccheck._check import assert_agreement as assert_agreement
 from jaccheck._check import check as check
 from jaccheck._check import compare_tensor_lists as compare_tensor_lists
+from jaccheck._costs import Benchmark as Benchmark
 from jaccheck._errors import Disagreement as Disagreement
 from jaccheck._errors import InvalidProblem as InvalidProblem
 from jaccheck._errors import Unsupported as Unsupported

@@ -77,7 +77,7 @@ def check(
         problem.before.restore()
         raise
     again = f"jaccheck.check(model, x, paths={names!r})"
-    return Report(verdicts, _facts(problem), judge.forward, again, _Pictures(pictures))
+    return Report(verdicts, facts(problem), judge.forward, again, _Pictures(pictures))
 
 
 def assert_agreement(
@@ -161,7 +161,8 @@ def _whole(problem: Problem, run: Run) -> Mapping[str, Tensor] | None:
     return jacobian
 
 
-def _facts(problem: Problem) -> ProblemFacts:
+def facts(problem: Problem) -> ProblemFacts:
+    """Of the problem, in plain words and numbers."""
     return ProblemFacts(
         N=problem.N,
         C=problem.C,

@@ -1,4 +1,4 @@
-"""The command line: example, check, fuzz, replay."""
+"""The command line: example, check, bench, fuzz, replay."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _start(
         print(", ".join(f"{name} {number}" for name, number in versions().items()))
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise typer.BadParameter("a command is missing: example, check, fuzz or replay")
+        raise typer.BadParameter("a command is missing: example, check, bench, fuzz or replay")
 
 
 @app.command()
@@ -137,6 +137,43 @@ def check(
     paths = _paths(path)
     report = _check.check(model, x, paths=paths, properties=properties, repeat=repeat, images=plot is not None)
     return _show(replace(report, again=_again("check", target, path, property, load)), model, x, as_json, plot)
+
+
+@app.command()
+def bench(
+    targets: Annotated[
+        list[str], typer.Argument(help="network.json, file.py:function or module:function.", metavar="TARGET…")
+    ],
+    path: Paths = None,
+    seconds: Annotated[float, typer.Option(help="How long to time each target.", metavar="S")] = 3.0,
+    plot: Annotated[Path | None, typer.Option(help="Draw the costs into this file.", metavar="FILE")] = None,
+    load: Load = None,
+    as_json: Json = False,
+) -> int:
+    """Measure what each path costs, and name the fastest correct one."""
+    from jaccheck._benchmark import benchmark
+    from jaccheck._target import problem_of
+
+    _import(load)
+    if plot is not None and len(targets) > 1:
+        raise InvalidProblem(f"--plot draws one target, but {len(targets)} are named")
+    measured = {}
+    for target in targets:
+        found = benchmark(*problem_of(target), paths=_paths(path), seconds=seconds)
+        if found.base is None and found.ok:  # unsupported, or out of memory
+            reasons = "; ".join(f"{cost.path}: {cost.reason}" for cost in found.costs.values())
+            raise InvalidProblem(f"{target}: no path can be measured: {reasons}")
+        measured[target] = found
+        if plot is not None:
+            try:
+                _written(plot, found.plot)
+            except ImportError as error:
+                raise InvalidProblem(str(error)) from error
+        if not as_json:
+            screen.say(f"{target}\n{found}\n")
+    if as_json:
+        print(json.dumps({target: found.data() for target, found in measured.items()}, allow_nan=False))
+    return AGREEMENT if all(found.ok for found in measured.values()) else DISAGREEMENT
 
 
 @app.command()
