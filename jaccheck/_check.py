@@ -76,7 +76,8 @@ def check(
     except BaseException:  # an interrupt, say, in the middle of a path
         problem.before.restore()
         raise
-    again = f"jaccheck.check(model, x, paths={names!r})"
+    asked = "" if properties is None else f", properties={tuple(properties)!r}"
+    again = f"jaccheck.check(model, x, paths={names!r}{asked})"
     return Report(verdicts, facts(problem), judge.forward, again, _Pictures(pictures))
 
 
@@ -143,11 +144,17 @@ def _verdict(trial: Trial, laws: Sequence[str]) -> Verdict:
     wrong = [verdict for verdict in verdicts if verdict.status == "disagrees"]
     if not wrong:
         return verdicts[0]
-    first, *others = wrong
+    first = wrong[0]
+    others = [verdict for verdict in wrong if verdict.property != first.property]  # some begin with the enclosure
     if not others:
         return first
-    besides = [f"besides, {other.kind}: {other.reason}" for other in others]
+    besides = [f"besides, {_law(other)}: {other.reason or 'wrong values'}" for other in others]
     return replace(first, reason="\n".join([*([first.reason] if first.reason else []), *besides]))
+
+
+def _law(verdict: Verdict) -> str:
+    kind = str(verdict.kind)
+    return kind if verdict.property in ("enclosure", kind) else f"{verdict.property} ({kind})"
 
 
 def _whole(problem: Problem, run: Run) -> Mapping[str, Tensor] | None:

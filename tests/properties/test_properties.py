@@ -50,3 +50,9 @@ def test_a_path_that_can_not_do_the_model_is_unsupported(law):
     model = nn.Sequential(nn.Linear(2, 3), nn.GELU(), nn.Linear(3, 2))
     verdict = check(model, torch.ones(3, 2), paths=("sqrt_ggn_exact",), properties=(law,)).verdicts["sqrt_ggn_exact"]
     assert verdict.status == ("vacuous" if law == "every_input" else "unsupported")  # which needs 16 bits
+
+
+@pytest.mark.parametrize("law", PROPERTIES)
+def test_what_is_asked_can_be_asked_again(law):
+    report = check(nn.Linear(2, 3), torch.ones(3, 2), paths=("batch_grad",), properties=(law,))
+    assert report.again == f"jaccheck.check(model, x, paths=('batch_grad',), properties=({law!r},))"
