@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
 from pathlib import Path
 from traceback import format_exception
+from types import FrameType
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
@@ -145,6 +149,7 @@ class Fuzzer:
         self.summary = Summary(plan)
         self.plan, self.watch = plan, watch
         self._chase: Chase | None = None
+        self._interrupted = False
 
     def run(self) -> Summary:
         """Draw networks until the plan is done, something is found, or Ctrl-C.
@@ -156,22 +161,44 @@ class Fuzzer:
         start = time.monotonic()
         self._deadline = inf if plan.seconds is None else start + plan.seconds
         try:
-            for number in count():
-                left = ROUND if plan.examples is None else min(ROUND, plan.examples - summary.networks)
-                if left <= 0:
-                    break
-                # earlier failures first, as long as each round has ended with one of them
-                reuse = plan.replay_first and number == len(summary.findings)
-                self._round(f"{plan.seed}/{number}", left, reuse=reuse)
-                if summary.findings and not plan.keep_going:
-                    summary.stopped = "finding"
-                    break
+            with self._asking_to_stop():
+                for number in count():
+                    left = ROUND if plan.examples is None else min(ROUND, plan.examples - summary.networks)
+                    if left <= 0:
+                        break
+                    # earlier failures first, as long as each round has ended with one of them
+                    reuse = plan.replay_first and number == len(summary.findings)
+                    self._round(f"{plan.seed}/{number}", left, reuse=reuse)
+                    if summary.findings and not plan.keep_going:
+                        summary.stopped = "finding"
+                        break
         except Stop:
             summary.stopped = "seconds"
         except KeyboardInterrupt:
             summary.stopped = "interrupted"
         summary.seconds = time.monotonic() - start
         return summary
+
+    @contextmanager
+    def _asking_to_stop(self) -> Iterator[None]:
+        """The first Ctrl-C takes effect with the next network, a second one at once.
+
+        Raised in the middle of one, it would get lost now and then: in a callback of the garbage collector, say.
+        """
+        ours = threading.current_thread() is threading.main_thread()
+        if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield
+            return
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            self._interrupted = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        signal.signal(signal.SIGINT, ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _round(self, seed: str, examples: int, *, reuse: bool) -> None:
         """One run of Hypothesis, which ends with the first failure, shrunk."""
@@ -217,6 +244,8 @@ class Fuzzer:
     def _judge(self, network: Network) -> None:
         """Raise if `network` shows what is chased, or anything new where nothing is."""
         chase, summary = self._chase, self.summary
+        if self._interrupted:
+            raise KeyboardInterrupt
         if time.monotonic() >= (self._deadline if chase is None else chase.deadline):
             raise Stop
         if chase is None:

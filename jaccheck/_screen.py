@@ -9,10 +9,6 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
-
 from jaccheck._report import Report
 from jaccheck._text import percent
 
@@ -32,6 +28,12 @@ STOPPED = {
 
 def say(text: str, style: str = "") -> None:
     """Print `text` as it is: coloured on a terminal, never wrapped."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
     said = Text(text, style)
     if not style:
         said.highlight_regex(r"(?m)^'.*\.$|^The model's own output.*$|\bdisagrees?\b", "bold red")
@@ -119,6 +121,9 @@ def watching(plan: Plan) -> Iterator[Callable[[Summary], None]]:
     if not sys.stderr.isatty():
         yield lambda summary: None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         BarColumn(),
         TextColumn("{task.fields[networks]} networks, {task.fields[known]} known, {task.fields[found]} found"),

@@ -1,5 +1,7 @@
 """Fuzzing finds what is planted, stays with it while it shrinks, stops on time, and counts what it does."""
 
+import signal
+import threading
 import time
 from dataclasses import replace
 
@@ -169,6 +171,26 @@ def test_an_interruption_ends_in_what_was_done_and_found(at):
     assert summary.stopped == "interrupted"
     assert summary.networks + summary.shrinking >= at // 2
     assert all(finding.unfinished for finding in summary.findings[-1:])
+
+
+@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_first_ctrl_c_waits_for_the_network_and_the_second_does_not(times):
+    finished = []
+
+    def interrupted(model, x, J):
+        for _ in range(times if len(finished) == 10 else 0):
+            signal.raise_signal(signal.SIGINT)
+        finished.append(1)
+        return J
+
+    handler = signal.getsignal(signal.SIGINT)
+    with planted(interrupted) as path:
+        summary = run(paths=(path,), properties=("state",), examples=100)
+    assert summary.stopped == "interrupted"
+    assert len(finished) == (11 if times == 1 else 10)
+    assert summary.networks == 11
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_failure_that_comes_and_goes_is_reported_as_one():

@@ -1,0 +1,668 @@
+"""benchmark() and what it is made of. How long anything takes is asserted nowhere."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import os
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from itertools import product
+from math import comb
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import jaccheck
+from jaccheck import _benchmark, _memory, _timing
+from jaccheck._costs import Benchmark, Cost, Fastest
+from jaccheck._errors import InvalidProblem, Unsupported
+from jaccheck._memory import bounded, peak, ran_out
+from jaccheck._report import ForwardFinding
+from jaccheck._state import Snapshot
+from jaccheck._timing import FEWEST, Caller, Interval, Writer, clock, interval, rounds
+from jaccheck.cli import main
+from jaccheck.paths import get, register_path, unregister_path
+
+CPU = torch.device("cpu")
+BRIEFLY = 1e-9  # seconds: the fewest rounds
+
+Jacobian = dict[str, Tensor]
+
+
+class Ours:
+    """A path that does something in the course of its n-th call, n from 1, and then what vmap_jacrev does."""
+
+    def __init__(self, name: str, act: Callable[[int], object], make: Callable[[Jacobian], Jacobian]) -> None:
+        self.name, self.act, self.make, self.calls = name, act, make, 0
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> Jacobian:
+        self.calls += 1
+        self.act(self.calls)
+        return self.make(get("vmap_jacrev").jacobian(model, x))
+
+
+@pytest.fixture
+def ours() -> Iterator[Callable[..., Ours]]:
+    names = []
+
+    def registered(
+        name: str, act: Callable[[int], object] = lambda call: None, make: Callable[[Jacobian], Jacobian] = dict
+    ) -> Ours:
+        path = Ours(name, act, make)
+        register_path(path)
+        names.append(name)
+        return path
+
+    yield registered
+    for name in names:
+        unregister_path(name)
+
+
+@pytest.fixture
+def problem() -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)), torch.randn(5, 4)
+
+
+def raises(error: Exception, calls: Callable[[int], bool] = lambda call: True) -> Callable[[int], None]:
+    def act(call: int) -> None:
+        if calls(call):
+            raise error
+
+    return act
+
+
+def doubled(J: Jacobian) -> Jacobian:
+    return {name: 2 * j for name, j in J.items()}
+
+
+def halved_clock(monkeypatch: pytest.MonkeyPatch, cheap: str) -> None:
+    """To the clock, each call of the path `cheap` takes 1 s, and any other 2 s."""
+
+    def clock(device: torch.device) -> tuple[str, Callable[[Callable[[], object]], float]]:
+        def seconds(call: Callable[[], object]) -> float:
+            path = get(cheap)
+            before = path.calls
+            call()
+            return 1.0 if path.calls > before else 2.0
+
+        return "simulated", seconds
+
+    monkeypatch.setattr(_benchmark, "clock", clock)
+
+
+# what a benchmark says
+
+
+def test_one_row_a_path_in_the_order_named(problem):
+    names = ("sqrt_ggn_exact", "autograd", "batch_grad")
+    found = jaccheck.benchmark(*problem, paths=names, seconds=BRIEFLY)
+    assert tuple(found.costs) == names
+    assert [cost.path for cost in found.costs.values()] == list(names)
+    assert found.base == "sqrt_ggn_exact"
+    assert found.costs[found.base].ratio == Interval(1.0, 1.0, 1.0)
+    assert found.rounds == FEWEST
+    for cost in found.costs.values():
+        assert cost.status == "agrees"
+        for value in (cost.seconds, cost.ratio):
+            assert 0 < value.low <= value.median <= value.high
+        assert cost.peak_bytes >= found.jacobian_bytes  # it is part of what a call holds
+        assert 0 <= cost.python_bytes < cost.peak_bytes
+    assert found.ok
+    assert found.fastest.path in names
+    assert found.fastest.runner_up in names
+
+
+def test_paths_as_in_a_check(problem):
+    assert tuple(jaccheck.benchmark(*problem, seconds=BRIEFLY).costs) == jaccheck.paths()[:3]
+    with pytest.raises(InvalidProblem, match="no path is called 'odd'"):
+        jaccheck.benchmark(*problem, paths=("odd",))
+    with pytest.raises(InvalidProblem, match=r"should be a torch\.Tensor"):
+        jaccheck.benchmark(problem[0], 3)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
+def test_seconds_that_cannot_be_are_refused(problem, seconds):
+    with pytest.raises(InvalidProblem, match="should be a positive number"):
+        jaccheck.benchmark(*problem, seconds=seconds)
+
+
+def test_the_jacobian_has_as_many_bytes_as_it_has(problem):
+    model, x = problem
+    found = jaccheck.benchmark(model, x, paths="autograd", seconds=BRIEFLY)
+    assert found.jacobian_bytes == sum(j.numel() * 4 for j in jaccheck.jacobian(model, x).values())
+    assert found.write_seconds is not None
+
+
+def test_the_fastest_is_named_and_how_sure_that_is(problem, ours, monkeypatch):
+    ours("cheap")
+    halved_clock(monkeypatch, "cheap")
+    found = jaccheck.benchmark(*problem, paths=("autograd", "cheap"), seconds=BRIEFLY)
+    assert found.fastest == Fastest("cheap", "autograd", Interval(0.5, 0.5, 0.5), sure=True)
+    assert "Fastest correct path: cheap, surely: 0.500 [0.500, 0.500] times autograd." in str(found)
+    found = jaccheck.benchmark(*problem, paths=("autograd", "batch_grad"), seconds=BRIEFLY)
+    assert found.fastest.ratio == Interval(1.0, 1.0, 1.0)
+    assert not found.fastest.sure
+    assert "not surely" in str(found)
+
+
+def test_a_wrong_path_is_marked_and_never_the_fastest(problem, ours, monkeypatch):
+    ours("cheap", make=doubled)
+    halved_clock(monkeypatch, "cheap")
+    found = jaccheck.benchmark(*problem, paths=("autograd", "cheap"), seconds=BRIEFLY)
+    wrong = found.costs["cheap"]
+    assert wrong.status == "disagrees"
+    assert "lies outside the enclosure" in wrong.reason
+    assert wrong.ratio == Interval(0.5, 0.5, 0.5)
+    assert found.fastest == Fastest("autograd")
+    assert not found.ok
+    assert "WRONG" in str(found)
+    alone = jaccheck.benchmark(*problem, paths="cheap", seconds=BRIEFLY)
+    assert alone.fastest is None
+    assert "none is named the fastest" in str(alone)
+
+
+def test_a_path_about_which_nothing_is_known_is_never_the_fastest():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())  # no enclosure
+    found = jaccheck.benchmark(model, torch.randn(2, 1, 4, 4), paths="autograd", seconds=BRIEFLY)
+    assert found.costs["autograd"].status == "vacuous"
+    assert found.costs["autograd"].seconds is not None
+    assert found.fastest is None
+    assert found.ok
+
+
+def test_where_the_models_own_output_is_wrong_none_is_the_fastest(problem, monkeypatch):
+    finding = ForwardFinding("0", (0, 0), 1.0, 2.0, 0.1, 10.0)
+    checked = _benchmark._checked
+    monkeypatch.setattr(_benchmark, "_checked", lambda *args: (checked(*args)[0], finding))
+    found = jaccheck.benchmark(*problem, paths="autograd", seconds=BRIEFLY)
+    assert not found.ok
+    assert found.fastest is None
+    assert "the model's own output is wrong, from layer '0' on" in str(found)
+
+
+# paths that fail
+
+CALLS = {"check": 1, "memory": 2, "warm-up": 3, "first round": 4, "a later round": 9}
+
+
+@pytest.mark.parametrize("when", CALLS)
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("not today"), "raised"),
+        (Unsupported("not this layer"), "unsupported"),
+        (MemoryError("1 EB"), "out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 1 EB"), "out of memory"),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 EB"), "out of memory"),
+    ],
+)
+def test_a_path_that_fails_says_so_in_its_row_and_the_others_stand(problem, ours, when, error, status):
+    ours("failing", raises(error, lambda call: call >= CALLS[when]))
+    found = jaccheck.benchmark(*problem, paths=("failing", "autograd", "batch_grad"), seconds=BRIEFLY)
+    failing = found.costs["failing"]
+    assert (failing.status, failing.seconds, failing.ratio, failing.peak_bytes) == (status, None, None, None)
+    assert str(error) in failing.reason
+    assert str(error) in str(found)
+    assert found.ok == (status != "raised")
+    assert found.base == "autograd"
+    for name in ("autograd", "batch_grad"):
+        assert found.costs[name].status == "agrees"
+        assert found.costs[name].seconds is not None
+    assert found.fastest.path != "failing"
+
+
+def test_a_wrong_path_that_runs_out_of_memory_stays_wrong(problem, ours):
+    ours("failing", raises(MemoryError("1 EB"), lambda call: call > 1), doubled)
+    failing = jaccheck.benchmark(*problem, paths="failing", seconds=BRIEFLY).costs["failing"]
+    assert failing.status == "disagrees"
+    assert "1 EB" in failing.reason
+    assert "outside" in failing.reason
+
+
+def test_a_path_that_leaves_something_behind_is_wrong(problem, ours):
+    model, x = problem
+    ours("leaving", lambda call: setattr(model, "left", call))
+    found = jaccheck.benchmark(model, x, paths=("leaving", "autograd"), seconds=BRIEFLY)
+    assert found.costs["leaving"].status == "disagrees"
+    assert "left" in found.costs["leaving"].reason
+    assert not hasattr(model, "left")
+
+
+def test_a_check_that_runs_out_of_memory_leaves_the_paths_unchecked(problem, monkeypatch):
+    def check(*args: object, **options: object) -> None:
+        raise MemoryError("1 EB")
+
+    monkeypatch.setattr(_benchmark, "check", check)
+    found = jaccheck.benchmark(*problem, paths="autograd", seconds=BRIEFLY)
+    cost = found.costs["autograd"]
+    assert (cost.status, cost.reason) == ("unchecked", "the check ran out of memory: MemoryError: 1 EB")
+    assert cost.seconds is not None
+    assert found.fastest is None
+
+
+def test_a_fault_of_the_check_is_no_verdict(problem, monkeypatch):
+    def check(*args: object, **options: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(_benchmark, "check", check)
+    with pytest.raises(RuntimeError, match="a fault"):
+        jaccheck.benchmark(*problem)
+
+
+@pytest.mark.parametrize("model", [nn.Linear(2, 3), nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3).eval())])
+@pytest.mark.parametrize("shape", [(0, 2), (1, 2)])
+def test_the_smallest_problems(model, shape):
+    found = jaccheck.benchmark(model, torch.ones(shape), paths=("autograd", "batch_grad"), seconds=BRIEFLY)
+    assert found.ok
+    json.loads(found.to_json())
+    assert str(found)
+
+
+# state
+
+
+def test_everything_is_as_it_was(problem):
+    model, x = problem
+    model[0].weight.grad = torch.ones_like(model[0].weight)
+    torch.set_num_threads(2)
+    try:
+        before = Snapshot.take(model, x)
+        environment = dict(os.environ)
+        jaccheck.benchmark(model, x, paths="all", seconds=BRIEFLY)
+        assert not before.changes()
+        assert dict(os.environ) == environment
+        assert torch.get_num_threads() == 2
+        assert not tracemalloc.is_tracing()
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("when", CALLS)
+def test_everything_is_as_it_was_after_an_interrupt(problem, ours, when):
+    model, x = problem
+
+    def act(call: int) -> None:
+        model.left = call
+        if call == CALLS[when]:
+            raise KeyboardInterrupt
+
+    ours("interrupted", act)
+    before = Snapshot.take(model, x)
+    with pytest.raises(KeyboardInterrupt):
+        jaccheck.benchmark(model, x, paths="interrupted", seconds=BRIEFLY)
+    assert not before.changes()
+    assert not tracemalloc.is_tracing()
+
+
+# memory
+
+
+def held(size: int) -> Tensor:
+    return torch.empty(size, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("size", [1, 10**6])
+def test_peak_is_a_high_water_mark(size):
+    def call() -> Tensor:
+        first = held(7 * size)
+        second = held(3 * size)
+        del first
+        return torch.cat((second, second[:size]))  # 3 + 4, beside 10 before
+
+    peak(call, CPU)
+    assert peak(call, CPU).torch == 10 * size
+
+
+def test_peak_counts_what_is_allocated_in_a_backward_pass():
+    x = torch.ones(1000, requires_grad=True)
+
+    def call() -> tuple[Tensor, ...]:
+        y = x.exp()  # 4000
+        return torch.autograd.grad(y, x, torch.ones_like(x))  # 4000 and 4000
+
+    assert peak(call, CPU).torch == 12_000
+
+
+def test_peak_does_not_count_what_was_there_before_or_is_released():
+    there = [held(10**6)]
+    assert peak(there.clear, CPU).torch == 0
+    assert peak(lambda: None, CPU).torch == 0
+
+
+def test_peak_of_python():
+    def call() -> bytes:
+        bytes(3 * 10**6)
+        return bytes(10**6)
+
+    found = peak(call, CPU)
+    assert found.torch == 0
+    assert 3 * 10**6 <= found.python < 3 * 10**6 + 10**5
+    tracemalloc.start()
+    try:
+        again = peak(call, CPU)
+        assert tracemalloc.is_tracing()
+    finally:
+        tracemalloc.stop()
+    assert 3 * 10**6 <= again.python < 3 * 10**6 + 10**5
+
+
+def test_peak_says_nothing_on_stderr(capfd):
+    peak(lambda: held(1), CPU)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_path_that_needs_more_is_seen_to(problem, ours):
+    kept: list[Tensor] = []
+    megabytes = 5 * 10**6
+    ours("plain")
+    ours("hungry", lambda call: kept.append(held(megabytes)), lambda J: (kept.clear(), J)[1])
+    ours("frugal", lambda call: held(1000))  # released before the path begins
+    found = jaccheck.benchmark(*problem, paths=("plain", "hungry", "frugal"), seconds=BRIEFLY)
+    in_torch = {name: cost.peak_bytes - cost.python_bytes for name, cost in found.costs.items()}
+    assert in_torch["hungry"] == in_torch["plain"] + megabytes
+    assert in_torch["frugal"] == in_torch["plain"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux grants what it doesn't have")
+def test_more_memory_than_there_is_is_refused_rather_than_granted(monkeypatch):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    gc.collect()
+    monkeypatch.setattr(_memory, "_available", lambda: 10**8)
+    held(3 * 10**8)  # nobody writes to it
+    with bounded(CPU):
+        held(10**7)
+        with pytest.raises(RuntimeError, match="can't allocate memory") as refused:
+            held(3 * 10**8)
+        with pytest.raises(MemoryError):
+            bytes(3 * 10**8)
+    assert ran_out(f"RuntimeError: {refused.value}")
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux grants what it doesn't have")
+def test_a_path_that_asks_for_more_than_there_is_runs_out_of_memory(problem, ours):
+    most = _memory._available()
+    assert most is not None
+    ours("huge", lambda call: held(2 * most))
+    found = jaccheck.benchmark(*problem, paths=("huge", "autograd"), seconds=BRIEFLY)
+    assert found.costs["huge"].status == "out of memory"
+    assert found.fastest == Fastest("autograd")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("MemoryError: ", True),
+        ("_ArrayMemoryError: Unable to allocate 1 EiB", True),
+        ("OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", True),
+        ("RuntimeError: [enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you", True),
+        ("RuntimeError: [enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: not enough memory: you", True),
+        ("RuntimeError: shapes differ", False),
+        ("ValueError: MemoryError is a class", False),
+    ],
+)
+def test_ran_out(said, expected):
+    assert ran_out(said) is expected
+
+
+# time
+
+
+@pytest.mark.parametrize("n", [6, 7, 9, 17, 100, 1001])
+def test_interval_is_the_narrowest_with_95_percent(n):
+    found = interval([*range(n)])
+    assert found.median == (n - 1) / 2
+    below = found.low  # values before it
+    assert found.high == n - 1 - below
+    assert 20 * 2 * sum(comb(n, i) for i in range(below + 1)) <= 2**n  # the median is outside
+    assert 20 * 2 * sum(comb(n, i) for i in range(below + 2)) > 2**n  # one value narrower
+
+
+def test_interval_covers_the_median_of_coin_tosses():
+    """By all 2^8 outcomes of 8 values, each below or above the true median with equal chance."""
+    outside = 0
+    for signs in product((-1, 1), repeat=8):
+        found = interval([sign * (1 + 0.1 * i) for i, sign in enumerate(signs)])
+        outside += not found.low <= 0 <= found.high
+    assert outside / 2**8 <= 0.05
+
+
+def test_interval_needs_six_values():
+    with pytest.raises(ValueError, match="5 values have no 95 % interval"):
+        interval([1.0] * 5)
+
+
+class Counter:
+    """A runner whose n-th turn takes n seconds, by its own account."""
+
+    def __init__(self, name: str, log: list[str], last: int | None = None) -> None:
+        self.name, self.log, self.last, self.turns = name, log, last, 0
+
+    def turn(self) -> float:
+        self.log.append(self.name)
+        self.turns += 1
+        if self.turns == self.last:
+            raise ValueError(self.name)
+        return float(self.turns)
+
+
+def test_rounds_are_shuffled_and_have_each_runner_once():
+    log: list[str] = []
+    taken, raised = rounds({name: Counter(name, log) for name in "abcd"}, BRIEFLY)
+    turns = ["".join(log[i : i + 4]) for i in range(0, len(log), 4)]
+    assert len(turns) == FEWEST
+    assert all(sorted(turn) == [*"abcd"] for turn in turns)
+    assert len(set(turns)) > 1
+    assert taken == {name: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0] for name in "abcd"}
+    assert not raised
+
+
+def test_a_runner_that_raises_leaves_the_rounds():
+    log: list[str] = []
+    taken, raised = rounds({"a": Counter("a", log, last=3), "b": Counter("b", log)}, BRIEFLY)
+    assert list(taken) == ["b"]
+    assert len(taken["b"]) == FEWEST
+    assert log.count("a") == 3
+    assert str(raised["a"]) == "a"
+    assert rounds({"a": Counter("a", log, last=1)}, 1e9)[0] == {}  # and nobody is left
+
+
+def test_rounds_go_on_until_the_time_is_up(monkeypatch):
+    now = iter(range(1000))
+    monkeypatch.setattr(_timing.time, "monotonic", lambda: next(now))
+    taken, _ = rounds({"a": Counter("a", [])}, 20)
+    assert FEWEST < len(taken["a"]) <= 26
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(1e-4, 3), (2e-3, 3), (4e-3, 2), (1.0, 1), (0.0, 3)])
+def test_each_timed_call_is_warmed_up_and_restored(seconds, calls):
+    log: list[str] = []
+
+    def watch(call: Callable[[], object]) -> float:
+        call()
+        log.append("time")
+        return seconds
+
+    caller = Caller(lambda: log.append("call"), lambda: log.append("restore"), watch)
+    assert caller.turn() == seconds
+    assert log == ["call", "time", "restore"] * 2  # how long it takes isn't known yet
+    log.clear()
+    caller.turn()
+    assert log == ["call", "time", "restore"] * (calls + 1)
+
+
+def test_what_a_call_that_raises_has_changed_is_put_back():
+    log: list[str] = []
+    name, watch = clock(CPU)
+    assert name == "thread CPU time"
+    with pytest.raises(ZeroDivisionError):
+        Caller(lambda: 1 / 0, lambda: log.append("restore"), watch).turn()
+    assert log == ["restore"]
+
+
+def test_the_clock_stands_while_the_thread_sleeps(monkeypatch):
+    now = iter((5.0, 7.5))
+    monkeypatch.setattr(_timing.time, "thread_time", lambda: next(now))
+    assert clock(CPU)[1](lambda: None) == 2.5
+
+
+def test_the_limit_is_writing_as_many_bytes_once():
+    written: list[object] = []
+
+    def watch(call: Callable[[], object]) -> float:
+        written.append(call())
+        return 1.0
+
+    assert Writer(1000, CPU, watch).turn() == 1.0
+    (memory,) = written
+    assert isinstance(memory, Tensor)
+    assert memory.shape == (1000,)
+    assert bool((memory == 2).all())
+
+
+# as text, as JSON and as a figure
+
+
+def test_json_is_strict(problem, ours):
+    ours("failing", raises(ValueError("not today")))
+    found = jaccheck.benchmark(*problem, paths=("autograd", "failing"), seconds=BRIEFLY)
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    data = json.loads(found.to_json(), parse_constant=refuse)
+    assert data["format"] == 1
+    assert data["ok"] is False
+    assert list(data["costs"]) == ["autograd", "failing"]
+    assert data["costs"]["failing"]["seconds"] is None
+    assert data["costs"]["autograd"]["peak_bytes"] == found.costs["autograd"].peak_bytes
+    assert data["fastest"]["path"] == "autograd"
+    assert data["problem"]["N"] == 5
+
+
+def made(**changes: object) -> Benchmark:
+    from jaccheck._check import facts
+    from jaccheck._problem import admit
+
+    problem = admit(nn.Linear(2, 3), torch.ones(4, 2))
+    costs = {
+        "a": Cost("a", "agrees", None, Interval(2e-3, 1.5e-3, 3e-3), Interval(1.0, 1.0, 1.0), 175_000_000, 0),
+        "b": Cost("b", "raised", "ValueError: two\nlines"),
+        "c": Cost("c", "disagrees", "wrong", Interval(math.nan, 0.0, math.inf), Interval(0.5, 0.4, 0.6), 12, 0),
+    }
+    fields = {"base": "a", "fastest": Fastest("a"), "jacobian_bytes": 432, "write_seconds": None, "rounds": 6}
+    return Benchmark(**{"costs": costs, "problem": facts(problem), "clock": "CPU", **fields, **changes})
+
+
+def test_the_table():
+    assert str(made(write_seconds=Interval(1.5e-7, 1e-7, 2e-7))).splitlines() == [
+        "Jacobian [N C, P] = [4·3, 9], float32 on cpu: 432 B, written once in 150 ns",
+        "  path  CPU                   ratio to a            peak    check",
+        "  a     2.00 [1.50, 3.00] ms  1                     175 MB  agrees",
+        "  b                                                         WRONG: raised",
+        "  c     nan [0.00, inf] ns    0.500 [0.400, 0.600]  12.0 B  WRONG: disagrees",
+        "  b: ValueError: two",
+        "  b: lines",
+        "  c: wrong",
+        "Fastest correct path: a, the only one.",
+        "Medians of 6 rounds [95 % interval of the noise within this run].",
+    ]
+
+
+def test_numbers_that_are_not_finite_are_strings_in_json():
+    seconds = json.loads(made().to_json())["costs"]["c"]["seconds"]
+    assert seconds == {"median": "NaN", "low": 0.0, "high": "Infinity"}
+
+
+def test_the_figure_shows_each_path_that_was_measured(tmp_path):
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "costs.png"
+    drawn = made(write_seconds=Interval(1e-7, 1e-7, 2e-7)).plot(file)
+    assert file.read_bytes().startswith(b"\x89PNG")
+    left, right = drawn.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["a", "c\n(disagrees)"]
+    assert right.containers[0].lines[0].get_xdata()[0] == 175_000_000
+    with pytest.raises(InvalidProblem, match="nothing to draw"):
+        made(costs={"b": Cost("b", "raised", "no")}).plot()
+
+
+# the command line
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "def good(): return torch.nn.Linear(2, 3), torch.ones(4, 2)\n"
+        "def scalar(): return torch.nn.Linear(2, 1), torch.ones(1, 2)\n"
+    )
+    (tmp_path / "paths.py").write_text(
+        "import jaccheck\n"
+        "class Refusing:\n"
+        "    name = 'refusing'\n"
+        "    def jacobian(self, model, x): raise jaccheck.Unsupported('not this model')\n"
+        "jaccheck.register_path(Refusing())\n"
+    )
+    yield tmp_path
+    if "refusing" in jaccheck.paths():
+        unregister_path("refusing")
+
+
+def test_bench_shows_a_table_a_target(files, capsys):
+    command = ["bench", "mine.py:good", "mine.py:scalar", "--path", "autograd", "--seconds", "1e-9"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert out.count("Fastest correct path: autograd") == 2
+    assert out.index("mine.py:good") < out.index("mine.py:scalar")
+    assert err == ""
+    assert main([*command, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert list(data) == ["mine.py:good", "mine.py:scalar"]
+    assert data["mine.py:good"]["problem"]["C"] == 3
+
+
+def test_bench_draws(files, capsys):
+    pytest.importorskip("matplotlib")
+    command = ["bench", "mine.py:good", "--path", "autograd", "--seconds", "1e-9", "--plot"]
+    assert main([*command, "costs.svg"]) == 0
+    assert (files / "costs.svg").stat().st_size > 0
+    assert main([*command, "no/costs.svg"]) == 2
+    assert "can't write no/costs.svg" in capsys.readouterr().err
+    assert main([*command, "costs.odd"]) == 2
+
+
+def test_bench_of_a_wrong_path_exits_with_1(files, ours, capsys):
+    ours("wrong", make=doubled)
+    assert main(["bench", "mine.py:good", "--path", "wrong", "--path", "autograd", "--seconds", "1e-9"]) == 1
+    assert "WRONG: disagrees" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("bench", "Missing argument"),
+        ("bench mine.py:god", "mine.py has no function 'god'; did you mean good?"),
+        ("bench mine.py:good --path odd", "no path is called 'odd'"),
+        ("bench mine.py:good --seconds 0", "seconds is 0.0, but should be a positive number"),
+        ("bench mine.py:good mine.py:scalar --plot a.png", "--plot draws one target, but 2 are named"),
+        (
+            "bench mine.py:good --load paths.py --path refusing",
+            "mine.py:good: no path can be measured: refusing: not this model",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(files, capsys, arguments, says):
+    assert main(arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("jaccheck: ")
+    assert err.count("\n") == 1
+    assert says in err
