@@ -5,16 +5,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from jaccheck._benchmark import benchmark as benchmark
 from jaccheck._check import assert_agreement as assert_agreement
 from jaccheck._check import check as check
 from jaccheck._check import compare_tensor_lists as compare_tensor_lists
-from jaccheck._costs import Benchmark as Benchmark
 from jaccheck._errors import Disagreement as Disagreement
 from jaccheck._errors import InvalidProblem as InvalidProblem
 from jaccheck._errors import Unsupported as Unsupported
 from jaccheck._report import Report as Report
 from jaccheck._report import Verdict as Verdict
+from jaccheck.bench.benchmark import benchmark as benchmark
+from jaccheck.bench.costs import Benchmark as Benchmark
 from jaccheck.enclosure import Ball as Ball
 from jaccheck.enclosure import enclosure as enclosure
 from jaccheck.paths import Path as Path

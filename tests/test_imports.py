@@ -17,7 +17,6 @@ DESCRIPTIONS = {"_activations", "_json", "_layers", "_network", "_values"}  # pl
 WORLD = {"_culprit", "_problem", "_settings", "_state"}  # the user's model, and what is around it
 FINDINGS = {"_plot", "_report", "_text"}  # they show, they don't compute
 CHECK = {"_check", "_picture"}
-COSTS = {"_benchmark", "_costs", "_costs_plot", "_memory", "_timing"}
 MAY_IMPORT: dict[str, set[str]] = {
     "_errors": set(),
     **dict.fromkeys(DESCRIPTIONS, ERRORS | DESCRIPTIONS),
@@ -27,30 +26,29 @@ MAY_IMPORT: dict[str, set[str]] = {
     "enclosure": ERRORS,  # the oracle owes nothing to what it judges
     "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"paths", "enclosure"},
     **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"paths", "enclosure", "properties"}),
-    "": ERRORS | CHECK | COSTS | FINDINGS | DESCRIPTIONS | {"paths", "enclosure"},  # jaccheck itself: the public names
+    "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"bench", "paths", "enclosure"},  # jaccheck itself: the public names
     "strategies": ERRORS | DESCRIPTIONS,
-    **dict.fromkeys(COSTS, ERRORS | WORLD | CHECK | FINDINGS | COSTS | {"paths"}),
+    "bench": ERRORS | WORLD | CHECK | FINDINGS | {"paths"},
     "_example": DESCRIPTIONS,
     "_target": ERRORS | DESCRIPTIONS,
-    "_finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS,
-    "_known": ERRORS | WORLD | CHECK | {"_finding", "paths", "enclosure", "properties"},
-    "_fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"_finding", "_known", "strategies"},
-    "_screen": FINDINGS | COSTS | {"_known"},
+    "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS,
+    "defects": ERRORS | WORLD | CHECK | {"fuzz.finding", "paths", "enclosure", "properties"},
+    "fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"fuzz.finding", "defects", "strategies"},
     "cli": ERRORS
     | CHECK
-    | COSTS
+    | FINDINGS
     | DESCRIPTIONS
-    | {"_example", "_finding", "_fuzz", "_known", "_screen", "_target", "paths", "properties"},
+    | {"_example", "_target", "bench", "defects", "fuzz", "fuzz.finding", "paths", "properties"},
     "_jaccheck_pytest": {""},
 }
 # The packages that only these may import.
 ONLY = {
     "backpack": {"paths._backpack", "paths.batch_grad", "paths.sqrt_ggn_exact", "_settings"},
-    "hypothesis": {"strategies", "_fuzz"},
-    "matplotlib": {"_plot", "_costs_plot"},
-    "numpy": {"_plot", "_costs_plot", "_settings"},
+    "hypothesis": {"strategies", "fuzz"},
+    "matplotlib": {"_plot", "bench._plot"},
+    "numpy": {"_plot", "bench._plot", "_settings"},
     "pytest": {"_jaccheck_pytest"},
-    "rich": {"_screen"},
+    "rich": {"cli"},
     "typer": {"cli"},
 }
 # Those that the oracle would have to trust.

@@ -56,7 +56,7 @@ def left_out(wheel: Path) -> set[str]:
 def test_the_wheel_holds_every_file_of_the_package_and_of_the_strategies(wheel):
     assert left_out(wheel) == set()
     names = ZipFile(wheel).namelist()
-    for name in ("jaccheck/py.typed", "jaccheck/known_defects.json", "jaccheck/report.schema.json"):
+    for name in ("jaccheck/py.typed", "jaccheck/defects/known_defects.json", "jaccheck/report.schema.json"):
         assert name in names
     assert "jaccheck/strategies/networks.py" in names
     assert "_jaccheck_pytest.py" in names

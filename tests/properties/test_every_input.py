@@ -10,8 +10,8 @@ from torch import nn
 
 from jaccheck import check
 from jaccheck._activations import ACTIVATIONS
-from jaccheck._finding import Failure
-from jaccheck._known import known
+from jaccheck.defects.known import known
+from jaccheck.fuzz.finding import Failure
 from jaccheck.properties.every_input import arguments
 from jaccheck.strategies.targets import computes
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-import jaccheck._fuzz
+import jaccheck.fuzz.fuzzer
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import CRASH, Failure, Finding, examined
-from jaccheck._fuzz import Fuzzer, Plan
 from jaccheck._network import Network
+from jaccheck.fuzz.finding import CRASH, Failure, Finding, examined
+from jaccheck.fuzz.fuzzer import Fuzzer, Plan
 from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
 
 PLAN = Plan(
@@ -115,7 +115,7 @@ def test_the_same_seed_gives_the_same_networks_and_another_one_others():
 
 
 def test_rounds_draw_different_networks(monkeypatch):
-    monkeypatch.setattr(jaccheck._fuzz, "ROUND", 10)
+    monkeypatch.setattr(jaccheck.fuzz.fuzzer, "ROUND", 10)
     networks = drawn(examples=40)
     assert len(networks) >= 35
     assert len(set(networks)) > 20
@@ -146,7 +146,7 @@ def test_without_a_failure_the_time_is_kept_too():
 
 
 def test_shrinking_one_failure_has_its_own_limit(monkeypatch):
-    monkeypatch.setattr(jaccheck._fuzz, "SHRINKING", 0.2)
+    monkeypatch.setattr(jaccheck.fuzz.fuzzer, "SHRINKING", 0.2)
 
     with planted(slow_on_two_samples) as path:
         summary = run(paths=(path,), properties=("enclosure",), keep_going=True, examples=20)
@@ -211,7 +211,7 @@ def test_a_fault_of_our_own_is_a_finding(monkeypatch):
     def broken(network, paths, properties):
         raise KeyError("oracle")
 
-    monkeypatch.setattr(jaccheck._fuzz, "examined", broken)
+    monkeypatch.setattr(jaccheck.fuzz.fuzzer, "examined", broken)
     summary = run()
     (finding,) = summary.findings
     assert finding.failure == Failure(CRASH, CRASH, "KeyError")
@@ -223,7 +223,7 @@ def test_networks_that_are_refused_are_counted_by_the_reason(monkeypatch):
     def refusing(network, paths, properties):
         raise InvalidProblem("not this one")
 
-    monkeypatch.setattr(jaccheck._fuzz, "examined", refusing)
+    monkeypatch.setattr(jaccheck.fuzz.fuzzer, "examined", refusing)
     summary = run(examples=20)
     assert summary.networks == 20
     assert summary.refused == {"not this one": 20}
@@ -282,7 +282,7 @@ def test_each_network_is_asked_the_cheap_properties_and_one_of_the_others_in_tur
         asked.append(properties)
         return examined(network, paths, properties)
 
-    monkeypatch.setattr(jaccheck._fuzz, "examined", note)
+    monkeypatch.setattr(jaccheck.fuzz.fuzzer, "examined", note)
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=9)
     assert asked[::2] == [("enclosure", "state")] * 9
     assert asked[1::2] == [(name,) for name in COSTLY] * 3
@@ -304,7 +304,7 @@ def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monk
         asked.append((paths, properties))
         return examined(network, paths, properties)
 
-    monkeypatch.setattr(jaccheck._fuzz, "examined", note)
+    monkeypatch.setattr(jaccheck.fuzz.fuzzer, "examined", note)
     with planted(doubled_behind_tanh) as path:
         summary = run(paths=("batch_grad", path))
     assert asked.count(((path,), ("enclosure",))) == summary.shrinking

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck._check import check, facts, problem_size
-from jaccheck._costs import Benchmark, Cost, Fastest
 from jaccheck._errors import InvalidProblem, Unsupported
-from jaccheck._memory import bounded, peak, ran_out
 from jaccheck._problem import Problem, admit
 from jaccheck._report import ForwardFinding, Verdict
 from jaccheck._text import headline
-from jaccheck._timing import Caller, Clock, Interval, Runner, Writer, clock, interval, rounds
+from jaccheck.bench.costs import Benchmark, Cost, Fastest
+from jaccheck.bench.memory import bounded, peak, ran_out
+from jaccheck.bench.timing import Caller, Clock, Interval, Runner, Writer, clock, interval, rounds
 from jaccheck.paths import get, resolve
 
 _LIMIT = None

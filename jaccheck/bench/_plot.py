@@ -7,8 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from jaccheck._costs import WRONG, Benchmark, Cost, size
 from jaccheck._errors import InvalidProblem
+from jaccheck.bench.costs import WRONG, Benchmark, Cost, size
 
 
 def figure(benchmark: Benchmark) -> Figure:

@@ -13,9 +13,9 @@ from jaccheck._report import Report
 from jaccheck._text import percent
 
 if TYPE_CHECKING:
-    from jaccheck._finding import Finding
-    from jaccheck._fuzz import Plan, Summary
-    from jaccheck._known import Defect
+    from jaccheck.defects.known import Defect
+    from jaccheck.fuzz.finding import Finding
+    from jaccheck.fuzz.fuzzer import Plan, Summary
 
 STATUSES = ("agrees", "known", "disagrees", "unsupported", "vacuous")
 STOPPED = {
@@ -61,7 +61,7 @@ def show_summary(summary: Summary, files: Sequence[Path]) -> None:
     for line in _table(summary):
         say(line, "none")
     if summary.known:
-        from jaccheck._known import register
+        from jaccheck.defects.known import register
 
         shows = {defect.id: defect.shows for defect in register()}
         for name, number in summary.known.most_common():

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import Failure, Finding
 from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.cli import main
+from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.paths import unregister_path
 from tests.planted import doubled, doubled_behind_tanh, planted
 
@@ -432,7 +432,7 @@ def test_a_fault_of_our_own_is_shown_with_its_traceback(capsys, monkeypatch, fol
     def broken(network, paths, properties):
         raise KeyError("oracle")
 
-    monkeypatch.setattr("jaccheck._fuzz.examined", broken)
+    monkeypatch.setattr("jaccheck.fuzz.fuzzer.examined", broken)
     status, out, _ = fuzz(capsys, f"{QUICK} --examples 5")
     assert status == 1
     assert out.startswith("jaccheck itself raised KeyError: a fault of jaccheck's own.\nTraceback")
@@ -443,7 +443,7 @@ def test_networks_that_are_refused_are_shown(capsys, monkeypatch):
     def refusing(network, paths, properties):
         raise InvalidProblem("not this one")
 
-    monkeypatch.setattr("jaccheck._fuzz.examined", refusing)
+    monkeypatch.setattr("jaccheck.fuzz.fuzzer.examined", refusing)
     status, out, _ = fuzz(capsys, f"{QUICK} --examples 5")
     assert status == 0
     assert "  refused: 5 networks: not this one\n" in out

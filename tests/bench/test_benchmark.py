@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 
 import jaccheck
-from jaccheck import _benchmark, _memory, _timing
-from jaccheck._costs import Benchmark, Cost, Fastest
 from jaccheck._errors import InvalidProblem, Unsupported
-from jaccheck._memory import bounded, peak, ran_out
 from jaccheck._report import ForwardFinding
 from jaccheck._state import Snapshot
-from jaccheck._timing import FEWEST, Caller, Interval, Writer, clock, interval, rounds
+from jaccheck.bench import benchmark as _benchmark
+from jaccheck.bench import memory as _memory
+from jaccheck.bench import timing as _timing
+from jaccheck.bench.costs import Benchmark, Cost, Fastest
+from jaccheck.bench.memory import bounded, peak, ran_out
+from jaccheck.bench.timing import FEWEST, Caller, Interval, Writer, clock, interval, rounds
 from jaccheck.cli import main
 from jaccheck.paths import get, register_path, unregister_path
 

@@ -8,11 +8,11 @@ import torch
 
 import jaccheck
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import Failure, examined
-from jaccheck._known import CONDITIONS, INPUTS, SLOPES, Scene, in_range, known, register
 from jaccheck._network import Network
 from jaccheck._problem import admit
 from jaccheck._state import Snapshot
+from jaccheck.defects.known import CONDITIONS, INPUTS, SLOPES, Scene, in_range, known, register
+from jaccheck.fuzz.finding import Failure, examined
 from jaccheck.paths import _loaded, get
 from jaccheck.properties import PROPERTIES
 

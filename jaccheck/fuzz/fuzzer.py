@@ -22,10 +22,10 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky
 
 from jaccheck._errors import Disagreement, InvalidProblem
-from jaccheck._finding import CRASH, Failure, Finding, examined
-from jaccheck._known import Defect, known
 from jaccheck._network import Network
 from jaccheck._report import Report
+from jaccheck.defects.known import Defect, known
+from jaccheck.fuzz.finding import CRASH, Failure, Finding, examined
 from jaccheck.strategies import networks
 
 ROUND = 500  # networks of one run of Hypothesis, which keeps all of a run in memory

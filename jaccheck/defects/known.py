@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem, Unsupported
-from jaccheck._finding import Failure
 from jaccheck._problem import Problem, admit
 from jaccheck._state import untouched
 from jaccheck.enclosure import Ball, Oracle
+from jaccheck.fuzz.finding import Failure
 from jaccheck.paths import Path, extra_roundings, get, mode
 from jaccheck.properties import PROPERTIES, WithCases
 from jaccheck.properties._case import Case
@@ -77,7 +77,7 @@ class Defect:
 @lru_cache(maxsize=1)
 def register() -> tuple[Defect, ...]:
     """All entries."""
-    data = json.loads(files("jaccheck").joinpath("known_defects.json").read_text(encoding="utf-8"))
+    data = json.loads(files("jaccheck.defects").joinpath("known_defects.json").read_text(encoding="utf-8"))
     return tuple(Defect(**{**entry, "paths": tuple(entry["paths"])}) for entry in data["defects"])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jaccheck._report import ForwardFinding, ProblemFacts, _plain
-from jaccheck._timing import Interval
+from jaccheck.bench.timing import Interval
 
 if TYPE_CHECKING:
     import os
@@ -103,8 +103,8 @@ class Benchmark:
             OSError: `file` can't be written.
         """
         try:
-            from jaccheck._costs_plot import figure
             from jaccheck._plot import save
+            from jaccheck.bench._plot import figure
         except ImportError as error:
             raise ImportError("plot() needs matplotlib: pip install 'jaccheck[plot]'") from error
         drawn = figure(self)

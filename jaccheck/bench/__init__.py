@@ -1,0 +1,1 @@
+"""What each path costs: timed, weighed, and shown."""

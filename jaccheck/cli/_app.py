@@ -1,0 +1,15 @@
+"""The program and its exit statuses."""
+
+from __future__ import annotations
+
+import typer
+
+AGREEMENT, DISAGREEMENT, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="jaccheck",
+    help="Is every way to compute a batched Jacobian right? Exit status: 0 yes, 1 no, 2 bad usage or input.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)

@@ -1,0 +1,46 @@
+"""A report on the screen, and what it means for the exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jaccheck._errors import InvalidProblem
+from jaccheck.cli import _screen as screen
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT
+from jaccheck.cli._options import written
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from jaccheck._report import Report
+    from jaccheck.defects.known import Defect
+
+
+def show_report(report: Report, model: nn.Module, x: Tensor, as_json: bool, plot: Path | None) -> int:
+    """Show the report, and say by the exit status whether it is a good one."""
+    if plot is not None:
+        try:
+            written(plot, report.plot)
+        except ImportError as error:
+            raise InvalidProblem(str(error)) from error
+    known = _known_defects(report, model, x)
+    if as_json:
+        ids = {path: [defect.id for defect in defects] for path, defects in known.items()}
+        print(json.dumps({**report.data(), "known": ids}, allow_nan=False))
+    else:
+        screen.show(report, known)
+    return AGREEMENT if report.ok else DISAGREEMENT
+
+
+def _known_defects(report: Report, model: nn.Module, x: Tensor) -> dict[str, tuple[Defect, ...]]:
+    """For each path that disagrees, the defects of the register that are all that is wrong with it."""
+    if report.ok:
+        return {}
+    from jaccheck.defects.known import known
+    from jaccheck.fuzz.finding import failures
+
+    found = {failure.path: known(failure, model, x) for failure in failures(report)}
+    # a reason beside the values: the path breaks another property, too
+    return {path: defects for path, defects in found.items() if defects and report.verdicts[path].reason is None}

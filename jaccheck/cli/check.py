@@ -1,0 +1,34 @@
+"""``jaccheck check``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from jaccheck.cli._app import app
+from jaccheck.cli._options import Json, Load, Paths, Plot, Properties, again, import_modules, path_names, property_names
+from jaccheck.cli._shown import show_report
+
+
+@app.command()
+def check(
+    target: Annotated[str, typer.Argument(help="network.json, file.py:function or module:function.")],
+    path: Paths = None,
+    property: Properties = None,
+    repeat: Annotated[bool, typer.Option("--repeat", help="Call each path twice, and compare.")] = False,
+    plot: Plot = None,
+    load: Load = None,
+    as_json: Json = False,
+) -> int:
+    """Check a model and an input: a network's JSON, or what a function without arguments returns as (model, x)."""
+    from jaccheck import _check
+    from jaccheck._target import problem_of
+
+    import_modules(load)
+    properties = property_names(property) if property else None
+    model, x = problem_of(target)
+    paths = path_names(path)
+    report = _check.check(model, x, paths=paths, properties=properties, repeat=repeat, images=plot is not None)
+    return show_report(replace(report, again=again("check", target, path, property, load)), model, x, as_json, plot)

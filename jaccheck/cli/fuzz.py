@@ -1,0 +1,95 @@
+"""``jaccheck fuzz``."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaccheck._errors import InvalidProblem
+from jaccheck.cli import _screen as screen
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
+from jaccheck.cli._options import (
+    Json,
+    Load,
+    Paths,
+    Properties,
+    chosen,
+    device_names,
+    import_modules,
+    one_thread,
+    path_names,
+    property_names,
+    writable,
+    written,
+)
+
+SECONDS = 30.0  # if neither --seconds nor --examples says otherwise
+
+
+@app.command()
+def fuzz(
+    seconds: Annotated[float | None, typer.Option(help="Stop after this time.", metavar="S")] = None,
+    examples: Annotated[int | None, typer.Option(help="Stop after this many networks.", metavar="K")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed and --examples give the same networks.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; only 1 for now.", metavar="W")] = 1,
+    path: Paths = None,
+    property: Properties = None,
+    dtype: Annotated[list[str] | None, typer.Option(help="A dtype; repeat it for several.", metavar="NAME")] = None,
+    device: Annotated[list[str] | None, typer.Option(help="A device; repeat it for several.", metavar="NAME")] = None,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Don't stop at the first failure.")] = False,
+    no_known: Annotated[
+        bool, typer.Option("--no-known", help="Known defects of the libraries are failures, too.")
+    ] = False,
+    save_dir: Annotated[Path, typer.Option(help="Where failures are saved.", metavar="FOLDER")] = Path(
+        "jaccheck-failures"
+    ),
+    load: Load = None,
+    as_json: Json = False,
+) -> int:
+    """Make up networks until a path fails on one; then make that one small, show it and save it."""
+    if workers != 1:
+        raise InvalidProblem(f"--workers is {workers}, but fuzz runs in one process as yet; leave it out")
+    if seconds is not None and not seconds > 0:
+        raise InvalidProblem(f"--seconds is {seconds}, but should be more than 0")
+    if examples is not None and examples < 1:
+        raise InvalidProblem(f"--examples is {examples}, but should be at least 1")
+    if seed is not None and seed < 0:
+        raise InvalidProblem(f"--seed is {seed}, but should be at least 0")
+    import_modules(load)
+    from jaccheck._values import DTYPES
+    from jaccheck.paths import resolve
+
+    chosen_paths = resolve(path_names(path))
+    properties = property_names(property)
+    dtypes = chosen("dtype", dtype, DTYPES)
+    devices = device_names(device)
+    writable(save_dir)
+    from jaccheck.fuzz.fuzzer import Fuzzer, Plan
+
+    plan = Plan(
+        seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
+        paths=chosen_paths,
+        properties=properties,
+        dtypes=dtypes,
+        devices=devices,
+        seconds=SECONDS if seconds is None and examples is None else seconds,
+        examples=examples,
+        keep_going=keep_going,
+        known=not no_known,
+        replay_first=seed is None,
+        folder=save_dir,
+    )
+    with one_thread(), screen.watching(plan) as watch:
+        summary = Fuzzer(plan, watch).run()
+    files = [written(save_dir, finding.save) for finding in summary.findings]
+    if as_json:
+        print(json.dumps(screen.summary_data(summary, files), allow_nan=False))
+    else:
+        screen.show_summary(summary, files)
+    if summary.findings:
+        return DISAGREEMENT
+    return INTERRUPTED if summary.stopped == "interrupted" else AGREEMENT

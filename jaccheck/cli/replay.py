@@ -1,0 +1,40 @@
+"""``jaccheck replay``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from jaccheck._errors import InvalidProblem
+from jaccheck.cli._app import app
+from jaccheck.cli._options import Json, Load, Plot, again, import_modules
+from jaccheck.cli._shown import show_report
+
+
+@app.command()
+def replay(
+    file: Annotated[str, typer.Argument(help="A failure that fuzz has saved.")],
+    plot: Plot = None,
+    load: Load = None,
+    as_json: Json = False,
+) -> int:
+    """Check the network of a saved failure again, by the same paths and property."""
+    from jaccheck._check import check
+    from jaccheck._target import text_of
+    from jaccheck.fuzz.finding import Finding
+
+    import_modules(load)
+    text = text_of(file)
+    try:
+        finding = Finding.from_json(text)
+        model, x = finding.network.build()
+    except InvalidProblem as error:
+        raise InvalidProblem(f"{file}: {error}") from error
+    law = finding.failure.property
+    from jaccheck.properties import PROPERTIES
+
+    properties = (law,) if law in PROPERTIES else tuple(PROPERTIES)
+    report = check(model, x, paths=finding.paths, properties=properties, images=plot is not None)
+    return show_report(replace(report, again=again("replay", file, None, None, load)), model, x, as_json, plot)

@@ -1,0 +1,1 @@
+"""The register of known defects of the libraries."""

@@ -1,0 +1,1 @@
+"""Random networks until one breaks something, and what is kept of it."""
