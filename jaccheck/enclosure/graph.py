@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,18 @@ class Call:
         """What torch makes of the call for the wires' `values`."""
         args, kwargs = _replaced((self.args, self.kwargs), Wire, lambda wire: values[wire.index])
         return self.run(*args, **kwargs)
+
+    def bare(self, stand_in: Callable[[Tensor], Tensor]) -> Call:
+        """The same call without anybody's hooks, and with `stand_in` of each parameter, buffer and constant."""
+        args, kwargs = _replaced((self.args, self.kwargs), Tensor, stand_in)
+        if self.layer is None:
+            return Call(self.name, self.run, args, kwargs)
+        layer = copy(self.layer)
+        for hooks in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+            setattr(layer, hooks, OrderedDict())
+        for own in ("_parameters", "_buffers"):
+            setattr(layer, own, {name: t if t is None else stand_in(t) for name, t in getattr(layer, own).items()})
+        return Call(self.name, layer, args, kwargs, layer)
 
     @property
     def wires(self) -> tuple[Wire, ...]:

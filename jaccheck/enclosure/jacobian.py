@@ -130,6 +130,19 @@ class OuterSum(LookCloser):
 
 
 @dataclass(frozen=True, eq=False)
+class Transposed:
+    """That of a parameter whose transpose the recipe is for: ``[N, C, I, O]``."""
+
+    jacobian: Jacobian
+
+    def rows(self, fl: Arithmetic, n: slice, c: slice) -> Ball:
+        return self.jacobian.rows(fl, n, c).moved(lambda t: t.mT)
+
+    def glance(self, fl: Arithmetic, value: Tensor, n: slice, c: slice, extra_roundings: int) -> Extent | None:
+        return self.jacobian.glance(fl, value.mT, n, c, extra_roundings)
+
+
+@dataclass(frozen=True, eq=False)
 class Sum(LookCloser):
     """A parameter that is used several times."""
 

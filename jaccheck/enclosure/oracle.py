@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -148,6 +149,14 @@ class Oracle:
         fl = self.jacobians(mode)[0].fresh()
         once = fl.rounded(ball, k)
         return fl.careful().rounded(ball, k) if fl.overflows else once
+
+    def replayed(self, stand_in: Callable[[Tensor], Tensor]) -> Tensor:
+        """f(x) by the calls that the oracle has read, without hooks, on `stand_in` of each parameter or buffer."""
+        values: list[Any] = [self.x.detach()]
+        for call, _, _ in self._calls:
+            values.append(call.bare(stand_in).on(values))
+        output: Tensor = values[self._output.index]
+        return output
 
     def first_outside(self) -> Outside | None:
         """The first call that, applied to what torch computed before it, leaves its forward enclosure."""

@@ -16,6 +16,7 @@ from jaccheck._report import ForwardFinding
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.doubts import doubts
 from jaccheck.enclosure.jacobian import Extent
+from jaccheck.properties._own_backward import own_backward
 
 WHOLE = 2**18  # elements of a problem's Jacobians that are judged in one go: float64 balls of a few MB
 SLICE = 2**18  # elements of the slices otherwise: what a core's cache holds
@@ -29,6 +30,7 @@ class Comparison:
     vacuous: int = 0
     worst: tuple[float, str, tuple[int, ...], float, float, float] | None = None  # ratio, parameter, index, got, c, r
     resolutions: dict[str, float] = field(default_factory=dict)
+    doubt: str | None = None  # why what is outside is no path's fault
 
 
 class Judge:
@@ -81,7 +83,16 @@ class Judge:
                 whole = self._whole(mode, extra_roundings)
                 if whole.contains(jacobian):
                     return Comparison(vacuous=whole.vacuous, resolutions=whole.resolutions)
-        return self._sliced(jacobian, mode, extra_roundings)
+        comparison = self._sliced(jacobian, mode, extra_roundings)
+        if comparison.worst is not None:
+            n, c, *_ = comparison.worst[2]
+            comparison.doubt = self.own_backward(n, c)
+        return comparison
+
+    def own_backward(self, n: int, c: int) -> str | None:
+        """Why f(x)[n, c] hasn't the derivative that the oracle takes it to have, if that is the model's own doing."""
+        assert self._oracle is not None
+        return own_backward(self.problem, self._oracle, n, c)
 
     def _whole(self, mode: str, extra_roundings: int) -> _Whole:
         assert self._oracle is not None

@@ -160,6 +160,8 @@ def _judged(trial: Trial, variant: Variant, name: str) -> Verdict:
     if judge.reason is not None:
         return verdict("vacuous", reason=judge.reason, elements=entries, vacuous=entries)
     found = judge.compare(jacobian, mode=mode(path), extra_roundings=extra_roundings(path))
+    if found.doubt is not None:
+        return verdict("vacuous", reason=found.doubt, elements=entries, vacuous=entries)
     if found.worst is not None:
         return verdict("disagrees", "value", elements=entries, **_worst(found, variant, judge.problem))
     if entries and found.vacuous == entries:

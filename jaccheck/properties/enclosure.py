@@ -49,6 +49,8 @@ class Enclosure:
             "resolution": max(found.resolutions.values(), default=None) if found.vacuous < elements else None,
             "seconds": run.seconds,
         }
+        if found.doubt is not None:
+            return Verdict(path, "vacuous", reason=found.doubt, **{**common, "vacuous": elements, "resolution": None})
         if found.worst is not None:
             ratio, name, index, got, centre, radius = found.worst
             return Verdict(

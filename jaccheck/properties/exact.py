@@ -58,6 +58,9 @@ class Exact:
             resolutions = dict.fromkeys(problem.parameters, 0.0)
             return verdict("agrees", resolution=0.0 if own.elements else None, resolutions=resolutions)
         name, index, got, centre = first
+        doubt = trial.judge.own_backward(index[0], index[1])
+        if doubt is not None:
+            return verdict("vacuous", reason=doubt)
         shape = tuple(problem.parameters[name].shape)
         place = {"parameter": name, "shape": shape, "index": index, "got": got, "centre": centre, "radius": 0.0}
         reason = "the network is exact, and so is the Jacobian"

@@ -1,8 +1,7 @@
-"""Sums, differences, products and quotients: of two values, or of a value and a constant or parameter."""
+"""Sums, differences and products: of two values, or of a value and a constant or parameter."""
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 
@@ -19,7 +18,7 @@ from jaccheck.enclosure.rules.broadcast import summed_to
 Operand = Wire | Tensor | float | int
 
 
-def _constant(operand: Tensor | float | int, like: Ball) -> Ball:
+def constant(operand: Tensor | float | int, like: Ball) -> Ball:
     """An operand that isn't a value of the graph, so that it broadcasts against ``[N, *features]``."""
     t = operand if isinstance(operand, Tensor) else torch.tensor(float(operand), dtype=torch.float64)
     if t.dim() >= like.centre.dim():
@@ -27,7 +26,7 @@ def _constant(operand: Tensor | float | int, like: Ball) -> Ball:
     return Ball.exact(t.to(like.centre.device))
 
 
-def _per_sample(t: Ball, dim: int) -> Ball:
+def per_sample(t: Ball, dim: int) -> Ball:
     """`t`, broadcast against ``[N, C, *features]`` of `dim` axes: its own batch axis, if any, stays in front."""
     return t.moved(lambda s: s.reshape(s.shape[0], *[1] * (dim - s.dim()), *s.shape[1:]))
 
@@ -40,7 +39,7 @@ class Added:
 
     def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
         values = iter(inputs)
-        s, t = (next(values) if isinstance(o, Wire) else _constant(o, inputs[0]) for o in self.operands)
+        s, t = (next(values) if isinstance(o, Wire) else constant(o, inputs[0]) for o in self.operands)
         self.shapes = s.shape, t.shape
         # a Python number is rounded to the dtype at most once before the sum
         return fl.added(s, t if self.sign > 0 else -t, k=1 if self._all_tensors() else 2)
@@ -77,7 +76,7 @@ class Multiplied:
 
     def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
         values = iter(inputs)
-        self.s, self.t = (next(values) if isinstance(o, Wire) else _constant(o, inputs[0]) for o in self.operands)
+        self.s, self.t = (next(values) if isinstance(o, Wire) else constant(o, inputs[0]) for o in self.operands)
         return fl.product(self.s, self.t, k=self.roundings)
 
     @property
@@ -88,7 +87,7 @@ class Multiplied:
         parts = []
         for operand, own, other in zip(self.operands, (self.s, self.t), (self.t, self.s), strict=True):
             is_value = isinstance(self.operands[1 if own is self.s else 0], Wire)
-            factor = _per_sample(other, D.centre.dim()) if is_value else other
+            factor = per_sample(other, D.centre.dim()) if is_value else other
             features = own.shape[1:] if isinstance(operand, Wire) else own.shape
             parts.append(summed_to(fl, fl.product(D, factor, k=self.roundings), features))
         return parts
@@ -132,16 +131,6 @@ def _sign(alpha: float) -> int:
 def mul(input: Operand, other: Operand) -> Multiplied:
     exact = all(isinstance(o, (Wire, Tensor)) for o in (input, other))
     return Multiplied((input, other), roundings=1 if exact else 2)  # a Python number is rounded first
-
-
-@rule(operator.truediv, torch.div, "div", operator.itruediv)
-def div(input: Operand, other: Operand) -> Multiplied:
-    if not isinstance(input, Wire) or isinstance(other, (Wire, Tensor)):
-        raise Unsupported("no enclosure for a quotient by anything but a number")
-    if not (math.isfinite(other) and other):
-        raise Unsupported(f"no enclosure for a quotient by {other}")
-    # the reciprocal is rounded here, and perhaps there, and the number before it
-    return Multiplied((input, 1 / other), roundings=4)
 
 
 @rule(operator.neg, torch.neg, "neg")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,17 +19,13 @@ from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
 class Reshaped(NoParameters):
     """The same elements in the same order, sample by sample."""
 
-    def __init__(self, shape: Sequence[int] | None = None, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.shape, self.start_dim, self.end_dim = shape, start_dim, end_dim
+    def __init__(self, move: Callable[[Tensor], Tensor]) -> None:
+        self.move = move
 
     def forward(self, fl: Arithmetic, a: Ball) -> Ball:
         self.before = a.shape[1:]
-        if self.shape is None:
-            out = a.moved(lambda t: t.flatten(self.start_dim, self.end_dim))
-        else:
-            shape = self.shape
-            out = a.moved(lambda t: t.reshape(shape))
-        if out.shape[0] != a.shape[0] or math.prod(out.shape[1:]) != math.prod(self.before):
+        out = a.moved(self.move)
+        if out.centre.dim() == 0 or out.shape[0] != a.shape[0] or math.prod(out.shape[1:]) != math.prod(self.before):
             raise Unsupported(f"no enclosure for a reshape from {list(a.shape)} to {list(out.shape)}: it moves samples")
         return out
 
@@ -128,7 +124,7 @@ class Indexed(NoParameters):
 def flatten(input: Wire, start_dim: int | None = None, end_dim: int = -1) -> Reshaped:
     if start_dim is None:
         raise Unsupported("no enclosure for a flatten that includes the batch axis")
-    return Reshaped(None, start_dim, end_dim)
+    return Reshaped(lambda t: t.flatten(start_dim, end_dim))
 
 
 def _sizes(sizes: tuple[Any, ...]) -> list[int]:
@@ -140,12 +136,38 @@ def _sizes(sizes: tuple[Any, ...]) -> list[int]:
 
 @rule("reshape", "view")
 def reshape(input: Wire, *shape: Any) -> Reshaped:
-    return Reshaped(_sizes(shape))
+    sizes = _sizes(shape)
+    return Reshaped(lambda t: t.reshape(sizes))
 
 
 @rule(torch.reshape)
 def reshape_function(input: Wire, shape: Any) -> Reshaped:
-    return Reshaped(_sizes((shape,)))
+    sizes = _sizes((shape,))
+    return Reshaped(lambda t: t.reshape(sizes))
+
+
+@rule(nn.Unflatten)
+def unflatten(input: Wire, dim: int, unflattened_size: Any) -> Reshaped:
+    into = _sizes((unflattened_size,))
+    return Reshaped(lambda t: torch.unflatten(t, dim, into))
+
+
+@rule("unflatten", torch.unflatten)
+def unflatten_function(input: Wire, dim: int, sizes: Any) -> Reshaped:
+    into = _sizes((sizes,))
+    return Reshaped(lambda t: torch.unflatten(t, dim, into))
+
+
+@rule("unsqueeze", torch.unsqueeze)
+def unsqueeze(input: Wire, dim: int) -> Reshaped:
+    return Reshaped(lambda t: t.unsqueeze(dim))
+
+
+@rule("squeeze", torch.squeeze)
+def squeeze(input: Wire, dim: int | tuple[int, ...] | None = None) -> Reshaped:
+    if dim is None:
+        raise Unsupported("no enclosure for a squeeze of whichever axes are 1, the batch's among them")
+    return Reshaped(lambda t: t.squeeze(dim))
 
 
 @rule("permute")

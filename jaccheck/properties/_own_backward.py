@@ -1,0 +1,95 @@
+"""Whether a model's backward pass is that of its calls: where it isn't, no path is to blame for following it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from jaccheck._culprit import described
+from jaccheck._problem import Problem
+from jaccheck.enclosure import Oracle
+
+Gradients = Mapping[str, Tensor]
+
+
+def own_backward(problem: Problem, oracle: Oracle, n: int, c: int) -> str | None:
+    """In words, why the derivative of f(x)[n, c] isn't what follows from the model's calls; None if it is.
+
+    A gradient hook, a function with a backward of its own, or a forward that switches gradients off leave f(x) as it
+    is, so that the enclosure of the output can't tell. Here autograd goes through the model as it is, and through its
+    calls one by one without hooks; only if it gives two different results, each of them twice, and that of the calls
+    lies in the enclosure, is it the model's doing: a defect of autograd, or of the layers, shows in both.
+    """
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            own, plain, own_again, plain_again = (
+                gradients
+                for _ in range(2)
+                for gradients in (_by_model(problem, n, c), _by_calls(problem, oracle, n, c))
+            )
+    except Exception:  # whatever it is, it says nothing of the model's derivative
+        return None
+    finally:
+        problem.before.restore()
+    if _alike(own, plain) or not _alike(own, own_again) or not _alike(plain, plain_again):
+        return None
+    for name, gradient in plain.items():
+        ball = oracle.rows(name, slice(n, n + 1), slice(c, c + 1))
+        if ball.excludes(gradient[None, None]).any():
+            return None
+    reasons = list(dict.fromkeys(_reasons(problem)))
+    perhaps = f", perhaps because {', '.join(reasons)}" if reasons else ""
+    return f"the model's backward pass isn't that of its calls{perhaps}"
+
+
+def _by_model(problem: Problem, n: int, c: int) -> Gradients:
+    return _named(problem.model(problem.x.detach())[n, c], problem.parameters)
+
+
+def _by_calls(problem: Problem, oracle: Oracle, n: int, c: int) -> Gradients:
+    copies = {id(p): p.detach().clone().requires_grad_(p.requires_grad) for p in problem.model.parameters()}
+    f = oracle.replayed(lambda t: copies.get(id(t), t.detach()))[n, c]
+    return _named(f, {name: copies[id(p)] for name, p in problem.parameters.items()})
+
+
+def _named(f: Tensor, parameters: Mapping[str, Tensor]) -> Gradients:
+    if not f.requires_grad:
+        return {name: torch.zeros_like(p) for name, p in parameters.items()}
+    found = torch.autograd.grad(f, list(parameters.values()), allow_unused=True)
+    return {
+        name: torch.zeros_like(p) if gradient is None else gradient.detach()
+        for (name, p), gradient in zip(parameters.items(), found, strict=True)
+    }
+
+
+def _alike(one: Gradients, other: Gradients) -> bool:
+    return all(bool(((one[name] == other[name]) | (one[name].isnan() & other[name].isnan())).all()) for name in one)
+
+
+def _reasons(problem: Problem) -> Iterator[str]:
+    """What may be behind it."""
+    for name, p in problem.model.named_parameters():
+        if p._backward_hooks:
+            yield f"{name!r} has a gradient hook"
+    for name, module in problem.model.named_modules():
+        if module._backward_hooks or module._backward_pre_hooks:
+            yield f"{described(module, name)} has a backward hook"
+    with torch.inference_mode(False), torch.enable_grad():
+        f = problem.model(problem.x.detach())
+    problem.before.restore()
+    nodes = [f.grad_fn] if f.grad_fn is not None else []
+    seen = set(nodes)
+    for node in nodes:
+        function: type | None = getattr(type(node), "_forward_cls", None)  # of one that is written in Python
+        if function is not None and function.__module__.partition(".")[0] not in ("torch", "backpack"):
+            yield f"{function.__name__} has a backward of its own"
+        for after, _ in node.next_functions:
+            if after is not None and after not in seen:
+                seen.add(after)
+                nodes.append(after)
+    reached = {id(getattr(node, "variable", None)) for node in nodes}
+    for name, parameter in problem.parameters.items():
+        if id(parameter) not in reached:
+            yield f"{name!r} is used where gradients are switched off, or detached"

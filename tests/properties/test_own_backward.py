@@ -1,0 +1,122 @@
+"""A model whose backward pass isn't that of its calls is nobody's fault; where it is, a wrong path is blamed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from jaccheck import check
+from tests.planted import doubled, planted
+
+
+class Doubling(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z):
+        return z.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g
+
+
+class OwnFunction(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Doubling.apply(self.inner(x))
+
+
+class Cut(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = nn.Linear(3, 2), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            a = self.inner(x)
+        return self.head(a.relu())
+
+
+def mlp() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+def with_parameter_hook() -> nn.Module:
+    model = mlp()
+    model[0].weight.register_hook(lambda g: 2 * g)
+    return model
+
+
+def with_backward_hook() -> nn.Module:
+    model = mlp()
+    model[2].register_full_backward_hook(lambda module, inputs, outputs: (2 * inputs[0],))
+    return model
+
+
+def with_harmless_hooks() -> nn.Module:
+    model = mlp()
+    model[0].weight.register_hook(lambda g: None)
+    model[2].register_full_backward_hook(lambda module, inputs, outputs: None)
+    model[1].register_forward_hook(lambda module, inputs, output: None)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (with_parameter_hook, "'0.weight' has a gradient hook"),
+        (with_backward_hook, "'2' (Linear) has a backward hook"),
+        (OwnFunction, "Doubling has a backward of its own"),
+        (Cut, "'inner.weight' is used where gradients are switched off"),
+    ],
+)
+def test_the_models_own_doing_accuses_no_path_and_is_said(make, reason):
+    torch.manual_seed(0)
+    model, x = make(), torch.randn(4, 3)
+    report = check(model, x, paths="all")
+    assert report.ok
+    assert report.verdicts["autograd"].status == "vacuous"
+    assert "the model's backward pass isn't that of its calls" in report.verdicts["autograd"].reason
+    assert reason in report.verdicts["autograd"].reason
+
+
+@pytest.mark.parametrize("make", [mlp, with_harmless_hooks])
+def test_a_wrong_path_is_blamed_whatever_hooks_there_are(make):
+    torch.manual_seed(0)
+    with planted(doubled) as path:
+        verdict = check(make(), torch.randn(4, 3), paths=[path]).verdicts[path]
+    assert (verdict.status, verdict.kind) == ("disagrees", "value")
+
+
+@pytest.mark.parametrize("property", ["exact", "batching", "layout"])
+def test_other_properties_blame_no_path_either(property):
+    model = nn.Sequential(nn.Linear(3, 2))
+    for p in model.parameters():
+        nn.init.ones_(p)
+    model[0].weight.register_hook(lambda g: 2 * g)
+    report = check(model, torch.ones(2, 3), paths=["autograd"], properties=[property])
+    assert report.ok
+    assert report.verdicts["autograd"].status == "vacuous"
+
+
+def test_a_wrong_derivative_of_torchs_own_layers_is_no_ones_hook(monkeypatch):
+    monkeypatch.setattr(nn.Tanh, "forward", lambda self, z: Doubling.apply(torch.tanh(z)))
+    torch.manual_seed(0)
+    verdict = check(mlp(), torch.randn(4, 3), paths=["autograd"]).verdicts["autograd"]
+    assert (verdict.status, verdict.kind) == ("disagrees", "value")
+
+
+def test_a_second_gradient_that_is_otherwise_is_no_reason(monkeypatch):
+    """A fault that comes and goes in torch.autograd.grad itself looks like a difference, and is none of the model's."""
+    right, calls = torch.autograd.grad, []
+
+    def every_other(*args, **kwargs):
+        calls.append(1)
+        return tuple(g if g is None or len(calls) % 3 else 2 * g for g in right(*args, **kwargs))
+
+    monkeypatch.setattr(torch.autograd, "grad", every_other)
+    torch.manual_seed(0)
+    assert check(mlp(), torch.randn(4, 3), paths=["autograd"]).verdicts["autograd"].status == "disagrees"
