@@ -1,12 +1,14 @@
 """Hypothesis profiles, one torch thread a worker, dtypes and devices."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
 from jaccheck._values import FORMATS
+from jaccheck.paths import paths, unregister_path
 from jaccheck.strategies.targets import present
 
 settings.register_profile("dev", deadline=None, max_examples=50)
@@ -15,6 +17,15 @@ settings.register_profile("thorough", deadline=None, max_examples=5000, suppress
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 torch.set_num_threads(1)  # a worker each; more would only wait for one another
+
+
+@pytest.fixture(autouse=True)
+def paths_of_its_own() -> Iterator[None]:
+    """What a test registers (an example of the README, say) takes part in no other."""
+    before = paths()
+    yield
+    for name in set(paths()) - set(before):
+        unregister_path(name)
 
 
 @pytest.fixture(params=sorted(FORMATS))
