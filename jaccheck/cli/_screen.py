@@ -13,7 +13,7 @@ from jaccheck._report import Report
 from jaccheck._text import percent
 
 if TYPE_CHECKING:
-    from jaccheck.defects.known import Defect
+    from jaccheck.defects.register import Defect
     from jaccheck.fuzz.finding import Finding
     from jaccheck.fuzz.fuzzer import Plan, Summary
 
@@ -61,7 +61,7 @@ def show_summary(summary: Summary, files: Sequence[Path]) -> None:
     for line in _table(summary):
         say(line, "none")
     if summary.known:
-        from jaccheck.defects.known import register
+        from jaccheck.defects.register import register
 
         shows = {defect.id: defect.shows for defect in register()}
         for name, number in summary.known.most_common():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from jaccheck._report import Report
-    from jaccheck.defects.known import Defect
+    from jaccheck.defects.register import Defect
 
 
 def show_report(report: Report, model: nn.Module, x: Tensor, as_json: bool, plot: Path | None) -> int:

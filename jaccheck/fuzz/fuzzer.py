@@ -24,7 +24,8 @@ from hypothesis.errors import Flaky
 from jaccheck._errors import Disagreement, InvalidProblem
 from jaccheck._network import Network
 from jaccheck._report import Report
-from jaccheck.defects.known import Defect, known
+from jaccheck.defects.known import known
+from jaccheck.defects.register import Defect
 from jaccheck.fuzz.finding import CRASH, Failure, Finding, examined
 from jaccheck.strategies import networks
 

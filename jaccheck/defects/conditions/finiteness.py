@@ -1,0 +1,52 @@
+"""Defects that show in what is finite and what isn't."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from jaccheck.defects.scene import Scene, hooked
+from jaccheck.properties._case import Masks
+
+
+def overflow(scene: Scene, *, scaled_by: float) -> Masks:
+    """Where the path isn't finite, and the row's backward pass times `scaled_by` isn't either, there or on the way.
+
+    On the way: autograd masks an infinite gradient where ReLU's derivative is 0; a path that multiplies gets NaN.
+    """
+    explained = scene.nowhere()
+    overflows: list[bool] = []
+
+    def look(module: nn.Module, args: Any, output: Tensor) -> None:
+        if output.requires_grad:
+            output.register_hook(lambda g: overflows.append(not g.isfinite().all()))  # type: ignore[no-untyped-call]
+
+    with hooked(scene.problem.model.modules(), look):
+        for n, c in scene.rows_outside():
+            overflows.clear()
+            for name, scaled in scene.by_autograd(n, c, scaled_by).items():
+                explained[name][n, c] = ~scene.got[name][n, c].isfinite() & (any(overflows) | ~scaled.isfinite())
+    return explained
+
+
+def other_sample_not_finite(scene: Scene) -> Masks:
+    """Where the path gives NaN beside another sample that isn't finite, and the right value for the sample alone."""
+    explained = scene.nowhere()
+    x, not_finite = scene.problem.x, ~scene.finite
+    for n in range(scene.problem.N):
+        if not not_finite[:n].any() and not not_finite[n + 1 :].any():
+            continue
+        alone = scene.path.jacobian(scene.problem.model, x[n : n + 1])
+        for name, j in alone.items():
+            right = ~scene.balls[name][n : n + 1].excludes(j.detach())
+            explained[name][n] = scene.got[name][n].isnan() & right[0]
+    return explained
+
+
+def own_sample_not_finite(scene: Scene) -> Masks:
+    """Where the path gives NaN and something in the sample's forward pass isn't finite."""
+    explained = scene.nowhere()
+    for name, got in scene.got.items():
+        explained[name][~scene.finite] = got[~scene.finite].isnan()
+    return explained

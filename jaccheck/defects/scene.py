@@ -1,0 +1,99 @@
+"""A path's Jacobian of a problem, and all that a condition may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck._problem import Problem
+from jaccheck.enclosure import Ball, Oracle
+from jaccheck.paths import Path, extra_roundings, mode
+from jaccheck.properties._case import Case, Masks
+
+
+class Scene:
+    """What `path` gives for `problem`, and where that is wrong. Masks are ``[N, C, *p.shape]``."""
+
+    def __init__(self, problem: Problem, path: Path, case: Case | None = None) -> None:
+        self.problem, self.path, self.case = problem, path, case or Case(problem)
+        self.got = {name: j.detach() for name, j in path.jacobian(problem.model, problem.x).items()}
+
+    @cached_property
+    def balls(self) -> dict[str, Ball]:
+        """The enclosure, for paths of this kind."""
+        oracle = Oracle(self.problem.model, self.problem.x)
+        every, more = slice(None), extra_roundings(self.path)
+        return {name: oracle.rows(name, every, every, mode=mode(self.path), extra_roundings=more) for name in self.got}
+
+    @cached_property
+    def outside(self) -> Masks:
+        """Where the path's Jacobian leaves the enclosure, or is wrong in another way that the case is about."""
+        if self.case.wrong is not None:
+            return self.case.wrong(self.got)
+        outside = {name: ball.excludes(self.got[name]) for name, ball in self.balls.items()}
+        if self.case.samples is not None:
+            others = torch.ones(self.problem.N, dtype=torch.bool, device=self.problem.device)
+            others[list(self.case.samples)] = False
+            for mask in outside.values():
+                mask[others] = False
+        return outside
+
+    def rows_outside(self) -> set[tuple[int, int]]:
+        """The rows (n, c) of which some entry is outside."""
+        return {(int(n), int(c)) for mask in self.outside.values() for n, c in mask.flatten(2).any(2).nonzero()}
+
+    def nowhere(self) -> Masks:
+        """Nothing."""
+        return {name: torch.zeros_like(j, dtype=torch.bool) for name, j in self.got.items()}
+
+    @cached_property
+    def finite(self) -> Tensor:
+        """``[N]``: the samples in which nothing of the forward pass is infinite or NaN, nor of their Jacobian."""
+        finite = self.problem.x.flatten(1).isfinite().all(1)
+
+        def look(module: nn.Module, args: Any, output: Any) -> None:
+            finite.logical_and_(output.flatten(1).isfinite().all(1))
+
+        with hooked(self.problem.model.modules(), look), torch.no_grad():
+            self.problem.model(self.problem.x)
+        for n in range(self.problem.N):
+            for c in range(self.problem.C) if finite[n] else ():
+                finite[n] &= all(j.isfinite().all() for j in self.by_autograd(n, c).values())
+        return finite
+
+    def outputs(self, samples: slice = slice(None)) -> Tensor:
+        """``f(x)``, of some samples alone, so that no other one has a part in it, with its graph."""
+        with torch.inference_mode(False), torch.enable_grad():
+            f: Tensor = self.problem.model(self.problem.x[samples].detach())
+            return f
+
+    def by_autograd(self, n: int, c: int, seed: float = 1.0) -> dict[str, Tensor]:
+        """Row (n, c) of ``seed`` times the Jacobian, of sample n alone."""
+        parameters = self.problem.parameters
+        # seed f overflows where f is large, and the seed of the backward pass doesn't
+        found = gradients(self.outputs(slice(n, n + 1))[0, c], list(parameters.values()), seed)
+        return dict(zip(parameters, found, strict=True))
+
+
+def gradients(f: Tensor, inputs: list[Tensor], seed: float = 1.0) -> list[Tensor]:
+    """``seed`` times the derivatives of `f`; zeros for inputs that it doesn't depend on."""
+    if not f.requires_grad or not inputs:
+        return [torch.zeros_like(t) for t in inputs]
+    found = torch.autograd.grad(f, inputs, torch.full_like(f, seed), allow_unused=True, retain_graph=True)
+    return [torch.zeros_like(t) if g is None else g for t, g in zip(inputs, found, strict=True)]
+
+
+@contextmanager
+def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    """A forward hook on each of `modules`."""
+    handles = [module.register_forward_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
