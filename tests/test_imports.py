@@ -31,6 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bench": ERRORS | WORLD | CHECK | FINDINGS | {"paths"},
     "_example": DESCRIPTIONS,
     "_target": ERRORS | DESCRIPTIONS,
+    "diagnosis": ERRORS | WORLD | {"paths", "enclosure"},
+    "reproducer": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"diagnosis", "paths", "properties"},
     "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS,
     "defects": ERRORS | WORLD | CHECK | {"fuzz.finding", "paths", "enclosure", "properties"},
     "fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"fuzz.finding", "defects", "strategies"},

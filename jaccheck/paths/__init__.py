@@ -14,6 +14,7 @@ from jaccheck.paths._path import Path as Path
 from jaccheck.paths._path import exact as exact
 from jaccheck.paths._path import extra_roundings as extra_roundings
 from jaccheck.paths._path import mode as mode
+from jaccheck.paths._path import snippet as snippet
 from jaccheck.paths._path import trainable as trainable
 
 # Name, which is the file's, and class.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import dedent
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -17,6 +18,9 @@ class Path(Protocol):
     Optional attributes say what a correct result may differ by: `extra_roundings`, the roundings beyond those of one
     backward pass (default 0); `mode`, ``"reverse"`` or ``"forward"`` (default ``"reverse"``); and ``exact(N, C)``,
     whether what the path does on its own is exact for an output of that shape (default: no extra roundings).
+
+    An optional `snippet` says how to call it without jaccheck: Python source that defines ``jacobian(model, x)``, with
+    its imports but for ``torch`` and ``torch.nn as nn``. Reproducers consist of it.
     """
 
     @property
@@ -48,6 +52,12 @@ def mode(path: Path) -> Literal["reverse", "forward"]:
     if mode not in ("reverse", "forward"):
         raise ValueError(f"the mode of path {path.name!r} is {mode!r}, but should be 'reverse' or 'forward'")
     return "forward" if mode == "forward" else "reverse"
+
+
+def snippet(path: Path) -> str | None:
+    """How to call `path` without jaccheck, as Python source; None if it doesn't say."""
+    source = getattr(path, "snippet", None)
+    return None if source is None else dedent(str(source)).strip("\n")
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -12,6 +12,18 @@ class Autograd:
     """For each sample n and output c, one ``torch.autograd.grad`` of ``f(x)[n, c]``."""
 
     name = "autograd"
+    snippet = """
+        def jacobian(model, x):
+            params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+            f = model(x)  # [N, C]
+            J = {name: f.new_zeros(*f.shape, *p.shape) for name, p in params.items()}
+            for n in range(f.shape[0]):
+                for c in range(f.shape[1]):
+                    rows = torch.autograd.grad(f[n, c], list(params.values()), retain_graph=True, allow_unused=True)
+                    for name, row in zip(params, rows):
+                        J[name][n, c] = 0 if row is None else row
+            return J
+    """
 
     def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``."""

@@ -13,6 +13,14 @@ class AutogradBatched:
     """``torch.autograd.grad`` with ``is_grads_batched=True``, the entries ``f(x)[n, c]`` being the batch."""
 
     name = "autograd_batched"
+    snippet = """
+        def jacobian(model, x):
+            params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+            f = model(x)  # [N, C]
+            seeds = torch.eye(f.numel(), dtype=f.dtype, device=f.device).view(-1, *f.shape)
+            rows = torch.autograd.grad(f, list(params.values()), seeds, is_grads_batched=True)
+            return {name: row.view(*f.shape, *p.shape) for (name, p), row in zip(params.items(), rows)}
+    """
 
     def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``."""

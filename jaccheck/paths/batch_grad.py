@@ -13,6 +13,21 @@ class BatchGrad:
     """For each output c, one backward pass of ``f(x)[:, c].sum()`` under BackPACK's `BatchGrad`."""
 
     name = "batch_grad"
+    snippet = """
+        from backpack import backpack, extend
+        from backpack.extensions import BatchGrad
+
+
+        def jacobian(model, x):
+            params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+            f = extend(model)(x.requires_grad_())  # [N, C]
+            columns = []
+            for c in range(f.shape[1]):
+                with backpack(BatchGrad(), retain_graph=True):
+                    f[:, c].sum().backward(retain_graph=True)
+                columns.append({name: p.grad_batch for name, p in params.items()})  # [N, *p.shape]
+            return {name: torch.stack([column[name] for column in columns], dim=1) for name in params}
+    """
 
     def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``.

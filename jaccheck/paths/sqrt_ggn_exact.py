@@ -31,6 +31,25 @@ class SqrtGGNExact:
         self.reduction = reduction
         self.name = "sqrt_ggn_exact" if reduction == "sum" else "sqrt_ggn_exact_mean"
 
+    @property
+    def snippet(self) -> str:
+        """How to call it without jaccheck."""
+        factor = "sqrt(2)" if self.reduction == "sum" else "(sqrt(2) / sqrt(f.numel()))"
+        return f"""
+            from math import sqrt
+
+            from backpack import backpack, extend
+            from backpack.extensions import SqrtGGNExact
+
+
+            def jacobian(model, x):
+                params = {{name: p for name, p in model.named_parameters() if p.requires_grad}}
+                f = extend(model)(x.requires_grad_())  # [N, C]
+                with backpack(SqrtGGNExact()):
+                    extend(nn.MSELoss(reduction="{self.reduction}"))(f, torch.zeros_like(f)).backward()
+                return {{name: (p.sqrt_ggn_exact / {factor}).transpose(0, 1) for name, p in params.items()}}
+        """
+
     def exact(self, N: int, C: int) -> bool:
         """Whether the factor √2/√(N C) is a power of two: then BackPACK's matrix is, and so is the division."""
         half, odd = divmod(N * C, 2)

@@ -21,6 +21,18 @@ class VmapJacfwd:
 
     name = "vmap_jacfwd"
     mode = "forward"
+    snippet = """
+        from torch.func import functional_call, jacfwd, vmap
+
+
+        def jacobian(model, x):
+            params = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+            def f(params, sample):
+                return functional_call(model, params, (sample[None],))[0]
+
+            return vmap(jacfwd(f), in_dims=(None, 0))(params, x)
+    """
 
     def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``, a view of one ``[N, C, P]``.

@@ -13,6 +13,18 @@ class VmapJacrev:
     """``vmap(jacrev(f), in_dims=(None, 0))(parameters, x)``."""
 
     name = "vmap_jacrev"
+    snippet = """
+        from torch.func import functional_call, jacrev, vmap
+
+
+        def jacobian(model, x):
+            params = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+            def f(params, sample):
+                return functional_call(model, params, (sample[None],))[0]
+
+            return vmap(jacrev(f), in_dims=(None, 0))(params, x)
+    """
 
     def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``."""

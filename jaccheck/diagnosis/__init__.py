@@ -1,0 +1,1 @@
+"""What an error looks like, as a statement about all elements of a Jacobian."""
