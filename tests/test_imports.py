@@ -33,14 +33,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_target": ERRORS | DESCRIPTIONS,
     "diagnosis": ERRORS | WORLD | {"paths", "enclosure"},
     "reproducer": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"diagnosis", "paths", "properties"},
-    "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS,
+    "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"reproducer"},
     "defects": ERRORS | WORLD | CHECK | {"fuzz.finding", "paths", "enclosure", "properties"},
     "fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"fuzz.finding", "defects", "strategies"},
     "cli": ERRORS
     | CHECK
     | FINDINGS
     | DESCRIPTIONS
-    | {"_example", "_target", "bench", "defects", "fuzz", "fuzz.finding", "paths", "properties"},
+    | {"_example", "_target", "bench", "defects", "fuzz", "fuzz.finding", "paths", "properties", "reproducer"},
     "_jaccheck_pytest": {""},
 }
 # The packages that only these may import.

@@ -27,6 +27,9 @@ Load = Annotated[
     list[str] | None,
     typer.Option("--load", help="First import this file.py or module, which may register paths.", metavar="MODULE"),
 ]
+Reproducer = Annotated[
+    Path | None, typer.Option("--reproducer", help="Write a script that shows it into this file.", metavar="FILE")
+]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Draw the Jacobians into this file.", metavar="FILE")]
 
 

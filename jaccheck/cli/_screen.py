@@ -13,6 +13,7 @@ from jaccheck._report import Report
 from jaccheck._text import percent
 
 if TYPE_CHECKING:
+    from jaccheck.cli._scripts import Script
     from jaccheck.defects.register import Defect
     from jaccheck.fuzz.finding import Finding
     from jaccheck.fuzz.fuzzer import Plan, Summary
@@ -50,10 +51,10 @@ def show(report: Report, known: Mapping[str, Sequence[Defect]]) -> None:
             say(f"  known       {path}: {defect.shows} ({defect.id})")
 
 
-def show_summary(summary: Summary, files: Sequence[Path]) -> None:
-    """What fuzz did: each failure with its report and its file, then the counts."""
-    for finding, file in zip(summary.findings, files, strict=True):
-        _show_finding(finding, file, summary.again[finding.failure])
+def show_summary(summary: Summary, files: Sequence[Path], scripts: Sequence[Script]) -> None:
+    """What fuzz did: each failure with its report and its files, then the counts."""
+    for finding, file, script in zip(summary.findings, files, scripts, strict=True):
+        _show_finding(finding, file, script, summary.again[finding.failure])
     plan = summary.plan
     limit = f" --examples {plan.examples}" if plan.examples is not None else ""
     done = f"{_several(summary.networks, 'network')}, {_several(summary.checks, 'path check')}"
@@ -76,7 +77,7 @@ def show_summary(summary: Summary, files: Sequence[Path]) -> None:
         say(f"  found: {finding.failure}", "bold red")
 
 
-def summary_data(summary: Summary, files: Sequence[Path]) -> dict[str, Any]:
+def summary_data(summary: Summary, files: Sequence[Path], scripts: Sequence[Script]) -> dict[str, Any]:
     """The summary for --json."""
     plan = summary.plan
     return {
@@ -104,13 +105,14 @@ def summary_data(summary: Summary, files: Sequence[Path]) -> dict[str, Any]:
             {
                 **finding.data(),
                 "file": str(file),
+                "script": script.data(),
                 "again": summary.again[finding.failure],
                 "finished": not finding.unfinished,
                 "reproducible": finding.reproducible,
                 "report": None if finding.report is None else finding.report.data(),
                 "crash": finding.crash,
             }
-            for finding, file in zip(summary.findings, files, strict=True)
+            for finding, file, script in zip(summary.findings, files, scripts, strict=True)
         ],
     }
 
@@ -148,7 +150,7 @@ def watching(plan: Plan) -> Iterator[Callable[[Summary], None]]:
         yield watch
 
 
-def _show_finding(finding: Finding, file: Path, again: int) -> None:
+def _show_finding(finding: Finding, file: Path, script: Script, again: int) -> None:
     if finding.report is not None:
         say(str(finding.report))
     if finding.crash is not None:
@@ -160,7 +162,8 @@ def _show_finding(finding: Finding, file: Path, again: int) -> None:
         say("  comes and goes: the same network fails at one time and doesn't at another")
     if again:
         say(f"  seen        on {_several(again, 'further network')}")
-    say(f"  saved       {file}, see it again by: jaccheck replay {file}\n")
+    say(f"  saved       {file}, see it again by: jaccheck replay {file}")
+    say(f"  script      {script}\n")
 
 
 def _table(summary: Summary) -> Iterator[str]:

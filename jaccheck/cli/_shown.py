@@ -10,6 +10,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT
 from jaccheck.cli._options import written
+from jaccheck.cli._scripts import Script
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from jaccheck.defects.register import Defect
 
 
-def show_report(report: Report, model: nn.Module, x: Tensor, as_json: bool, plot: Path | None) -> int:
+def show_report(
+    report: Report, model: nn.Module, x: Tensor, as_json: bool, plot: Path | None, script: Script | None = None
+) -> int:
     """Show the report, and say by the exit status whether it is a good one."""
     if plot is not None:
         try:
@@ -28,9 +31,12 @@ def show_report(report: Report, model: nn.Module, x: Tensor, as_json: bool, plot
     known = _known_defects(report, model, x)
     if as_json:
         ids = {path: [defect.id for defect in defects] for path, defects in known.items()}
-        print(json.dumps({**report.data(), "known": ids}, allow_nan=False))
+        asked = {} if script is None else {"script": script.data()}
+        print(json.dumps({**report.data(), "known": ids, **asked}, allow_nan=False))
     else:
         screen.show(report, known)
+        if script is not None:
+            screen.say(f"  script      {script}")
     return AGREEMENT if report.ok else DISAGREEMENT
 
 

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from jaccheck.cli._app import app
-from jaccheck.cli._options import Json, Load, Paths, Plot, Properties, again, import_modules, path_names, property_names
+from jaccheck.cli._options import (
+    Json,
+    Load,
+    Paths,
+    Plot,
+    Properties,
+    Reproducer,
+    again,
+    import_modules,
+    path_names,
+    property_names,
+)
+from jaccheck.cli._scripts import of_report
 from jaccheck.cli._shown import show_report
 
 
@@ -19,6 +31,7 @@ def check(
     property: Properties = None,
     repeat: Annotated[bool, typer.Option("--repeat", help="Call each path twice, and compare.")] = False,
     plot: Plot = None,
+    reproducer: Reproducer = None,
     load: Load = None,
     as_json: Json = False,
 ) -> int:
@@ -31,4 +44,5 @@ def check(
     model, x = problem_of(target)
     paths = path_names(path)
     report = _check.check(model, x, paths=paths, properties=properties, repeat=repeat, images=plot is not None)
-    return show_report(replace(report, again=again("check", target, path, property, load)), model, x, as_json, plot)
+    report = replace(report, again=again("check", target, path, property, load))
+    return show_report(report, model, x, as_json, plot, of_report(reproducer, model, x, report))

@@ -26,6 +26,7 @@ from jaccheck.cli._options import (
     writable,
     written,
 )
+from jaccheck.cli._scripts import beside
 
 SECONDS = 30.0  # if neither --seconds nor --examples says otherwise
 
@@ -86,10 +87,11 @@ def fuzz(
     with one_thread(), screen.watching(plan) as watch:
         summary = Fuzzer(plan, watch).run()
     files = [written(save_dir, finding.save) for finding in summary.findings]
+    scripts = [beside(finding, file) for finding, file in zip(summary.findings, files, strict=True)]
     if as_json:
-        print(json.dumps(screen.summary_data(summary, files), allow_nan=False))
+        print(json.dumps(screen.summary_data(summary, files, scripts), allow_nan=False))
     else:
-        screen.show_summary(summary, files)
+        screen.show_summary(summary, files, scripts)
     if summary.findings:
         return DISAGREEMENT
     return INTERRUPTED if summary.stopped == "interrupted" else AGREEMENT

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli._app import app
-from jaccheck.cli._options import Json, Load, Plot, again, import_modules
+from jaccheck.cli._options import Json, Load, Plot, Reproducer, again, import_modules
+from jaccheck.cli._scripts import Script, of_report
 from jaccheck.cli._shown import show_report
 
 
@@ -17,6 +19,7 @@ from jaccheck.cli._shown import show_report
 def replay(
     file: Annotated[str, typer.Argument(help="A failure that fuzz has saved.")],
     plot: Plot = None,
+    reproducer: Reproducer = None,
     load: Load = None,
     as_json: Json = False,
 ) -> int:
@@ -37,4 +40,7 @@ def replay(
 
     properties = (law,) if law in PROPERTIES else tuple(PROPERTIES)
     report = check(model, x, paths=finding.paths, properties=properties, images=plot is not None)
-    return show_report(replace(report, again=again("replay", file, None, None, load)), model, x, as_json, plot)
+    report = replace(report, again=again("replay", file, None, None, load))
+    there = Path(file).with_suffix(".py")
+    script = Script(there) if reproducer is None and there.exists() else of_report(reproducer, model, x, report)
+    return show_report(report, model, x, as_json, plot, script)

@@ -14,6 +14,7 @@ from jaccheck._check import check, versions
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._report import Report
+from jaccheck.reproducer import NoReproducer, reproducer
 
 FORMAT = 1
 FORWARD = "forward"
@@ -127,6 +128,17 @@ class Finding:
             raise InvalidProblem(f"versions should be an object, but is {found!r}")
         network = Network.from_json(json.dumps(data["network"]))
         return cls(Failure(*(data[name] for name in Failure._fields)), network, tuple(paths), versions=found)
+
+    def reproducer(self) -> str:
+        """A script that shows it without jaccheck; see `jaccheck.reproducer`.
+
+        Raises:
+            NoReproducer: there can't be one; the message says why.
+        """
+        if self.report is None:
+            raise NoReproducer("this is a fault of jaccheck's own")
+        path = None if self.failure.path == FORWARD else self.failure.path
+        return reproducer(*self.network.build(), self.report, path)
 
     @property
     def file_name(self) -> str:

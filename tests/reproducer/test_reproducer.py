@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from jaccheck import Network, check, register_path
-from jaccheck.defects.known import register
+from jaccheck.defects.register import register
 from jaccheck.paths import get, paths, snippet, unregister_path
 from jaccheck.reproducer import NoReproducer, reproducer, run
 from jaccheck.reproducer._models import input_lines, written

@@ -1,0 +1,55 @@
+"""Reproducers, written beside what they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaccheck.cli._options import written
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from jaccheck._report import Report
+    from jaccheck.fuzz.finding import Finding
+
+
+@dataclass(frozen=True)
+class Script:
+    """Where a reproducer has been written, or why there is none."""
+
+    file: Path | None = None
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        return f"none: {self.reason}" if self.file is None else f"{self.file}, run it by: python {self.file}"
+
+    def data(self) -> dict[str, Any]:
+        return {**asdict(self), "file": None if self.file is None else str(self.file)}
+
+
+def script(file: Path, make: Callable[[], str]) -> Script:
+    """Write what `make` gives into `file`; one that has been there goes where it gives none."""
+    from jaccheck.reproducer import NoReproducer
+
+    try:
+        text = make()
+    except NoReproducer as error:
+        written(file, lambda file: file.unlink(missing_ok=True))
+        return Script(reason=str(error))
+    written(file, lambda file: file.write_text(text, encoding="utf-8"))
+    return Script(file)
+
+
+def of_report(file: Path | None, model: nn.Module, x: Tensor, report: Report) -> Script | None:
+    """The reproducer of what a report says of a model and an input, if there is a file for it."""
+    from jaccheck.reproducer import reproducer
+
+    return None if file is None else script(file, lambda: reproducer(model, x, report))
+
+
+def beside(finding: Finding, file: Path) -> Script:
+    """The reproducer of a finding that has been saved in `file`."""
+    return script(file.with_suffix(".py"), finding.reproducer)
