@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from jaccheck.cli._scripts import Script
     from jaccheck.defects.register import Defect
     from jaccheck.fuzz.finding import Finding
-    from jaccheck.fuzz.fuzzer import Plan, Summary
+    from jaccheck.fuzz.plan import Plan
+    from jaccheck.fuzz.summary import Summary
 
 STATUSES = ("agrees", "known", "disagrees", "unsupported", "vacuous")
 STOPPED = {
@@ -99,6 +100,7 @@ def summary_data(summary: Summary, files: Sequence[Path], scripts: Sequence[Scri
         "vacuous": dict(summary.vacuous),
         "known": dict(summary.known),
         "refused": dict(summary.refused),
+        "replayed": summary.replayed,
         "shrinking": summary.shrinking,
         "spent": dict(summary.spent),
         "findings": [

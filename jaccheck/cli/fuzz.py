@@ -69,7 +69,8 @@ def fuzz(
     dtypes = chosen("dtype", dtype, DTYPES)
     devices = device_names(device)
     writable(save_dir)
-    from jaccheck.fuzz.fuzzer import Fuzzer, Plan
+    from jaccheck.fuzz.campaign import Campaign
+    from jaccheck.fuzz.plan import Plan
 
     plan = Plan(
         seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
@@ -81,11 +82,12 @@ def fuzz(
         examples=examples,
         keep_going=keep_going,
         known=not no_known,
-        replay_first=seed is None,
+        database=str(save_dir / "examples") if seed is None else None,
         folder=save_dir,
+        load=tuple(load or ()),
     )
     with one_thread(), screen.watching(plan) as watch:
-        summary = Fuzzer(plan, watch).run()
+        summary = Campaign(plan, watch=watch).run()
     files = [written(save_dir, finding.save) for finding in summary.findings]
     scripts = [beside(finding, file) for finding, file in zip(summary.findings, files, strict=True)]
     if as_json:

@@ -432,7 +432,7 @@ def test_a_fault_of_our_own_is_shown_with_its_traceback(capsys, monkeypatch, fol
     def broken(network, paths, properties):
         raise KeyError("oracle")
 
-    monkeypatch.setattr("jaccheck.fuzz.fuzzer.examined", broken)
+    monkeypatch.setattr("jaccheck.fuzz.checking.examined", broken)
     status, out, _ = fuzz(capsys, f"{QUICK} --examples 5")
     assert status == 1
     assert out.startswith("jaccheck itself raised KeyError: a fault of jaccheck's own.\nTraceback")
@@ -443,7 +443,7 @@ def test_networks_that_are_refused_are_shown(capsys, monkeypatch):
     def refusing(network, paths, properties):
         raise InvalidProblem("not this one")
 
-    monkeypatch.setattr("jaccheck.fuzz.fuzzer.examined", refusing)
+    monkeypatch.setattr("jaccheck.fuzz.checking.examined", refusing)
     status, out, _ = fuzz(capsys, f"{QUICK} --examples 5")
     assert status == 0
     assert "  refused: 5 networks: not this one\n" in out

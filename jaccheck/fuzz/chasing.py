@@ -1,0 +1,101 @@
+"""A failure made small: the round that showed it is drawn again, and shrunk by Hypothesis."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from hypothesis.errors import Flaky
+
+from jaccheck._errors import Disagreement
+from jaccheck._network import Network
+from jaccheck._report import Report
+from jaccheck.fuzz.checking import found_on
+from jaccheck.fuzz.drawing import run
+from jaccheck.fuzz.finding import CRASH, Finding, examined
+from jaccheck.fuzz.hand import Hand
+from jaccheck.fuzz.plan import ROUND, Plan
+
+SHRINKING = 60.0  # seconds for one failure, if the time isn't limited otherwise
+
+
+class _Stop(KeyboardInterrupt):
+    """The time is up; Hypothesis lets it through as it does Ctrl-C."""
+
+
+class _NotAgain(_Stop):
+    """The failure doesn't show on the network that it showed on."""
+
+
+@dataclass
+class Chased:
+    """What came of it."""
+
+    finding: Finding
+    tried: int
+    """Networks."""
+    seconds: float
+    interrupted: bool = False
+
+
+class _Chase:
+    """One failure while it is made smaller: all others are left for later."""
+
+    def __init__(self, plan: Plan, index: int, finding: Finding, deadline: float, hand: Hand) -> None:
+        self.plan, self.index, self.failure, self.deadline, self.hand = plan, index, finding.failure, deadline, hand
+        self.last = self.smallest = finding
+        self.tried = 0
+        self._passed = index % ROUND  # networks of the round that come before
+        # Hypothesis tells failures apart by the class of the exception
+        self._exception: type[Disagreement] = type("Disagreement", (Disagreement,), {})
+
+    def question(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The paths and properties that show the failure, and no more."""
+        paths = (self.failure.path,) if self.failure.path in self.plan.paths else self.plan.paths
+        properties = self.plan.properties
+        return paths, (self.failure.property,) if self.failure.property in properties else properties
+
+    def judge(self, network: Network) -> None:
+        """Raise if `network` shows the failure."""
+        if self._passed > 0:
+            self._passed -= 1
+            return
+        if self.hand.stopped() or time.monotonic() >= self.deadline:
+            raise _Stop
+        self.tried += 1
+        self.hand.take(network, self.index, "shrinking")
+        found = found_on(self.plan, network, *self.question())
+        self.hand.free()
+        if self.failure in found:
+            self.last = found[self.failure]
+            self.smallest = min(self.smallest, self.last, key=lambda f: (len(f.network.to_json()), f.network.to_json()))
+            raise self._exception
+        if self.tried == 1:
+            raise _NotAgain
+
+
+def chase(plan: Plan, index: int, finding: Finding, seconds: float, hand: Hand) -> Chased:
+    """Make the network of `finding`, which is number `index` of the campaign, as small as it gets in `seconds`."""
+    start = time.monotonic()
+    chased = _Chase(plan, index, finding, start + min(seconds, SHRINKING), hand)
+    number = index // ROUND
+    complete, reproducible, interrupted = True, True, False
+    try:
+        run(plan, number, plan.round_size(number), chased.judge)
+    except Disagreement:
+        pass
+    except (Flaky, _NotAgain):
+        reproducible = False
+    except KeyboardInterrupt as stop:
+        complete, interrupted = False, not isinstance(stop, _Stop)
+    small = chased.last if complete else chased.smallest
+    small = replace(small, unfinished=not complete, reproducible=reproducible)
+    if finding.failure.path != CRASH and not interrupted:
+        small = replace(small, report=_whole(plan, small, chased.question()[1]))
+    return Chased(small, chased.tried, time.monotonic() - start, interrupted)
+
+
+def _whole(plan: Plan, finding: Finding, properties: tuple[str, ...]) -> Report | None:
+    """The report with the verdicts on all paths."""
+    _, reports = examined(finding.network, plan.paths, properties)
+    return reports.get(finding.failure, finding.report)

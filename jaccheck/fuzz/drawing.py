@@ -1,0 +1,87 @@
+"""Rounds of random networks, each one run of Hypothesis with a seed of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
+from unittest.mock import patch
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis.internal.conjecture import providers
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._network import Network
+from jaccheck.fuzz.plan import ROUND, Plan, Slice
+from jaccheck.strategies import networks
+
+STEPS = (32, 128, ROUND)
+"""How far a round is drawn: all of it only if so many are needed, since that takes half a second."""
+
+
+class _Enough(KeyboardInterrupt):
+    """No more networks are needed; Hypothesis lets it through as it does Ctrl-C."""
+
+
+def drawn(plan: Plan, part: Slice) -> tuple[Network, ...]:
+    """The networks of `part` of a round: the same wherever they are drawn, and whatever their checks say.
+
+    Raises:
+        InvalidProblem: no network can be drawn within the plan's limits.
+    """
+    upto = next(step for step in STEPS if step >= part.last)
+    found = _begun(plan, part.number, part.size, upto)
+    if not found:
+        raise InvalidProblem("no network can be drawn within these limits")
+    return found[part.first : part.last]
+
+
+@lru_cache(maxsize=2)
+def _begun(plan: Plan, number: int, size: int, upto: int) -> tuple[Network, ...]:
+    found: list[Network] = []
+
+    def visit(network: Network) -> None:
+        found.append(network)
+        if len(found) == upto:
+            raise _Enough
+
+    with suppress(_Enough):
+        run(plan, number, size, visit)
+    return tuple(found)
+
+
+def run(plan: Plan, number: int, size: int, visit: Callable[[Network], None]) -> None:
+    """Let Hypothesis call `visit` with each network of a round and, once it raises a failure, with smaller ones."""
+
+    @hypothesis.settings(
+        max_examples=size,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+    )
+    @hypothesis.seed(f"{plan.seed}/{number}")
+    @hypothesis.given(networks(dtypes=plan.dtypes, devices=plan.devices))
+    def each(network: Network) -> None:
+        visit(network)
+
+    with _whatever_is_imported():
+        each()
+
+
+@contextmanager
+def _whatever_is_imported() -> Iterator[None]:
+    """Without the constants that Hypothesis finds in the source of the modules that happen to be loaded.
+
+    It draws them now and then, and a worker hasn't loaded what the program has. Releases before 6.131 don't.
+    """
+    with ExitStack() as stack:
+        if hasattr(providers, "CONSTANTS_CACHE"):
+            none = type(providers.GLOBAL_CONSTANTS)()
+            stack.enter_context(patch.object(providers, "_get_local_constants", lambda: none))
+            stack.enter_context(patch.object(providers, "CONSTANTS_CACHE", type(providers.CONSTANTS_CACHE)(1024)))
+        yield

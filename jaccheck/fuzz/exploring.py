@@ -1,0 +1,79 @@
+"""What a worker does in one go: check some networks of a round, or the network of an earlier finding."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jaccheck._network import Network
+from jaccheck.fuzz.checking import Row, checked, found_on
+from jaccheck.fuzz.drawing import drawn
+from jaccheck.fuzz.finding import Failure, Finding
+from jaccheck.fuzz.hand import Hand
+from jaccheck.fuzz.plan import Plan, Slice
+
+
+@dataclass
+class Batch:
+    """What came of it."""
+
+    rows: list[Row] = field(default_factory=list)
+    found: dict[Failure, Finding] = field(default_factory=dict)
+    """New failures, all on the last network."""
+    done: int = 0
+    """The place in the round up to which they are done."""
+    exhausted: bool = False
+    """There is nothing behind that place: the round drew fewer than was asked for."""
+    interrupted: bool = False
+
+
+def explore(
+    plan: Plan, part: Slice, listed: frozenset[Failure], spent: Mapping[str, float], seconds: float, hand: Hand
+) -> Batch:
+    """Check `part` of a round for at most `seconds`, or to the first failure that isn't `listed`."""
+    batch = Batch(done=part.first)
+    try:
+        networks = drawn(plan, part)
+        numbered = [(part.index(part.first + i), network) for i, network in enumerate(networks)]
+        _check(plan, numbered, listed, spent, seconds, hand, batch)
+        batch.exhausted = batch.done == part.first + len(networks) < part.last
+    except KeyboardInterrupt:
+        batch.interrupted = True
+    return batch
+
+
+def replay(plan: Plan, finding: Finding, hand: Hand) -> dict[Failure, Finding]:
+    """What is wrong on the network of an earlier finding, asked what it was found by."""
+    hand.take(finding.network, -1, "replaying")
+    paths = (finding.failure.path,) if finding.failure.path in plan.paths else plan.paths
+    properties = (finding.failure.property,) if finding.failure.property in plan.properties else plan.properties
+    found = found_on(plan, finding.network, paths, properties)
+    hand.free()
+    return found
+
+
+def _check(
+    plan: Plan,
+    numbered: Sequence[tuple[int, Network]],
+    listed: frozenset[Failure],
+    spent: Mapping[str, float],
+    seconds: float,
+    hand: Hand,
+    batch: Batch,
+) -> None:
+    end = time.monotonic() + seconds
+    shares = dict(spent)
+    for index, network in numbered:
+        if hand.stopped() or time.monotonic() >= end:
+            break
+        hand.take(network, index, "checking")
+        row, found = checked(plan, index, network, shares)
+        hand.free()
+        for part in row.asked[-1:]:
+            shares[", ".join(part.properties)] = shares.get(", ".join(part.properties), 0.0) + part.seconds
+        batch.rows.append(row)
+        batch.done += 1
+        batch.found = {failure: finding for failure, finding in found.items() if failure not in listed}
+        if batch.found:
+            break

@@ -1,0 +1,58 @@
+"""What a campaign tries, and when it stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROUND = 500
+"""Networks of one round: of one run of Hypothesis, which keeps all of a run in memory."""
+CHEAP = ("enclosure", "state", "determinism")  # properties of a path's own calls; the others make many more
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to try, and when to stop."""
+
+    seed: int
+    paths: tuple[str, ...]
+    properties: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    devices: tuple[str, ...]
+    seconds: float | None = None
+    examples: int | None = None
+    keep_going: bool = False
+    known: bool = True
+    """A known defect of the libraries is no finding."""
+    database: str | None = None
+    """Where failures of earlier runs and of other workers are, which are tried first: a folder or ``redis://…``."""
+    folder: Path = Path("jaccheck-failures")
+    load: tuple[str, ...] = ()
+    """Modules that register paths: each worker imports them first."""
+
+    @property
+    def turns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The properties that are asked of each network, and those that take turns."""
+        cheap = tuple(name for name in self.properties if name in CHEAP)
+        return cheap, tuple(name for name in self.properties if name not in CHEAP)
+
+    def round_size(self, number: int) -> int:
+        """How many networks round `number` draws: the last one of a given number of examples may be short."""
+        return ROUND if self.examples is None else max(0, min(ROUND, self.examples - number * ROUND))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Networks `first` to `last` - 1 of round `number`, which draws `size` of them."""
+
+    number: int
+    size: int
+    first: int
+    last: int
+
+    def index(self, place: int) -> int:
+        """The number in the whole campaign of the network at `place` in the round."""
+        return self.number * ROUND + place
+
+    def __len__(self) -> int:
+        return self.last - self.first
