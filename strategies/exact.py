@@ -51,11 +51,11 @@ class _Limits:
 
 def exact_networks(
     *,
-    max_batch: int = 33,
+    max_batch: int = 257,
     max_width: int = 257,
     max_depth: int = 2,
-    max_outputs: int = 64,
-    max_jacobian: int = 2**15,
+    max_outputs: int = 520,
+    max_jacobian: int = 2**18,
     dtypes: Sequence[str] = DTYPES,
     devices: Sequence[str] | None = None,
 ) -> SearchStrategy[Network]:
@@ -122,22 +122,24 @@ _ENDS = ("linear",) * 7 + ("outermost",)
 
 def _shapes(limits: _Limits) -> SearchStrategy[tuple[int, tuple[int, ...]]]:
     """N, and the widths from the input to the output."""
-    small = st.integers(1, min(7, limits.max_width))
-    batches = st.integers(1, min(5, limits.max_batch))
+
+    def sizes(limit: int, *tables: Sequence[int]) -> SearchStrategy[int]:
+        return st.sampled_from([size for table in tables for size in table if size <= limit] or [1])
+
+    few, outputs = sizes(limits.max_batch, (1, 2)), sizes(limits.max_width, (1, 1, 2, 3))
+    small, batches = sizes(limits.max_width, range(1, 8)), sizes(limits.max_batch, range(1, 6))
+    primes = sizes(limits.max_width, PRIMES[:12])
+    wide, many = sizes(limits.max_width, (1, 2, 3), EDGES), sizes(limits.max_batch, (1, 2, 3), EDGES)
     depth = st.integers(1, limits.max_depth + 1)
-    wide = st.sampled_from([edge for edge in EDGES if edge <= limits.max_width] or [1])
-    primes = st.sampled_from([p for p in PRIMES[:12] if p <= limits.max_width] or [1])
-    many = st.sampled_from([edge for edge in EDGES if edge <= limits.max_batch] or [1])
     plain = st.tuples(batches, depth.flatmap(lambda d: st.tuples(*[small] * (d + 1))))
     square = st.tuples(small.filter(lambda n: n <= limits.max_batch), depth).map(lambda t: (t[0], (t[0],) * (t[1] + 1)))
     prime = st.tuples(batches, depth.flatmap(lambda d: st.tuples(*[primes] * (d + 1))))
-    edge = st.tuples(st.integers(1, 2), st.tuples(wide, st.one_of(wide, small), small))
-    inner = st.tuples(st.integers(1, 2), st.tuples(small, wide, small))
-    crowd = st.tuples(many, st.tuples(small, st.integers(1, 3)))
-    kinds = [plain, plain, square, square, prime, edge, inner, crowd]
-    if limits.max_depth < 1:
-        kinds = [plain, square, prime, crowd]
-    return st.one_of(*kinds)
+    edge = st.tuples(few, st.tuples(wide, wide, small))
+    inner = st.tuples(few, st.tuples(small, wide, small))
+    crowd = st.tuples(many, st.tuples(wide, outputs))
+    fan = st.tuples(few, st.tuples(small, wide))
+    kinds = [plain, plain, square, square, prime, fan, crowd, crowd]
+    return st.one_of(*kinds, *([edge, inner] if limits.max_depth else []))
 
 
 def _bits(activation: Activation) -> int:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from unittest.mock import patch
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
+from hypothesis.strategies import SearchStrategy
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
-from jaccheck.strategies import networks
+from jaccheck.strategies import exact_networks, networks
 
 STEPS = (32, 128, ROUND)
 """How far a round is drawn: all of it only if so many are needed, since that takes half a second."""
+
+
+def tried(dtypes: Sequence[str], devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
+    """Networks of all kinds; a quarter of them are exact, where no error is too small to be seen."""
+    ordinary = networks(dtypes=dtypes, devices=devices)
+    return st.one_of(ordinary, ordinary, ordinary, exact_networks(dtypes=dtypes, devices=devices))
 
 
 class _Enough(KeyboardInterrupt):
@@ -65,7 +73,7 @@ def run(plan: Plan, number: int, size: int, visit: Callable[[Network], None]) ->
         verbosity=Verbosity.quiet,
     )
     @hypothesis.seed(f"{plan.seed}/{number}")
-    @hypothesis.given(networks(dtypes=plan.dtypes, devices=plan.devices))
+    @hypothesis.given(tried(plan.dtypes, plan.devices))
     def each(network: Network) -> None:
         visit(network)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROUND = 500
 """Networks of one round: of one run of Hypothesis, which keeps all of a run in memory."""
-CHEAP = ("enclosure", "state", "determinism")  # properties of a path's own calls; the others make many more
+CHEAP = ("enclosure", "exact", "state", "determinism")  # of one or two calls of a path; the others make many more
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,12 @@ def test_a_planted_fault_is_found_and_shrunk_to_the_smallest_network_that_shows_
 
 
 def test_shrinking_stays_with_the_failure_that_it_began_with():
-    """On several samples the path raises, and behind a Tanh it gives wrong values: on one sample it slips to that."""
+    """On several samples the path raises, on one it gives wrong values: with fewer of them it slips to that."""
 
     def fault(model, x, J):
         if len(x) > 1:
             raise ArithmeticError("several samples are too many")
-        return doubled_behind_tanh(model, x, J)
+        return doubled(model, x, J) if x.numel() > 1 else J
 
     kinds = set()
     with planted(fault) as path:
@@ -89,13 +89,13 @@ def test_going_on_finds_each_failure_once_and_counts_the_rest():
         return leaving_gradients(model, x, doubled_behind_tanh(model, x, J))
 
     with planted(fault) as path:
-        summary = run(paths=(path,), keep_going=True, examples=80)
+        summary = run(paths=(path,), keep_going=True, examples=160)
     found = [finding.failure for finding in summary.findings]
     assert set(found) == {Failure(path, "state", "state"), Failure(path, "enclosure", "value")}
     assert len(found) == 2
     assert summary.stopped == "examples"
-    assert summary.networks == 80
-    assert summary.again[Failure(path, "state", "state")] > 60
+    assert summary.networks == 160
+    assert summary.again[Failure(path, "state", "state")] > 120
     assert 0 < summary.again[Failure(path, "enclosure", "value")] < 60
 
 
@@ -249,7 +249,7 @@ def test_earlier_failures_are_tried_first(tmp_path):
         return leaving_gradients(model, x, J) if len(x) > 1 else doubled_behind_tanh(model, x, J)
 
     with planted(fault) as path:
-        plan = replace(PLAN, paths=(path,), database=str(tmp_path), examples=80, keep_going=True)
+        plan = replace(PLAN, paths=(path,), database=str(tmp_path), examples=160, keep_going=True)
         first = run(plan)
         again = run(plan, seed=2, examples=20)
     assert {finding.failure.kind for finding in first.findings} == {"state", "value"}
@@ -275,7 +275,7 @@ def test_only_the_chosen_dtypes_are_drawn():
     assert dtypes == {"torch.float16", "torch.bfloat16"}
 
 
-COSTLY = ("exact", "batching", "layout")
+COSTLY = ("batching", "layout", "sequence")
 
 
 def test_each_network_is_asked_the_cheap_properties_and_one_of_the_others_in_turn(monkeypatch):
