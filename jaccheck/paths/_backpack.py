@@ -20,7 +20,11 @@ from jaccheck._errors import Unsupported
 _CONTEXT = threading.RLock()  # BackPACK's active extensions and hook handles, and warning filters, are global
 
 # torch on what BackPACK's full backward hooks don't go with
-_HOOK_REFUSALS = ("BackwardHookFunction", "Cannot use both regular backward hooks and full backward hooks")
+_HOOK_REFUSALS = (
+    "BackwardHookFunction",
+    "Cannot use both regular backward hooks and full backward hooks",
+    "is not supported on ScriptModules",
+)
 # BackPACK's RuntimeErrors on tensors that don't fit to a layer
 _SHAPE_CHECKS = ("check_shape", "check_same_V_dim")
 # torch on what it has no kernel for (before 2.9 a RuntimeError)

@@ -13,7 +13,14 @@ from jaccheck._culprit import culprit
 from jaccheck._errors import Unsupported
 
 # How torch.func begins, or what it mentions, when it declines a model.
-REFUSALS = ("vmap", "functorch", "transform, the function provided", "forward AD", "Batching rule not implemented")
+REFUSALS = (
+    "vmap",
+    "functorch",
+    "transform, the function provided",
+    "forward AD",
+    "Batching rule not implemented",
+    "stateless API",
+)
 
 
 def of_one_sample(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:

@@ -6,6 +6,7 @@ import torch
 import torch.fx.experimental.symbolic_shapes  # torch's first call with a seed does so, and changes the warnings filters
 from torch import Tensor, nn
 
+from jaccheck.paths._functional import refusals
 from jaccheck.paths._path import borrowed, leaf, trainable
 
 
@@ -23,9 +24,13 @@ class AutogradBatched:
     """
 
     def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
-        """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``."""
+        """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``.
+
+        Raises:
+            Unsupported: torch has no batching rule for an operation.
+        """
         params = trainable(model)
-        with borrowed(model):
+        with borrowed(model), refusals(model):
             f = model(leaf(x))  # [N, C]
             if not f.requires_grad or not f.numel():
                 return {name: f.new_zeros(*f.shape, *p.shape) for name, p in params.items()}
