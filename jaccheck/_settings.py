@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -14,6 +14,8 @@ import torch
 import torch.nn.modules.module as module_hooks
 import torch.utils._device
 from torch import Tensor
+
+from jaccheck._capabilities import autocasts, set_autocast
 
 UNKNOWN = object()
 
@@ -53,14 +55,38 @@ def _settings(numpy: bool, backpack: bool, cuda: bool) -> tuple[Setting, ...]:
 
 
 def _attribute(owner: Any, attribute: str, name: str, fresh: Any = UNKNOWN) -> Setting:
-    return Setting(name, partial(_read, owner, attribute), partial(setattr, owner, attribute), fresh=fresh)
+    return Setting(name, *_told(partial(getattr, owner, attribute), partial(setattr, owner, attribute)), fresh=fresh)
 
 
-def _read(owner: Any, attribute: str) -> Any:
-    try:
-        return getattr(owner, attribute)
-    except RuntimeError as error:  # torch 2.9 and later, where the old and the new names for precision have been mixed
-        return str(error)
+class _Untold(str):
+    """What torch says instead of a setting's value, where its old and its new name have both been used."""
+
+
+def _told(get: Callable[[], Any], set: Callable[[Any], object]) -> tuple[Callable[[], Any], Callable[[Any], object]]:
+    """How to read and write a setting of torch that doesn't always tell its value: then it is left alone."""
+
+    def read() -> Any:
+        try:
+            return get()
+        except RuntimeError as error:
+            return _Untold(error)
+
+    def write(value: Any) -> None:
+        if not isinstance(value, _Untold):
+            set(value)
+
+    return read, write
+
+
+def _attributes(owner: Any, path: str, names: Iterable[str]) -> Iterator[Setting]:
+    """Those of `names` that this torch has."""
+    for name in names:
+        setting = _attribute(owner, name, f"{path}.{name}")
+        try:
+            setting.get()
+        except AttributeError:
+            continue
+        yield setting
 
 
 def _flushes_subnormals() -> bool:
@@ -85,20 +111,6 @@ def _set_inference_mode(enabled: bool) -> None:
 
 
 _GUARDS: list[torch.inference_mode] = []
-
-
-def _autocasts(device: str) -> bool:
-    try:
-        return torch.is_autocast_enabled(device)
-    except TypeError:  # before torch 2.4
-        return torch.is_autocast_cpu_enabled() if device == "cpu" else torch.is_autocast_enabled()
-
-
-def _set_autocast(device: str, enabled: bool) -> None:
-    try:
-        torch.set_autocast_enabled(device, enabled)
-    except TypeError:
-        (torch.set_autocast_cpu_enabled if device == "cpu" else torch.set_autocast_enabled)(enabled)
 
 
 def _set_filters(filters: list[Any]) -> None:
@@ -193,21 +205,30 @@ _ALWAYS = (
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         _set_anomaly,
     ),
-    Setting("torch's autocast on cpu", partial(_autocasts, "cpu"), partial(_set_autocast, "cpu")),
-    Setting("torch's autocast on cuda", partial(_autocasts, "cuda"), partial(_set_autocast, "cuda")),
+    Setting("torch's autocast on cpu", partial(autocasts, "cpu"), partial(set_autocast, "cpu")),
+    Setting("torch's autocast on cuda", partial(autocasts, "cuda"), partial(set_autocast, "cuda")),
     Setting("torch's flushing of subnormals", _flushes_subnormals, torch.set_flush_denormal),
     Setting(
         "torch.get_float32_matmul_precision()",
-        torch.get_float32_matmul_precision,
-        torch.set_float32_matmul_precision,
+        *_told(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     ),
-    *(
-        _attribute(torch.backends.cuda.matmul, name, f"torch.backends.cuda.matmul.{name}")
-        for name in ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
+    *_attributes(
+        torch.backends.cuda.matmul,
+        "torch.backends.cuda.matmul",
+        (
+            "allow_tf32",
+            "allow_fp16_reduced_precision_reduction",
+            "allow_bf16_reduced_precision_reduction",
+            "allow_fp16_accumulation",
+            "fp32_precision",  # after the names that set it, too
+        ),
     ),
+    *_attributes(torch.backends.cudnn, "torch.backends.cudnn", ("enabled", "benchmark", "deterministic", "allow_tf32")),
+    *_attributes(torch.backends, "torch.backends", ("fp32_precision",)),
     *(
-        _attribute(torch.backends.cudnn, name, f"torch.backends.cudnn.{name}")
-        for name in ("enabled", "benchmark", "deterministic", "allow_tf32")
+        _attributes(torch.backends.mkldnn.matmul, "torch.backends.mkldnn.matmul", ("fp32_precision",))
+        if hasattr(torch.backends.mkldnn, "matmul")
+        else ()
     ),
     Setting("torch's hooks on all modules", _global_hooks, _set_global_hooks, shown=None),
     Setting("warnings.filters", lambda: list(warnings.filters), _set_filters, shown=_shown_filters),

@@ -273,7 +273,7 @@ def _bits(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype is torch.bool else tensor.view(_INTEGERS[tensor.element_size()])
 
 
-_NO_BITS = torch.empty(0, dtype=torch.uint8)
+_NO_BITS = torch.empty(0, dtype=torch.uint8, device="cpu")
 
 
 def _grad(tensor: Tensor) -> Tensor | None:

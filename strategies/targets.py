@@ -11,6 +11,7 @@ from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
 from jaccheck._activations import ACTIVATIONS
+from jaccheck._capabilities import differentiates
 from jaccheck._values import DTYPES, FORMATS
 
 
@@ -50,10 +51,4 @@ def chosen(argument: str, names: Sequence[str], known: Sequence[str]) -> tuple[s
 @cache
 def computes(name: str, dtype: str, device: str) -> bool:
     """Whether this torch has the activation, forward and backward, in `dtype` on `device`: tried, not assumed."""
-    x = torch.ones(1, 1, dtype=FORMATS[dtype].dtype, device=device, requires_grad=True)
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            torch.autograd.grad(ACTIVATIONS[name].module()(x).sum(), x)
-    except (RuntimeError, NotImplementedError):  # '"mish_cpu" not implemented for 'Half''
-        return False
-    return True
+    return differentiates(ACTIVATIONS[name].module(), FORMATS[dtype].dtype, device)

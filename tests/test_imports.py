@@ -14,7 +14,7 @@ from tests import source
 # a new one at the top level needs a line. What comes later knows what came before, and never the other way round.
 ERRORS = {"_errors"}
 DESCRIPTIONS = {"_activations", "_json", "_layers", "_network", "_values"}  # plain data
-WORLD = {"_culprit", "_problem", "_settings", "_state"}  # the user's model, and what is around it
+WORLD = {"_capabilities", "_culprit", "_problem", "_settings", "_state"}  # the user's model, and what is around it
 FINDINGS = {"_plot", "_report", "_text"}  # they show, they don't compute
 CHECK = {"_check", "_picture"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -23,11 +23,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(WORLD, ERRORS | WORLD),
     **dict.fromkeys(FINDINGS, ERRORS | FINDINGS | {"_network"}),
     "paths": ERRORS | WORLD,
-    "enclosure": ERRORS,  # the oracle owes nothing to what it judges
+    "enclosure": ERRORS | {"_capabilities"},  # the oracle owes nothing to what it judges
     "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"paths", "enclosure"},
     **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"paths", "enclosure", "properties"}),
     "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"bench", "paths", "enclosure"},  # jaccheck itself: the public names
-    "strategies": ERRORS | DESCRIPTIONS,
+    "strategies": ERRORS | DESCRIPTIONS | {"_capabilities"},
     "bench": ERRORS | WORLD | CHECK | FINDINGS | {"paths"},
     "_example": DESCRIPTIONS,
     "_target": ERRORS | DESCRIPTIONS,
@@ -42,17 +42,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     | DESCRIPTIONS
     | {"_example", "_target", "bench", "defects", "fuzz", "fuzz.finding", "paths", "properties", "reproducer"},
     "_jaccheck_pytest": {""},
-    "_jaccheck_benchmark_xdist": set(),  # usable without the rest
 }
-PLUGINS = {"_jaccheck_pytest", "_jaccheck_benchmark_xdist"}
 # The packages that only these may import.
 ONLY = {
     "backpack": {"paths._backpack", "paths.batch_grad", "paths.sqrt_ggn_exact", "_settings"},
     "hypothesis": {"strategies", "fuzz"},
     "matplotlib": {"_plot", "bench._plot"},
     "numpy": {"_plot", "bench._plot", "_settings"},
-    "pytest": PLUGINS,
-    "pytest_benchmark": PLUGINS,
+    "pytest": {"_jaccheck_pytest"},
     "rich": {"cli"},
     "typer": {"cli"},
 }
@@ -80,7 +77,7 @@ def forbidden(module: str, imported: set[str]) -> list[str]:
     assert own is not None, f"{module} is in no group of MAY_IMPORT"
     wrong = []
     for name in imported:
-        if name.partition(".")[0] in {"jaccheck", *PLUGINS}:
+        if name.partition(".")[0] in ("jaccheck", "_jaccheck_pytest"):
             if group(short(name), set(MAY_IMPORT)) not in {own, *MAY_IMPORT[own]}:
                 wrong.append(name)
         elif (root := name.partition(".")[0]) in ONLY and group(short(module), ONLY[root]) is None:

@@ -71,6 +71,6 @@ class Evidence:
             flat = int(ratio.argmax())
             if float(ratio.flatten()[flat]) > most:
                 most = float(ratio.flatten()[flat])
-                index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), got.shape))
+                index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat, device="cpu"), got.shape))
                 worst = Worst(name, index, *(float(t[index]) for t in (got, ball.centre, ball.radius)))
         return worst

@@ -48,8 +48,12 @@ class Arithmetic:
 
     def gamma_sum(self, n: int) -> float:
         """A sum of n products in any order, of operands that may be rounded first, and the oracle's own sum."""
-        operands = 2 * self.operand + self.operand**2
-        return _gamma(n, self.v) * (1 + operands) + operands + _gamma(n, EPS / 2)
+        return _gamma(n, self.v) * (1 + self.operands) + self.operands + _gamma(n, EPS / 2)
+
+    @property
+    def operands(self) -> float:
+        """What a product of two operands that are rounded first is off by, relatively."""
+        return 2 * self.operand + self.operand**2
 
     def rounded(self, t: Ball, k: int = 1) -> Ball:
         """`t` after k roundings: ``r + γ(k) (|c| + r) + k η``."""
@@ -66,9 +70,17 @@ class Arithmetic:
     def product(self, s: Ball, t: Ball, k: int = 1) -> Ball:
         """``s t``, element by element and broadcast, rounded k times; cheapest with the smaller one second."""
         # |st| moves by at most δs |t| + |s| δt, and rounds by γ(k) |s| |t|, float64's own rounding included.
-        gamma = self.gamma(k)
+        return self._product(s, t, self.gamma(k), k)
+
+    def outer(self, s: Ball, t: Ball) -> Ball:
+        """``s t``, broadcast, as a product of matrices whose sums have one term: its operands may be rounded first."""
+        return self._product(s, t, self.gamma(1) + self.operands * (1 + self.gamma(1)), 1)
+
+    def _product(self, s: Ball, t: Ball, gamma: float, k: int) -> Ball:
         size_s, size_t = s.size, t.size
         radius = (s.radius * t.centre.abs()).addcmul_(size_s, torch.add(t.radius, size_t, alpha=gamma))
+        if self.flushed:  # either operand, or both
+            radius.add_(size_s, alpha=self.flushed).add_(size_t, alpha=self.flushed)
         reach = None if s.reach is None and t.reach is None else (size_s * size_t).mul_(UP)
         return self.guarded(Ball(s.centre * t.centre, up(radius, k * self.eta), reach), gamma, s, t)
 

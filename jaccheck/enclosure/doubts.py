@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from jaccheck._capabilities import autocasts
 from jaccheck.enclosure.rules import rules
 
 _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
@@ -26,17 +26,10 @@ def doubts(model: nn.Module) -> list[str]:
             found.append(f"{where} is parametrized")
     if any(getattr(nn.modules.module, hooks) for hooks in _GLOBAL_HOOKS):
         found.append("a forward hook is registered for all modules")
-    if any(torch.is_autocast_enabled(device) for device in ("cpu", "cuda")) if _PER_DEVICE else _old_autocast():
+    if any(autocasts(device) for device in ("cpu", "cuda")):
         found.append("autocast is on")
     return found
 
 
 def _layers() -> list[type]:
     return [target for target in rules() if isinstance(target, type)]
-
-
-_PER_DEVICE = hasattr(torch, "get_autocast_dtype")  # torch 2.4
-
-
-def _old_autocast() -> bool:
-    return bool(torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled())

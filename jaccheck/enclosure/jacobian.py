@@ -61,7 +61,7 @@ class Outer:
     right: Ball  # [N, I]
 
     def rows(self, fl: Arithmetic, n: slice, c: slice) -> Ball:
-        return fl.product(self.left[n, c][..., None], self.right[n][:, None, None, :])
+        return fl.outer(self.left[n, c][..., None], self.right[n][:, None, None, :])
 
     def glance(self, fl: Arithmetic, value: Tensor, n: slice, c: slice, extra_roundings: int) -> Extent | None:
         """Four passes over `value` in its own precision, instead of a ball for each of its elements.
@@ -74,7 +74,9 @@ class Outer:
         """
         D, a = self.left[n, c], self.right[n]
         size, steps = D.centre.abs(), a.centre.abs()
-        gamma = fl.gamma(1) + (fl.gamma(extra_roundings) if extra_roundings else 0.0)
+        if fl.flushed:
+            return None
+        gamma = fl.gamma(1) * (1 + fl.operands) + fl.operands + (fl.gamma(extra_roundings) if extra_roundings else 0.0)
         most, reach, mag = float(size.amax()), float(steps.amax()), float(D.mag.amax())
         blur = mag * float(torch.add(a.radius, a.mag, alpha=gamma).amax())
         extent = Extent(most * reach, (float(D.radius.amax()) * reach + blur) * (1 + gamma) * UP + 8 * fl.eta)
@@ -126,6 +128,8 @@ class OuterSum(LookCloser):
         total = left @ right
         magnitude = left.mag @ right.mag
         radius = total.radius.add(magnitude, alpha=fl.gamma_sum(terms)).add_(terms * fl.eta)
+        if fl.flushed:
+            radius.add_(left.mag.sum(-1, keepdim=True) + right.mag.sum(-2, keepdim=True), alpha=fl.flushed)
         return fl.rounded(Ball(total.centre, radius, None if left.reach is None else magnitude))
 
 

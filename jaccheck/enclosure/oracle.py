@@ -174,5 +174,5 @@ class Oracle:
 def _worst(layer: str, value: Tensor, ball: Ball, outside: Tensor) -> Outside:
     distance = (value.double() - ball.centre).abs().div(ball.radius).nan_to_num(nan=inf)
     flat = int(torch.where(outside, distance, -1.0).argmax())
-    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), value.shape))
+    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat, device="cpu"), value.shape))
     return Outside(layer, index, *(float(t[index]) for t in (value, ball.centre, ball.radius)))

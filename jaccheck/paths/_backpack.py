@@ -14,21 +14,16 @@ from backpack.context import CTX
 from backpack.extensions.backprop_extension import BackpropExtension
 from torch import Tensor, nn
 
+from jaccheck._capabilities import ABSENT
 from jaccheck._culprit import culprit, described
 from jaccheck._errors import Unsupported
 
 _CONTEXT = threading.RLock()  # BackPACK's active extensions and hook handles, and warning filters, are global
 
 # torch on what BackPACK's full backward hooks don't go with
-_HOOK_REFUSALS = (
-    "BackwardHookFunction",
-    "Cannot use both regular backward hooks and full backward hooks",
-    "is not supported on ScriptModules",
-)
+_HOOK_REFUSALS = ("BackwardHookFunction", "Cannot use both regular backward hooks and full backward hooks")
 # BackPACK's RuntimeErrors on tensors that don't fit to a layer
 _SHAPE_CHECKS = ("check_shape", "check_same_V_dim")
-# torch on what it has no kernel for (before 2.9 a RuntimeError)
-_KERNEL_REFUSAL = "not implemented for '"
 
 
 @contextmanager
@@ -37,6 +32,7 @@ def extended(*modules: nn.Module) -> Iterator[None]:
     with _CONTEXT, warnings.catch_warnings():
         # Whether a hook's input requires grad, or a container has rules of its own, is no matter here.
         warnings.filterwarnings("ignore", message="Full backward hook is firing when gradients are computed")
+        warnings.filterwarnings("ignore", message="Applying the CPU mse kernel on half-type tensors")  # torch 2.2
         warnings.filterwarnings("ignore", message="Extension saving to .* does not have an extension for Module")
         stores, disable.store_io = disable.store_io, True
         first = len(CTX.hook_handles)
@@ -80,7 +76,7 @@ def _reason(error: Exception) -> str | None:
         return f"{words}. BackPACK keeps one input and output of each layer; this one is used more than once."
     if isinstance(error, RuntimeError) and any(refusal in words for refusal in _HOOK_REFUSALS):
         return f"BackPACK's hooks can't be used here: {words}"
-    if isinstance(error, RuntimeError) and _KERNEL_REFUSAL in words:
+    if isinstance(error, RuntimeError) and ABSENT in words:
         return words
     return None
 

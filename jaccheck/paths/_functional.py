@@ -13,14 +13,7 @@ from jaccheck._culprit import culprit
 from jaccheck._errors import Unsupported
 
 # How torch.func begins, or what it mentions, when it declines a model.
-REFUSALS = (
-    "vmap",
-    "functorch",
-    "transform, the function provided",
-    "forward AD",
-    "Batching rule not implemented",
-    "stateless API",
-)
+REFUSALS = ("vmap", "functorch", "transform, the function provided", "forward AD", "Batching rule not implemented")
 
 
 def of_one_sample(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:

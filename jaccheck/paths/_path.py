@@ -79,7 +79,7 @@ def borrowed(model: nn.Module) -> Iterator[None]:
     # With the parameters' places: torch's functional_call leaves a plain tensor in that of a layer with two names.
     dicts = [now for module in model.modules() for now in (vars(module), module._parameters)]
     dicts += [vars(p) for p in model.parameters()]
-    saved = [(now, now.copy()) for now in dicts if isinstance(now, dict)]  # a ScriptModule's parameters have no place
+    saved = [(now, now.copy()) for now in dicts]
     buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         with torch.inference_mode(False), torch.enable_grad():

@@ -6,7 +6,6 @@ import torch
 import torch.fx.experimental.symbolic_shapes  # torch's first call with a seed does so, and changes the warnings filters
 from torch import Tensor, nn
 
-from jaccheck.paths._functional import refusals
 from jaccheck.paths._path import borrowed, leaf, trainable
 
 
@@ -24,13 +23,9 @@ class AutogradBatched:
     """
 
     def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
-        """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``.
-
-        Raises:
-            Unsupported: torch has no batching rule for an operation.
-        """
+        """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``."""
         params = trainable(model)
-        with borrowed(model), refusals(model):
+        with borrowed(model):
             f = model(leaf(x))  # [N, C]
             if not f.requires_grad or not f.numel():
                 return {name: f.new_zeros(*f.shape, *p.shape) for name, p in params.items()}

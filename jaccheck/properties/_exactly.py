@@ -89,12 +89,15 @@ class Exactly(Arithmetic):
         self._holds("a product", centre)
         return _exact(centre)
 
+    def outer(self, s: Ball, t: Ball) -> Ball:
+        self._multiplied(grid(s.centre), grid(t.centre))
+        return self.product(s, t)
+
     def contraction(
         self, t: Ball, matrix: Tensor, bias: Tensor | None = None, *, absolute: Tensor | None = None
     ) -> Ball:
         one, other = grid(t.centre), grid(matrix)
-        if max(one.bits, other.bits) > self.operand_bits:
-            raise Rounds(f"matrices are multiplied with {self.operand_bits} bits")
+        self._multiplied(one, other)
         unit = one.unit + other.unit
         if bias is not None:
             unit = min(unit, grid(bias).unit)
@@ -124,6 +127,11 @@ class Exactly(Arithmetic):
     def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
         self._holds("a value or derivative of an activation", value)
         return _exact(value)
+
+    def _multiplied(self, one: Grid, other: Grid) -> None:
+        """Whether the operands of a product of matrices are what they are after they have been rounded."""
+        if max(one.bits, other.bits) > self.operand_bits:
+            raise Rounds(f"matrices are multiplied with {self.operand_bits} bits")
 
     def _holds(self, what: str, t: Tensor) -> None:
         """Whether each number by itself is one of the dtype."""

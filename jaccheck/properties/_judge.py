@@ -135,7 +135,9 @@ class Judge:
     def marks(self, jacobian: Mapping[str, Tensor], *, mode: str, extra_roundings: int) -> tuple[Tensor, Tensor]:
         """Which elements lie outside and of which nothing is known, ``[N C, P]`` each, on the CPU."""
         N, C = self.problem.N, self.problem.C
-        outside = torch.zeros(N, C, sum(math.prod(j.shape[2:]) for j in jacobian.values()), dtype=torch.bool)
+        outside = torch.zeros(
+            N, C, sum(math.prod(j.shape[2:]) for j in jacobian.values()), dtype=torch.bool, device="cpu"
+        )
         if self._oracle is None:
             return outside.flatten(0, 1), torch.ones_like(outside).flatten(0, 1)
         vacuous = torch.zeros_like(outside)

@@ -10,7 +10,6 @@ from torch import Tensor
 from jaccheck._culprit import described
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Oracle
-from jaccheck.enclosure.doubts import doubts
 
 Gradients = Mapping[str, Tensor]
 
@@ -71,7 +70,6 @@ def _alike(one: Gradients, other: Gradients) -> bool:
 
 def _reasons(problem: Problem) -> Iterator[str]:
     """What may be behind it."""
-    yield from doubts(problem.model)
     for name, p in problem.model.named_parameters():
         if p._backward_hooks:
             yield f"{name!r} has a gradient hook"

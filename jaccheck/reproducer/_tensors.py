@@ -21,7 +21,7 @@ def number(value: float, dtype: torch.dtype = torch.float64) -> str:
         return "nan" if isnan(value) else "inf" if value > 0 else "-inf"
     for digits in range(1, 18):
         short = float(f"{value:.{digits}g}")
-        if float(torch.tensor(short, dtype=torch.float64).to(dtype)) == value:
+        if float(torch.tensor(short, dtype=torch.float64, device="cpu").to(dtype)) == value:
             return repr(short)
     return repr(value)
 
@@ -33,7 +33,7 @@ def tensor(t: Tensor, options: str) -> str:
         NoReproducer: it holds too many different numbers.
     """
     t = t.detach().cpu()
-    if t.stride() == torch.empty(t.shape).stride() and not t.is_neg() and not t.storage_offset():
+    if t.stride() == torch.empty(t.shape, device="cpu").stride() and not t.is_neg() and not t.storage_offset():
         return _contiguous(t, options)
     where = f"{tuple(t.shape)}, {t.stride()}, {t.storage_offset()}"
     if t.is_neg():  # as the imaginary part of a conjugate is
@@ -73,7 +73,7 @@ def all_16_bit_numbers(flat: Tensor) -> bool:
     """Whether these are the numbers of a 16-bit dtype in the order of their bits."""
     if flat.element_size() != 2 or flat.numel() != 2**16:
         return False
-    return torch.equal(flat.view(torch.int16).int(), torch.arange(-(2**15), 2**15, dtype=torch.int32))
+    return torch.equal(flat.view(torch.int16).int(), torch.arange(-(2**15), 2**15, dtype=torch.int32, device="cpu"))
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:

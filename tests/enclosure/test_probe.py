@@ -2,104 +2,227 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
-from torch import Tensor
 
-from jaccheck.enclosure import probe
-from jaccheck.enclosure.probe import TF32, UNIT_ROUNDOFF
+import jaccheck
+from jaccheck.enclosure import permitted, probe
+from jaccheck.enclosure.arithmetic import Arithmetic
+from jaccheck.enclosure.ball import Ball
+from jaccheck.enclosure.permitted import TENSOR_CORE, TF32, TF32_TRUNCATED, UNIT_ROUNDOFF, rounding
+from tests.enclosure import simulated
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+DOUBLE, SINGLE, HALF, BFLOAT = torch.float64, torch.float32, torch.float16, torch.bfloat16
+U = UNIT_ROUNDOFF
+TRUNCATING = TENSOR_CORE * U[SINGLE]
 
 
-def probed(monkeypatch: pytest.MonkeyPatch, product: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype):
-    """What the probe makes of a device whose only matrix product is `product`."""
+@pytest.fixture
+def matmul():
+    """torch's settings for products on CUDA, which are there without it, put back afterwards."""
+    before = {
+        name: getattr(torch.backends.cuda.matmul, name)
+        for name in ("allow_tf32", *(f"allow_{short}_reduced_precision_reduction" for short in ("fp16", "bf16")))
+    }
+    yield torch.backends.cuda.matmul
+    for name, value in before.items():
+        setattr(torch.backends.cuda.matmul, name, value)
+
+
+def probed(monkeypatch, product, dtype, device=CPU, *, flushes=False) -> Arithmetic:
+    """What the probe makes of a device like `device` whose only matrix product is `product`, computed here."""
     monkeypatch.setattr(probe, "_PRODUCTS", (product,))
-    return probe._probed.__wrapped__(dtype, CPU, (False,))
+    return probe.probed(dtype, CPU, rounding(dtype, device), flushes=flushes)
 
 
-def exactly(a: Tensor, w: Tensor) -> Tensor:
-    return (a.double() @ w.double().mT).to(a.dtype)
-
-
-def as_tf32(t: Tensor) -> Tensor:
-    """To 10 bits behind the point: Veltkamp's splitting, with 2^13 + 1 in float32."""
-    big = t * (2.0**13 + 1)
-    return big - (big - t)
-
-
-def by_tf32(a: Tensor, w: Tensor) -> Tensor:
-    return exactly(as_tf32(a), as_tf32(w))
-
-
-def by_bfloat16(a: Tensor, w: Tensor) -> Tensor:
-    return exactly(a.bfloat16().float(), w.bfloat16().float())
-
-
-def one_after_the_other(a: Tensor, w: Tensor) -> Tensor:
-    """A sum in the dtype itself, as with reduced-precision reductions."""
-    total = torch.zeros_like(exactly(a, w))
-    for i in range(a.shape[1]):
-        total += (a[:, i, None].double() * w[:, i].double()).to(a.dtype)
-    return total
-
-
-def without_subnormals(a: Tensor, w: Tensor) -> Tensor:
-    tiny = torch.finfo(a.dtype).tiny
-
-    def flushed(t: Tensor) -> Tensor:
-        return torch.where(t.abs() < tiny, 0, t)
-
-    return flushed(exactly(flushed(a), flushed(w)))
-
-
-@pytest.mark.parametrize("dtype", list(UNIT_ROUNDOFF))
+@pytest.mark.parametrize("dtype", list(U))
 def test_one_rounding_is_the_strictest_claim(monkeypatch, dtype):
-    found = probed(monkeypatch, exactly, dtype)
+    found = probed(monkeypatch, simulated.exactly, dtype)
     assert (found.operand, found.flushed) == (0, 0)
-    assert found.v <= UNIT_ROUNDOFF[torch.float32]
+    assert found.v == min(U[dtype], U[SINGLE])
 
 
-@pytest.mark.parametrize(("product", "operand"), [(by_tf32, TF32), (by_bfloat16, UNIT_ROUNDOFF[torch.bfloat16])])
-def test_operands_that_are_rounded_first_show_where_a_setting_permits_it(monkeypatch, product, operand):
-    assert probed(monkeypatch, product, torch.float32).operand == 0  # then the product is wrong
-    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
-    assert probed(monkeypatch, product, torch.float32).operand == operand
+TF32_DEVICES = [
+    (simulated.by_tf32, TF32),
+    (simulated.by_truncated_tf32, TF32_TRUNCATED),
+    (simulated.by_bfloat16, U[BFLOAT]),
+]
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_a_narrow_accumulator_shows(monkeypatch, dtype):
-    assert probed(monkeypatch, one_after_the_other, dtype).v == UNIT_ROUNDOFF[dtype]
+@pytest.mark.parametrize(("product", "operand"), TF32_DEVICES)
+@pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
+def test_operands_that_are_rounded_first_show_where_a_setting_permits_it(monkeypatch, matmul, product, operand, device):
+    matmul.allow_tf32 = False
+    assert probed(monkeypatch, product, SINGLE, device).operand == 0  # then the product is wrong
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+        assert probed(monkeypatch, product, SINGLE, device).operand == operand
+    matmul.allow_tf32 = True
+    assert probed(monkeypatch, product, SINGLE, CUDA).operand == operand
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [HALF, BFLOAT])
+@pytest.mark.parametrize("product", [simulated.one_after_the_other, simulated.split])
+def test_a_sum_in_the_dtype_itself_shows_where_a_setting_permits_it(monkeypatch, matmul, product, dtype):
+    assert probed(monkeypatch, product, dtype, CPU).v == U[dtype]
+    assert probed(monkeypatch, product, dtype, CUDA).v == U[dtype]  # as torch has it by default
+    short = "fp16" if dtype == HALF else "bf16"
+    setattr(matmul, f"allow_{short}_reduced_precision_reduction", False)
+    assert probed(monkeypatch, product, dtype, CUDA).v == TRUNCATING  # then it is wrong
+
+
+@pytest.mark.parametrize("dtype", [HALF, BFLOAT])
+def test_sums_that_are_truncated_show(monkeypatch, dtype):
+    assert probed(monkeypatch, simulated.tensor_core, dtype, CPU).v == TRUNCATING
+    assert probed(monkeypatch, simulated.tensor_core, dtype, CUDA).v == TRUNCATING
+
+
+@pytest.mark.parametrize("dtype", [HALF, BFLOAT])
+def test_a_tensor_core_is_taken_to_truncate_whatever_it_shows(monkeypatch, dtype):
+    assert probed(monkeypatch, simulated.exactly, dtype, CUDA).v == TRUNCATING
+
+
+@pytest.mark.parametrize("dtype", [SINGLE, HALF, BFLOAT])
 def test_subnormals_that_are_flushed_show(monkeypatch, dtype):
-    found = probed(monkeypatch, without_subnormals, dtype)
+    found = probed(monkeypatch, simulated.without_subnormals, dtype)
     assert found.flushed == found.eta == torch.finfo(dtype).tiny
 
 
+def test_a_bias_that_is_flushed_shows_though_a_product_is_not(monkeypatch):
+    """As oneDNN's bfloat16 products do it, in torch 2.2 for large ones alone."""
+
+    def product(a, w, b):
+        return simulated.exactly(a, w, b if a.shape[0] * w.numel() < 16**3 else torch.where(b.abs() < tiny, 0, b))
+
+    tiny = torch.finfo(BFLOAT).tiny
+    assert probed(monkeypatch, product, BFLOAT).flushed == tiny
+
+
+def test_what_a_device_cannot_do_is_no_evidence(monkeypatch):
+    def product(a, w, b):
+        raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'")
+
+    monkeypatch.setattr(probe, "_PRODUCTS", (product, simulated.one_after_the_other))
+    assert probe.probed(HALF, CPU, rounding(HALF, CPU), flushes=False).v == U[HALF]
+
+
+DEVICES = [
+    (simulated.exactly, SINGLE),
+    (simulated.by_tf32, SINGLE),
+    (simulated.by_truncated_tf32, SINGLE),
+    (simulated.by_bfloat16, SINGLE),
+    *(
+        (product, dtype)
+        for dtype in (HALF, BFLOAT)
+        for product in (
+            simulated.exactly,
+            simulated.one_after_the_other,
+            simulated.split,
+            simulated.tensor_core,
+            simulated.without_subnormals,
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("product", "dtype"), DEVICES, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_what_is_found_holds_for_other_numbers(monkeypatch, matmul, product, dtype):
+    """Sums and products of one term, large, small and of either sign, of which the probe has seen none."""
+    matmul.allow_tf32 = True
+    fl = probed(monkeypatch, product, dtype, CUDA)
+    generator = torch.Generator().manual_seed(20)
+    small = torch.finfo(dtype).tiny
+    for rows, n, columns, scale in (
+        (4, 33, 5, 1.0),
+        (2, 300, 3, 0.01),
+        (3, 1, 4, 1.0),
+        (3, 1, 4, small),
+        (2, 9, 2, small),
+    ):
+        a = (torch.randn(rows, n, generator=generator, dtype=DOUBLE) * scale).to(dtype)
+        w, b = (
+            torch.randn(*shape, generator=generator, dtype=DOUBLE).to(dtype) for shape in ((columns, n), (columns,))
+        )
+        ball = fl.fresh().contraction(Ball.exact(a), w.double().mT, b.double())
+        assert not ball.excludes(product(a, w, b)).any()
+        if n == 1:
+            outer = fl.fresh().outer(Ball.exact(a), Ball.exact(w.mT))
+            assert not outer.excludes(product(a, w, 0 * b)).any()
+
+
+def test_a_jacobian_of_products_with_one_term_has_their_operands_rounded(monkeypatch):
+    """``∂f/∂W = D ⊗ a`` is a matrix product, too, and here D is 1 and a exact."""
+    fl = probed(monkeypatch, simulated.exactly, SINGLE)
+    lower = Arithmetic(**{**vars(fl), "operand": TF32})
+    s, t = Ball.exact(torch.ones(1)), Ball.exact(torch.tensor([1 + 2.0**-12], dtype=SINGLE))
+    assert fl.outer(s, t).excludes(torch.ones(1)).all()
+    assert not lower.outer(s, t).excludes(torch.ones(1)).any()
+    assert lower.product(s, t).excludes(torch.ones(1)).all()  # element by element nothing is rounded first
+
+
+@pytest.mark.parametrize("precision", ["medium", "high", "highest"])
+def test_no_path_is_accused_at_any_matmul_precision(precision):
+    before = torch.get_float32_matmul_precision()
+    model = torch.nn.Linear(32, 16)
+    x = torch.linspace(-1, 1, 16 * 32).view(16, 32)
+    try:
+        torch.set_float32_matmul_precision(precision)
+        report = jaccheck.check(model, x, images=False)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert report.ok, report
+
+
 def test_the_setting_of_flushing_subnormals_is_seen_each_time():
-    before = probe.arithmetic(torch.float32, CPU).flushed
+    before = probe.arithmetic(SINGLE, CPU).flushed
     if not torch.set_flush_denormal(True):
         pytest.skip("this processor can't flush subnormals")
     try:
-        assert probe.arithmetic(torch.float32, CPU).flushed > 0
+        assert probe.arithmetic(SINGLE, CPU).flushed > 0
     finally:
         torch.set_flush_denormal(False)
-    assert probe.arithmetic(torch.float32, CPU).flushed == before
+    assert probe.arithmetic(SINGLE, CPU).flushed == before
 
 
 def test_another_matmul_precision_is_probed_anew(monkeypatch):
     seen = []
-    monkeypatch.setattr(probe, "_probed", lambda dtype, device, settings: seen.append(settings) or fresh)
-    fresh = probe._claims(torch.float32, CPU, flushes=False).__next__()
+    monkeypatch.setattr(probe, "_probed", lambda dtype, device, flushes, settings: seen.append(settings) or fresh)
+    fresh = next(probe._claims(SINGLE, rounding(SINGLE, CPU), flushes=False))
     before = torch.get_float32_matmul_precision()
     try:
         for precision in ("highest", "medium"):
             torch.set_float32_matmul_precision(precision)
-            probe.arithmetic(torch.float32, CPU)
+            probe.arithmetic(SINGLE, CPU)
     finally:
         torch.set_float32_matmul_precision(before)
     assert seen[0] != seen[1]
+
+
+def test_a_setting_under_its_new_name_permits_the_same():
+    """In a torch that has it, where reading the old names then raises."""
+    if permitted._knob("backends.cuda.matmul.fp32_precision") is None:
+        pytest.skip("this torch has the old names alone")
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    assert [operand for operand, _ in rounding(SINGLE, CUDA)] == [0]
+    try:
+        matmul.fp32_precision = "tf32"
+        assert TF32 in {operand for operand, _ in rounding(SINGLE, CUDA)}
+        assert jaccheck.check(torch.nn.Linear(2, 2), torch.ones(1, 2)).ok
+        assert matmul.fp32_precision == "tf32"
+    finally:
+        matmul.fp32_precision = before
+
+
+def test_a_default_device_is_no_matter():
+    """A probe's numbers are made on the CPU, and go to where the model is."""
+    probe._probed.cache_clear()
+    with torch.device("meta"):
+        assert probe.arithmetic(SINGLE, CPU).v == U[SINGLE]
+
+
+def test_the_knobs_name_settings_that_this_torch_or_another_has():
+    known = [name for name in permitted._KNOBS if permitted._knob(name) is not None]
+    assert "backends.cuda.matmul.allow_tf32" in known
+    assert len(known) >= 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 from hand_derived import Functional, Raising, Scaled, Twice
@@ -60,12 +58,6 @@ def hooked() -> nn.Module:
     return model
 
 
-def scripted() -> nn.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return torch.jit.script(nn.Sequential(nn.Linear(3, 2), nn.Tanh()))
-
-
 REFUSED = [
     ("sqrt_ggn_exact", nn.Sequential(nn.Linear(3, 3), nn.GELU()), "'1' (GELU)", "does not have an extension for"),
     ("sqrt_ggn_exact", nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.SiLU())), "'1.0' (SiLU)", "extension for"),
@@ -85,9 +77,6 @@ REFUSED = [
     ("batch_grad", nn.Sequential(nn.Linear(3, 2), nn.PReLU()), "'1' (PReLU)", "does not have an extension for"),
     ("batch_grad", nn.Sequential(weight_norm(nn.Linear(3, 2))), "'0' (ParametrizedLinear)", "extension for"),
     ("batch_grad", Loose(), "'child' (Linear)", "used outside of its layer"),
-    ("batch_grad", scripted(), "RecursiveScriptModule", "not supported on ScriptModules"),
-    ("sqrt_ggn_exact", scripted(), "RecursiveScriptModule", "not supported on ScriptModules"),
-    ("vmap_jacrev", scripted(), "RecursiveScriptModule", "stateless API can't be used with Jitted modules"),
     ("vmap_jacrev", hooked(), "'0' (Linear)", "functorch"),
     ("vmap_jacrev", Item(nn.Linear(3, 2)), "the model (Item)", "vmap"),
     ("vmap_jacfwd", Item(nn.Linear(3, 2)), "the model (Item)", "vmap"),

@@ -103,7 +103,7 @@ INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 def _celu(module: nn.Module, z: Tensor) -> Tensor:
     """``α r exp(z r)`` with r, which is 1/α, taken from α in float32."""
     alpha: Any = module.alpha
-    r = 1 / float(torch.tensor(alpha, dtype=torch.float32))
+    r = 1 / float(torch.tensor(alpha, dtype=torch.float32, device="cpu"))
     slope: Tensor = alpha * r * (z * r).exp()
     return slope
 

@@ -20,7 +20,7 @@ Operand = Wire | Tensor | float | int
 
 def constant(operand: Tensor | float | int, like: Ball) -> Ball:
     """An operand that isn't a value of the graph, so that it broadcasts against ``[N, *features]``."""
-    t = operand if isinstance(operand, Tensor) else torch.tensor(float(operand), dtype=torch.float64)
+    t = operand if isinstance(operand, Tensor) else torch.tensor(float(operand), dtype=torch.float64, device="cpu")
     if t.dim() >= like.centre.dim():
         raise Unsupported("no enclosure for a constant that has a batch axis")
     return Ball.exact(t.to(like.centre.device))

@@ -1,0 +1,47 @@
+"""What this torch can do, which another may not: each capability by its name, tried and never read off a version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+ABSENT = "not implemented for '"
+"""What torch says of an operation that it has no kernel for in a dtype (before 2.9 as a RuntimeError)."""
+
+
+@cache
+def differentiates(function: Callable[[Tensor], Tensor], dtype: torch.dtype, device: str) -> bool:
+    """Whether `function` of a tensor ``[1, 1]`` has kernels in `dtype` on `device`, forward and backward."""
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            x = torch.ones(1, 1, dtype=dtype, device=device, requires_grad=True)
+            torch.autograd.grad(function(x).sum(), x)
+    except RuntimeError as error:  # NotImplementedError is one
+        if ABSENT not in str(error):
+            raise
+        return False
+    return True
+
+
+def squared_error(x: Tensor) -> Tensor:
+    """The loss through which `sqrt_ggn_exact` goes: on a CPU, torch 2.2 to 2.5 lack it in 16 bits."""
+    return nn.functional.mse_loss(x, torch.zeros_like(x), reduction="sum")
+
+
+def autocasts(device: str) -> bool:
+    """Whether autocast is on for a kind of device, which torch can be asked about by its name since 2.4."""
+    try:
+        return torch.is_autocast_enabled(device)
+    except TypeError:
+        return torch.is_autocast_cpu_enabled() if device == "cpu" else torch.is_autocast_enabled()
+
+
+def set_autocast(device: str, enabled: bool) -> None:
+    """Turn autocast on or off for a kind of device."""
+    try:
+        torch.set_autocast_enabled(device, enabled)
+    except TypeError:
+        (torch.set_autocast_cpu_enabled if device == "cpu" else torch.set_autocast_enabled)(enabled)
