@@ -171,7 +171,7 @@ def _output(model: nn.Module, x: Tensor, before: Snapshot) -> Tensor:
         raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
         raise InvalidProblem(f"the model's forward pass raises {raised}") from error
     finally:
-        before.restore()
+        before.expect(before.undone())
     if not isinstance(output, Tensor):
         raise InvalidProblem(f"f(x) is a {type(output).__name__}, but should be one tensor, [N, C]")
     return output.detach()

@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import random
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
 import torch
 import torch.nn.modules.module as module_hooks
 import torch.utils._device
+import torch.utils.deterministic
 from torch import Tensor
 
 from jaccheck._capabilities import autocasts, set_autocast
-
-UNKNOWN = object()
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One thing that is global: how to read it, set it, compare it and say it."""
-
-    name: str
-    get: Callable[[], Any]
-    set: Callable[[Any], object]
-    shown: Callable[[Any], str] | None = repr  # None: it only says that it has changed
-    same: Callable[[Any], bool] | None = None  # whether what was got before still holds, where `==` can't say
-    fresh: Any = UNKNOWN  # what an import sets it to, for what comes with a package
-
-    def holds(self, before: Any) -> bool:
-        """Whether it is as it was when `before` was got."""
-        return self.same(before) if self.same else bool(self.get() == before)
+from jaccheck._process import PROCESS, numpy_settings
+from jaccheck._setting import Setting, attribute, attributes, told
 
 
 def settings() -> tuple[Setting, ...]:
@@ -46,47 +29,12 @@ def settings() -> tuple[Setting, ...]:
 def _settings(numpy: bool, backpack: bool, cuda: bool) -> tuple[Setting, ...]:
     found = list(_ALWAYS)
     if numpy:
-        found.append(_numpy())
+        found += numpy_settings()
     if cuda:
         found += [_cuda_random(device) for device in range(torch.cuda.device_count())]
     if backpack:
         found += _backpack()
     return tuple(found)
-
-
-def _attribute(owner: Any, attribute: str, name: str, fresh: Any = UNKNOWN) -> Setting:
-    return Setting(name, *_told(partial(getattr, owner, attribute), partial(setattr, owner, attribute)), fresh=fresh)
-
-
-class _Untold(str):
-    """What torch says instead of a setting's value, where its old and its new name have both been used."""
-
-
-def _told(get: Callable[[], Any], set: Callable[[Any], object]) -> tuple[Callable[[], Any], Callable[[Any], object]]:
-    """How to read and write a setting of torch that doesn't always tell its value: then it is left alone."""
-
-    def read() -> Any:
-        try:
-            return get()
-        except RuntimeError as error:
-            return _Untold(error)
-
-    def write(value: Any) -> None:
-        if not isinstance(value, _Untold):
-            set(value)
-
-    return read, write
-
-
-def _attributes(owner: Any, path: str, names: Iterable[str]) -> Iterator[Setting]:
-    """Those of `names` that this torch has."""
-    for name in names:
-        setting = _attribute(owner, name, f"{path}.{name}")
-        try:
-            setting.get()
-        except AttributeError:
-            continue
-        yield setting
 
 
 def _flushes_subnormals() -> bool:
@@ -113,14 +61,25 @@ def _set_inference_mode(enabled: bool) -> None:
 _GUARDS: list[torch.inference_mode] = []
 
 
-def _set_filters(filters: list[Any]) -> None:
-    warnings.filters[:] = filters  # type: ignore[index]
-    with warnings.catch_warnings():  # makes Python forget what it has decided by the old ones
-        pass
+def _autocast_dtype(device: str) -> tuple[Callable[[], Any], Callable[[Any], object]]:
+    if hasattr(torch, "get_autocast_dtype"):
+        return partial(torch.get_autocast_dtype, device), partial(torch.set_autocast_dtype, device)
+    if device == "cpu":  # before torch 2.4
+        return torch.get_autocast_cpu_dtype, torch.set_autocast_cpu_dtype
+    return torch.get_autocast_gpu_dtype, torch.set_autocast_gpu_dtype
 
 
-def _shown_filters(filters: list[Any]) -> str:
-    return f"{len(filters)} filters, the first {filters[0] if filters else None}"
+def _pop_function_modes(count: int) -> None:
+    while torch._C._len_torch_function_stack() > count:
+        torch._C._pop_torch_function_stack()
+
+
+def _pop_dispatch_modes(count: int) -> None:
+    while torch._C._len_torch_dispatch_stack() > count:
+        torch._C._pop_torch_dispatch_stack()
+
+
+_PRINTING = torch._tensor_str.PRINT_OPTS
 
 
 def _global_hooks() -> list[dict[Any, Any]]:
@@ -136,16 +95,6 @@ def _set_global_hooks(hooks: list[dict[Any, Any]]) -> None:
 _GLOBAL_HOOKS = [
     value for name, value in vars(module_hooks).items() if name.startswith("_global_") and isinstance(value, dict)
 ]
-
-
-def _numpy() -> Setting:
-    import numpy as np
-
-    def same(before: Any) -> bool:
-        now: Any = np.random.get_state()
-        return bool(before[0] == now[0] and before[2:] == now[2:] and (before[1] == now[1]).all())
-
-    return Setting("numpy's random state", np.random.get_state, np.random.set_state, None, same)
 
 
 def _torch_random_holds(before: Tensor) -> bool:
@@ -170,8 +119,8 @@ def _backpack() -> list[Setting]:
 
     fresh = {"active_exts": (), "debug": False, "extension_hook": no_op, "retain_graph": False}
     return [
-        *(_attribute(CTX, name, f"backpack.context.CTX.{name}", value) for name, value in fresh.items()),
-        _attribute(disable, "store_io", "backpack.disable.store_io", True),
+        *(attribute(CTX, name, f"backpack.context.CTX.{name}", value) for name, value in fresh.items()),
+        attribute(disable, "store_io", "backpack.disable.store_io", True),
         Setting(
             "backpack.context.CTX.hook_handles",
             lambda: list(CTX.hook_handles),
@@ -205,34 +154,41 @@ _ALWAYS = (
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         _set_anomaly,
     ),
-    Setting("torch's autocast on cpu", partial(autocasts, "cpu"), partial(set_autocast, "cpu")),
-    Setting("torch's autocast on cuda", partial(autocasts, "cuda"), partial(set_autocast, "cuda")),
+    *(
+        setting
+        for device in ("cpu", "cuda")
+        for setting in (
+            Setting(f"torch's autocast on {device}", partial(autocasts, device), partial(set_autocast, device)),
+            Setting(f"torch's autocast dtype on {device}", *_autocast_dtype(device)),
+        )
+    ),
+    Setting("torch.is_autocast_cache_enabled()", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
     Setting("torch's flushing of subnormals", _flushes_subnormals, torch.set_flush_denormal),
     Setting(
         "torch.get_float32_matmul_precision()",
-        *_told(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+        *told(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     ),
-    *_attributes(
+    *attributes(
         torch.backends.cuda.matmul,
         "torch.backends.cuda.matmul",
-        (
-            "allow_tf32",
-            "allow_fp16_reduced_precision_reduction",
-            "allow_bf16_reduced_precision_reduction",
-            "allow_fp16_accumulation",
-            "fp32_precision",  # after the names that set it, too
-        ),
+        "allow_tf32",
+        "allow_fp16_reduced_precision_reduction",
+        "allow_bf16_reduced_precision_reduction",
+        "allow_fp16_accumulation",
+        "fp32_precision",  # after the names that set it, too
     ),
-    *_attributes(torch.backends.cudnn, "torch.backends.cudnn", ("enabled", "benchmark", "deterministic", "allow_tf32")),
-    *_attributes(torch.backends, "torch.backends", ("fp32_precision",)),
-    *(
-        _attributes(torch.backends.mkldnn.matmul, "torch.backends.mkldnn.matmul", ("fp32_precision",))
-        if hasattr(torch.backends.mkldnn, "matmul")
-        else ()
-    ),
+    *attributes(torch.backends.cudnn, "torch.backends.cudnn", "enabled", "benchmark", "deterministic", "allow_tf32"),
+    *attributes(torch.backends, "torch.backends", "fp32_precision"),
+    *attributes(getattr(torch.backends.mkldnn, "matmul", None), "torch.backends.mkldnn.matmul", "fp32_precision"),
+    *attributes(torch.backends.mkldnn, "torch.backends.mkldnn", "enabled", "deterministic"),
+    *attributes(torch.utils.deterministic, "torch.utils.deterministic", "fill_uninitialized_memory"),
+    Setting("whether forward mode is enabled", torch._C._is_fwd_grad_enabled, torch._C._set_fwd_grad_enabled),
+    Setting("torch.is_warn_always_enabled()", torch.is_warn_always_enabled, torch.set_warn_always),
+    Setting("torch.set_printoptions()", lambda: dict(vars(_PRINTING)), vars(_PRINTING).update),
+    Setting("torch's stack of function modes", torch._C._len_torch_function_stack, _pop_function_modes),
+    Setting("torch's stack of dispatch modes", torch._C._len_torch_dispatch_stack, _pop_dispatch_modes),
     Setting("torch's hooks on all modules", _global_hooks, _set_global_hooks, shown=None),
-    Setting("warnings.filters", lambda: list(warnings.filters), _set_filters, shown=_shown_filters),
-    _attribute(warnings, "showwarning", "warnings.showwarning"),
     Setting("torch's random state", torch.get_rng_state, torch.set_rng_state, None, _torch_random_holds),
     Setting("Python's random state", random.getstate, random.setstate, shown=None),
+    *PROCESS,
 )

@@ -14,7 +14,17 @@ from tests import source
 # a new one at the top level needs a line. What comes later knows what came before, and never the other way round.
 ERRORS = {"_errors"}
 DESCRIPTIONS = {"_activations", "_json", "_layers", "_network", "_values"}  # plain data
-WORLD = {"_capabilities", "_culprit", "_problem", "_settings", "_state"}  # the user's model, and what is around it
+WORLD = {
+    "_capabilities",
+    "_culprit",
+    "_parts",
+    "_problem",
+    "_process",
+    "_setting",
+    "_settings",
+    "_state",
+    "_words",
+}  # the user's model, and what is around it
 FINDINGS = {"_plot", "_report", "_text"}  # they show, they don't compute
 CHECK = {"_check", "_picture"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -48,7 +58,7 @@ ONLY = {
     "backpack": {"paths._backpack", "paths.batch_grad", "paths.sqrt_ggn_exact", "_settings"},
     "hypothesis": {"strategies", "fuzz"},
     "matplotlib": {"_plot", "bench._plot"},
-    "numpy": {"_plot", "bench._plot", "_settings"},
+    "numpy": {"_plot", "bench._plot", "_process"},
     "pytest": {"_jaccheck_pytest"},
     "rich": {"cli"},
     "typer": {"cli"},

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
+import os
 import random
+import sys
 import warnings
+from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +19,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from jaccheck import check, jacobian, register_path
+from jaccheck._parts import Watched
 from jaccheck._state import Snapshot, untouched
+from jaccheck.paths import unregister_path
 
 
 class World(SimpleNamespace):
@@ -31,10 +40,24 @@ def world() -> World:
     model[2].weight.register_hook(lambda g: None)
     model[2].names = ["mine"]
     model[2].size = 1.5
-    return World(model=model, x=torch.ones(4, 3))
+    model[2].nested = {"a": [], "b": {"c": [1]}}
+    model[2].last = deque([1], maxlen=1)
+    first = model[2].register_forward_hook(hook)
+    model[2].register_forward_hook(lambda *_: None)
+    for _ in range(2):
+        model[2].bias.register_hook(lambda g: None)
+    return World(model=model, x=torch.ones(4, 3), first=first)
 
 
 def hook(*_: Any) -> None: ...
+
+
+class Parameter(nn.Parameter): ...
+
+
+class Mode(torch.overrides.TorchFunctionMode):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
 
 
 def bits(value: int) -> Tensor:
@@ -159,6 +182,54 @@ CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
         "torch's hooks on all modules has changed",
     ),
     "warnings": (lambda w: warnings.simplefilter("ignore"), "warnings.filters: "),
+    "written and written back": (
+        lambda w: w.model[0].weight.detach().add_(0),
+        "0.weight: written to in place, though its values are the same",
+    ),
+    "x written and written back": (lambda w: w.x.neg_().neg_(), "x: written to in place"),
+    "gradient written": (lambda w: w.model[2].weight.grad.mul_(1), "2.weight.grad: written to in place"),
+    "x in a graph": (lambda w: w.x.mul_(w.model[2].bias.sum()), "x.requires_grad: False -> True"),
+    "class of a tensor": (
+        lambda w: setattr(w.model[0].weight, "__class__", Parameter),
+        "0.weight: class torch.nn.parameter.Parameter -> ",
+    ),
+    "negated when read": (lambda w: setattr(w.x, "data", torch._neg_view(w.x)), "x: moved"),
+    "storage given back": (lambda w: w.model[0].weight.untyped_storage().resize_(0), "0.weight: moved"),
+    "storage shared": (lambda w: w.model[0].weight.share_memory_(), "0.weight: moved"),
+    "order of hooks": (lambda w: w.model[2]._forward_hooks.move_to_end(w.first.id), "forward hooks of '2': in another"),
+    "order of parameters": (
+        lambda w: w.model[0]._parameters.update(weight=w.model[0]._parameters.pop("weight")),
+        "parameters of '0': in another order",
+    ),
+    "order of tensor hooks": (
+        lambda w: w.model[2].bias._backward_hooks.move_to_end(next(iter(w.model[2].bias._backward_hooks))),
+        "hooks of '2.bias': in another order",
+    ),
+    "list in a dict": (lambda w: w.model[2].nested["a"].append(1), "2.nested['a']: list of 0 -> list of 1"),
+    "deque": (lambda w: w.model[2].last.append(2), "2.last: deque"),
+    "method of a class": (
+        lambda w: setattr(nn.Linear, "forward", hook),
+        f"torch.nn.modules.linear.Linear.forward: torch.nn.modules.linear.Linear.forward -> {__name__}.hook",
+    ),
+    "method of all modules": (lambda w: setattr(nn.Module, "train", hook), "torch.nn.modules.module.Module.train: "),
+    "method added": (lambda w: setattr(nn.Linear, "more", hook), "torch.nn.modules.linear.Linear.more: absent -> "),
+    "function": (lambda w: setattr(nn.functional, "linear", hook), "torch.nn.functional.linear: "),
+    "autograd": (lambda w: setattr(torch.autograd, "grad", hook), "torch.autograd.grad: "),
+    "autocast dtype": (
+        lambda w: torch.set_autocast_dtype("cpu", torch.float16),
+        "torch's autocast dtype on cpu: torch.bfloat16 -> torch.float16",
+    ),
+    "autocast cache": (lambda w: torch.set_autocast_cache_enabled(False), "cache_enabled(): True -> False"),
+    "mkldnn": (lambda w: setattr(torch.backends.mkldnn, "enabled", False), "torch.backends.mkldnn.enabled: True"),
+    "warn always": (lambda w: torch.set_warn_always(True), "torch.is_warn_always_enabled(): False -> True"),
+    "printing": (lambda w: torch.set_printoptions(precision=9), "torch.set_printoptions(): "),
+    "function mode": (lambda w: Mode().__enter__(), "torch's stack of function modes: 0 -> 1"),
+    "numpy's errors": (lambda w: np.seterr(over="ignore"), "numpy.geterr(): "),
+    "environment": (lambda w: os.environ.update(JACCHECK_TEST="1"), "os.environ: JACCHECK_TEST"),
+    "folder": (lambda w: os.chdir("/"), "os.getcwd(): "),
+    "search path": (lambda w: sys.path.append("nowhere"), "sys.path: "),
+    "recursion": (lambda w: sys.setrecursionlimit(5000), "sys.getrecursionlimit(): "),
+    "garbage": (lambda w: gc.disable(), "gc.isenabled(): True -> False"),
     "showwarning": (lambda w: setattr(warnings, "showwarning", hook), f"-> <function {hook.__qualname__}"),
 }
 
@@ -181,6 +252,60 @@ def test_a_change_is_seen_said_and_undone(world: World, name: str) -> None:
         snapshot.restore()
     assert any(words in line for line in changes), changes
     assert snapshot.changes() == []
+
+
+def test_what_a_models_own_forward_changes_is_not_a_paths_fault() -> None:
+    class Counting(nn.Linear):
+        calls: list[int]
+
+        def forward(self, a: Tensor) -> Tensor:
+            self.calls.append(len(a))
+            torch.rand(1)
+            return super().forward(a)
+
+    model = Counting(2, 2)
+    model.calls = []
+    report = check(model, torch.ones(3, 2), paths="all", properties=("state", "determinism"))
+    assert {verdict.status for verdict in report.verdicts.values()} == {"agrees", "unsupported"}
+    assert model.calls == []
+
+    class Leaving:
+        name = "leaving"
+
+        def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+            random.random()
+            return jacobian(model, x)
+
+    register_path(Leaving())
+    try:
+        verdict = check(model, torch.ones(3, 2), paths=("leaving",)).verdicts["leaving"]
+    finally:
+        unregister_path("leaving")
+    assert verdict.reason == "Python's random state has changed"
+
+
+def test_what_an_import_does_is_not_a_paths_fault(tmp_path: Path, world: World) -> None:
+    """As torch's first call with a seed does, which imports sympy."""
+    (tmp_path / "later.py").write_text("import warnings, os; warnings.simplefilter('once'); os.environ['LATER'] = '1'")
+    snapshot = Snapshot.take(world.model, world.x)
+    sys.path.insert(0, str(tmp_path))
+    importlib.import_module("later")
+    assert snapshot.undone() == []
+    assert snapshot.changes() == []
+    warnings.simplefilter("once")
+    assert len(snapshot.undone()) == 1
+    del sys.modules["later"]
+
+
+def test_a_graph_of_the_users_is_as_good_as_before_once_all_is_put_back() -> None:
+    """Autograd refuses a graph one of whose tensors has been written to since, by its version."""
+    model, x = nn.Linear(2, 2), torch.ones(3, 2, requires_grad=True)
+    loss = model(x).sum()
+    with untouched(model, x), torch.no_grad():
+        model.weight.zero_()
+    loss.backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, model.weight.detach().sum(0).expand(3, 2))
 
 
 def test_backpacks_context_is_watched_from_its_import_on(world: World) -> None:
@@ -284,5 +409,6 @@ def test_memory_is_one_copy_of_the_parameters() -> None:
     model, x = nn.Linear(500, 1000), torch.ones(2, 500)
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     snapshot = Snapshot.take(model, x)
-    held = sum(part.values.numel() * part.values.element_size() for part in snapshot._parts if hasattr(part, "values"))
+    tensors = [part.values for part in snapshot._parts if isinstance(part, Watched)]
+    held = sum(values.numel() * values.element_size() for values in tensors)
     assert held == size + x.numel() * x.element_size()

@@ -44,8 +44,7 @@ class Judge:
         self._wholes: dict[tuple[str, int], _Whole] = {}
         try:
             oracle = Oracle(problem.model, problem.x)
-            if problem.before.changes():  # tracing runs the model's own forward
-                problem.before.restore()
+            problem.before.undone()  # tracing runs the model's own forward
             shape = oracle.output.shape
             if shape != problem.output.shape:
                 self.reason = f"the model's output has another shape than its graph says, {list(shape)}"

@@ -59,9 +59,7 @@ def called(path: Path, model: nn.Module, x: Tensor, before: Snapshot) -> Run:
     except Exception as error:  # whatever it is, it is the path's: a verdict says so
         raised = error
     seconds = time.perf_counter() - start
-    changes = before.changes()
-    if changes:
-        before.restore()
+    changes = before.undone()
     if isinstance(jacobian, Mapping):
         jacobian = {name: j.detach() if hasattr(j, "detach") else j for name, j in jacobian.items()}
     return Run(jacobian, raised, tuple(changes), seconds)

@@ -92,7 +92,7 @@ def test_nothing_has_changed(path: Path, prepare: Callable[[nn.Module, Tensor], 
         path.jacobian(model, x)
     except Unsupported:
         assert prepare in (extended, extended_then_frozen, counting, shared)
-    assert before.changes() == []
+    assert before.undone() == []
 
 
 @pytest.mark.parametrize("where", ["forward", "backward"])
@@ -113,7 +113,7 @@ def test_nothing_has_changed_after_an_exception(path: Path, where: str, extended
         assert path.name.startswith("vmap")
         assert where == "backward"  # torch.func calls no hooks of tensors
     raising.armed = ""
-    assert before.changes() == []
+    assert before.undone() == []
     if path.name.startswith("sqrt_ggn_exact") or (path.name == "vmap_jacrev" and extended):
         return  # BackPACK has no rule for the layer; torch.func and full backward hooks don't go together
     fresh = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
@@ -150,7 +150,7 @@ def test_what_the_user_has_set_in_backpack_makes_no_difference(name: str) -> Non
     with backpack(extensions.BatchL2Grad(), extension_hook=calls.append):
         before = Snapshot.take(model, x)
         assert_is(path.jacobian(model, x), mlp_jacobian(), path)
-        assert before.changes() == []
+        assert before.undone() == []
     assert not calls
     assert not hasattr(model[0].weight, "batch_l2")
     CTX.remove_hooks()  # of all models; their flags stay
@@ -197,7 +197,7 @@ def test_the_public_function_puts_back_what_a_third_partys_path_changes(third_pa
     model, x = mlp()
     before = Snapshot.take(model, x)
     J = jacobian(model, x, third_party.name)
-    assert before.changes() == []
+    assert before.undone() == []
     assert not J["0.weight"].requires_grad
 
 

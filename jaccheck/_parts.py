@@ -1,0 +1,309 @@
+"""What a snapshot watches of the user's: modules, tensors, their attributes, and the classes behind them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from operator import is_
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck._words import Word, entries, from_to, kind, shown
+
+_CONTAINERS = frozenset((dict, OrderedDict, list, set, deque))
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
+_DEEPEST = 4  # containers in containers
+
+
+class Attributes:
+    """The attributes of a module or tensor, and into those that are containers."""
+
+    __slots__ = ("containers", "now", "values", "versions")
+
+    def __init__(self, owner: Any) -> None:
+        self.now: dict[str, Any] = vars(owner)
+        self.values = self.now.copy()
+        self.containers: list[tuple[str, Any, Any]] = []  # name, container, what it held if anything
+        self.versions: list[tuple[str, Tensor, int]] = []
+        for name, value in self.values.items():
+            if type(value) in _CONTAINERS:
+                self._contained(name, value, _DEEPEST)
+            elif type(value) not in _PLAIN and isinstance(value, Tensor):
+                self.versions.append((name, value, _version(value)))
+
+    def _contained(self, name: str, container: Any, deep: int) -> None:
+        self.containers.append((name, container, container.copy() if container else None))
+        items = container.values() if isinstance(container, dict) else container
+        if deep and not _CONTAINERS.isdisjoint(map(type, items)):
+            for key, item in container.items() if isinstance(container, dict) else enumerate(container):
+                if type(item) in _CONTAINERS:
+                    self._contained(f"{name}[{key!r}]", item, deep - 1)
+
+    def hold(self) -> bool:
+        return (
+            self.now.keys() == self.values.keys()
+            and all(map(is_, self.now.values(), self.values.values()))
+            and all(_same_items(items or (), now) for _, now, items in self.containers if now or items)
+            and all(_version(tensor) == version for _, tensor, version in self.versions)
+        )
+
+    def changes(self) -> Iterator[tuple[str, Any, Any]]:
+        """Name, value before and value after of each attribute that is another one, or holds other things."""
+        for name in dict.fromkeys((*self.values, *self.now)):
+            before, after = self.values.get(name, Word.ABSENT), self.now.get(name, Word.ABSENT)
+            if before is not after and not (type(before) is type(after) and type(before) in _PLAIN and before == after):
+                yield name, before, after
+        for name, now, items in self.containers:
+            held = type(now)() if items is None else items
+            if not _same_items(held, now):
+                yield name, held, now
+        for name, tensor, version in self.versions:
+            if _version(tensor) != version:
+                yield name, Word.AS_IT_WAS, Word.CHANGED_IN_PLACE
+
+    def restore(self) -> None:
+        for name in self.now.keys() - self.values.keys():
+            del self.now[name]
+        self.now.update(self.values)
+        for _, now, items in self.containers:
+            if not _same_items(items or (), now):
+                now.clear()
+                if isinstance(now, (list, deque)):
+                    now.extend(items or ())
+                else:
+                    now.update(items or ())
+
+
+class Namespace:
+    """What a class or a module of Python's holds, whoever else uses it: functions, that somebody might replace."""
+
+    __slots__ = ("owner", "values")
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.values = vars(owner).copy()
+
+    def holds(self) -> bool:
+        now = vars(self.owner)
+        return len(now) == len(self.values) and all(map(is_, now.values(), self.values.values()))
+
+    def _different(self) -> Iterator[str]:
+        """The names that stand for something else; what a later import adds to a module doesn't count."""
+        now = vars(self.owner)
+        for name in dict.fromkeys((*self.values, *(now if isinstance(self.owner, type) else ()))):
+            added = name not in self.values and not callable(now[name])  # Python's own: __annotations__, say
+            if now.get(name, Word.ABSENT) is not self.values.get(name, Word.ABSENT) and not added:
+                yield name
+
+    def changes(self) -> Iterator[str]:
+        now = vars(self.owner)
+        owner = shown(self.owner) if isinstance(self.owner, type) else self.owner.__name__
+        for name in self._different():
+            yield f"{owner}.{name}: {from_to(self.values.get(name, Word.ABSENT), now.get(name, Word.ABSENT))}"
+
+    def restore(self) -> None:
+        for name in [*self._different()]:
+            if name in self.values:
+                setattr(self.owner, name, self.values[name])
+            else:
+                delattr(self.owner, name)
+
+
+class Module:
+    """A layer: its class and attributes, among which are its hooks, parameters, buffers, modules and mode."""
+
+    __slots__ = ("attributes", "module", "name", "type")
+
+    def __init__(self, name: str, module: nn.Module) -> None:
+        self.name, self.module, self.type = name, module, type(module)
+        self.attributes = Attributes(module)
+
+    def holds(self) -> bool:
+        return type(self.module) is self.type and self.attributes.hold()
+
+    def changes(self) -> Iterator[str]:
+        name = self.name or "model"
+        if type(self.module) is not self.type:
+            yield f"{name}: class {shown(self.type)} -> {shown(type(self.module))}"
+        for attribute, before, after in self.attributes.changes():
+            if isinstance(before, dict) and isinstance(after, dict):
+                yield from entries(name, attribute, before, after)
+            else:
+                yield f"{name}.{attribute}: {from_to(before, after)}"
+
+    def restore(self) -> None:
+        if type(self.module) is not self.type:
+            self.module.__class__ = self.type
+        self.attributes.restore()
+
+
+class Watched:
+    """A parameter, a buffer, a gradient or the input: its values, its memory, and all that hangs on it.
+
+    A write that leaves the values as they were shows in the version counter, by which autograd refuses graphs that the
+    user may hold; that of a buffer, which a model's own forward may write to, is not watched.
+    """
+
+    # fmt: off
+    __slots__ = (
+        "alias", "attributes", "bits", "grad", "grad_state", "hooks", "name", "nbytes", "place", "tensor", "type",
+        "values", "version", "versioned",
+    )
+    # fmt: on
+
+    def __init__(self, name: str, tensor: Tensor, *, versioned: bool = True) -> None:
+        self.name, self.tensor, self.type, self.versioned = name, tensor, type(tensor), versioned
+        self.place = _place(tensor)
+        self.version = _version(tensor)
+        self.alias = tensor.detach()  # the same memory, wherever `tensor.data` may point later
+        self.bits = _bits(self.alias)
+        self.values = self.bits.clone()
+        self.nbytes = self.bits.untyped_storage().nbytes()
+        self.attributes = Attributes(tensor) if vars(tensor) else None
+        self.hooks = _hooks(tensor)
+        self.grad = _grad(tensor)
+        self.grad_state = None if self.grad is None else Watched(f"{name}.grad", self.grad)
+
+    def holds(self) -> bool:
+        tensor = self.tensor
+        return (
+            _place(tensor) == self.place
+            and type(tensor) is self.type
+            and self._keeps_values()
+            and (not self.versioned or _version(tensor) == self.version)
+            and (self.attributes.hold() if self.attributes else not vars(tensor))
+            and _hooks(tensor) == self.hooks
+            and _grad(tensor) is self.grad
+            and (self.grad_state is None or self.grad_state.holds())
+        )
+
+    def _keeps_values(self) -> bool:
+        return torch.equal(self.bits, self.values)
+
+    def _has_memory(self) -> bool:
+        return self.bits.untyped_storage().nbytes() >= self.nbytes
+
+    def changes(self) -> Iterator[str]:
+        name, tensor = self.name, self.tensor
+        *memory, requires_grad = self.place
+        *memory_now, requires_grad_now = _place(tensor)
+        if type(tensor) is not self.type:
+            yield f"{name}: class {shown(self.type)} -> {shown(type(tensor))}"
+        if memory != memory_now:
+            before, after = kind(self.alias), kind(tensor)
+            yield f"{name}: moved to other memory" if before == after else f"{name}: {before} -> {after}"
+        if self._has_memory() and not self._keeps_values():
+            changed = (self.bits != self.values).nonzero()
+            yield f"{name}: {len(changed)} of {self.bits.numel()} values changed, the first at {changed[0].tolist()}"
+        elif self.versioned and _version(tensor) != self.version and memory == memory_now:
+            yield f"{name}: written to in place, though its values are the same"
+        if requires_grad != requires_grad_now:
+            yield f"{name}.requires_grad: {requires_grad} -> {requires_grad_now}"
+        attributes = self.attributes.changes() if self.attributes else _added(vars(tensor))
+        for attribute, before, after in attributes:
+            yield f"{name}.{attribute}: {from_to(before, after)}"
+        for hooks, hooks_now in zip(self.hooks, _hooks(tensor), strict=True):
+            yield from entries(name, "_hooks", dict(hooks), dict(hooks_now))
+        grad = _grad(tensor)
+        if grad is not self.grad:
+            yield f"{name}.grad: {from_to(self.grad, grad)}"
+        if self.grad_state is not None:
+            yield from self.grad_state.changes()
+
+    def restore(self) -> None:
+        tensor = self.tensor
+        if type(tensor) is not self.type:
+            tensor.__class__ = self.type
+        if not self._has_memory():  # storage that somebody has given back, which torch can't be told to find again
+            self.bits.untyped_storage().resize_(self.nbytes)
+        if not self._keeps_values():
+            with torch.inference_mode(self.bits.is_inference()), torch.no_grad():
+                self.bits.copy_(self.values)
+        if not tensor.is_leaf and not self.place[-1]:
+            tensor.detach_()
+        if _place(tensor)[:-1] != self.place[:-1]:
+            tensor.data = self.alias
+        if tensor.requires_grad != self.place[-1]:
+            tensor.requires_grad_(self.place[-1])
+        if self.attributes:
+            self.attributes.restore()
+        else:
+            vars(tensor).clear()
+        for hooks, hooks_now in zip(self.hooks, _registered(tensor), strict=True):
+            if hooks_now is not None and hooks != (*hooks_now.items(),):
+                hooks_now.clear()
+                hooks_now.update(hooks)
+        if _grad(tensor) is not self.grad:
+            tensor.grad = self.grad
+        if self.grad_state is not None:
+            self.grad_state.restore()
+        if _version(tensor) != self.version:
+            _set_version(tensor, self.version)
+        self.place = _place(tensor)  # where the memory itself is another, that can't be undone
+
+
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    """Where a tensor's numbers lie and how they are read; last, whether it requires grad."""
+    if tensor.layout != torch.strided or tensor.is_meta:
+        return tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad
+    where = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device)
+    return *where, tensor.is_neg(), tensor.is_conj(), tensor.requires_grad
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """`tensor` with its bits read as integers, sharing its memory; empty if it has none, or is sparse."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        return _NO_BITS
+    if tensor.is_neg():
+        tensor = torch._neg_view(tensor)  # which takes the mark off again
+    if tensor.is_conj():
+        tensor = tensor.conj()
+    if tensor.dtype is torch.complex128:
+        tensor = torch.view_as_real(tensor)
+    return tensor if tensor.dtype is torch.bool else tensor.view(_INTEGERS[tensor.element_size()])
+
+
+_NO_BITS = torch.empty(0, dtype=torch.uint8, device="cpu")
+
+
+def _grad(tensor: Tensor) -> Tensor | None:
+    return tensor.grad if tensor.is_leaf or tensor.retains_grad else None  # torch warns about the others
+
+
+def _registered(tensor: Tensor) -> tuple[dict[int, Any] | None, ...]:
+    return tensor._backward_hooks, getattr(tensor, "_post_accumulate_grad_hooks", None)
+
+
+def _hooks(tensor: Tensor) -> tuple[tuple[tuple[int, Any], ...], ...]:
+    """The hooks on a tensor's gradient in their order; where torch has no dict for them yet, none."""
+    return tuple((*registered.items(),) if registered else () for registered in _registered(tensor))
+
+
+def _added(attributes: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    return ((name, Word.ABSENT, value) for name, value in attributes.items())
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _set_version(tensor: Tensor, version: int) -> None:
+    """What was written has been put back: graphs that hold the tensor are right again."""
+    try:
+        torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+    except TypeError:  # before torch 2.6
+        torch._C._autograd._unsafe_set_version_counter(tensor, version)  # type: ignore[arg-type]
+
+
+def _same_items(before: Any, now: Any) -> bool:
+    """Whether a container, `now`, holds the very objects of `before`, in its order."""
+    if len(before) != len(now) or not before:
+        return not now and not before
+    if isinstance(now, set):
+        return bool(now == set(before))
+    if isinstance(now, dict):
+        return all(map(is_, before.values(), now.values())) and list(before) == list(now)
+    return all(map(is_, before, now))

@@ -1,0 +1,76 @@
+"""What is global in Python itself: environment variables, folders, limits, numpy's settings."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import warnings
+from typing import Any
+
+from jaccheck._setting import Setting, attribute
+
+_ENVIRONMENT: dict[Any, Any] = getattr(os.environ, "_data", {})  # as it is kept: to decode all takes 50 times as long
+
+
+def _set_environment(before: dict[Any, Any]) -> None:
+    for name in _ENVIRONMENT.keys() | before.keys():
+        if name not in before:
+            del os.environ[os.fsdecode(name)]
+        elif _ENVIRONMENT.get(name) != before[name]:
+            os.environ[os.fsdecode(name)] = os.fsdecode(before[name])
+
+
+def _variables(before: dict[Any, Any], now: dict[Any, Any]) -> str:
+    names = [name for name in before.keys() | now.keys() if before.get(name) != now.get(name)]
+    return ", ".join(sorted(map(os.fsdecode, names)))
+
+
+def _set_path(path: list[str]) -> None:
+    sys.path[:] = path
+
+
+def _set_gc(enabled: bool) -> None:
+    (gc.enable if enabled else gc.disable)()
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # type: ignore[index]
+    with warnings.catch_warnings():  # makes Python forget what it has decided by the old ones
+        pass
+
+
+def _shown_filters(filters: list[Any]) -> str:
+    return f"{len(filters)} filters, the first {filters[0] if filters else None}"
+
+
+def numpy_settings() -> list[Setting]:
+    """Those of numpy, which only they import who use it."""
+    import numpy as np
+
+    def same(before: Any) -> bool:
+        now: Any = np.random.get_state()
+        return bool(before[0] == now[0] and before[2:] == now[2:] and (before[1] == now[1]).all())
+
+    return [
+        Setting("numpy's random state", np.random.get_state, np.random.set_state, None, same),
+        Setting("numpy.geterr()", np.geterr, lambda state: np.seterr(**state)),
+    ]
+
+
+PROCESS = (
+    Setting("warnings.filters", lambda: list(warnings.filters), _set_filters, _shown_filters, by_imports=True),
+    attribute(warnings, "showwarning", "warnings.showwarning"),
+    Setting(
+        "os.environ",
+        lambda: dict(_ENVIRONMENT),
+        _set_environment,
+        same=lambda before: before == _ENVIRONMENT,
+        apart=_variables,
+        by_imports=True,
+    ),
+    Setting("os.getcwd()", os.getcwd, os.chdir),
+    Setting("sys.path", lambda: list(sys.path), _set_path, lambda path: f"{len(path)} folders", by_imports=True),
+    Setting("sys.getrecursionlimit()", sys.getrecursionlimit, sys.setrecursionlimit),
+    Setting("gc.isenabled()", gc.isenabled, _set_gc),
+)
