@@ -12,6 +12,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
+from jaccheck.cli._campaign import logged, resumed
 from jaccheck.cli._options import (
     Json,
     Load,
@@ -33,6 +34,7 @@ SECONDS = 30.0  # if neither --seconds nor --examples says otherwise
 
 @app.command()
 def fuzz(
+    context: typer.Context,
     seconds: Annotated[float | None, typer.Option(help="Stop after this time.", metavar="S")] = None,
     examples: Annotated[int | None, typer.Option(help="Stop after this many networks.", metavar="K")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed and --examples give the same networks.")] = None,
@@ -45,6 +47,8 @@ def fuzz(
     no_known: Annotated[
         bool, typer.Option("--no-known", help="Known defects of the libraries are failures, too.")
     ] = False,
+    log: Annotated[Path | None, typer.Option(help="Log every network into this new file.", metavar="FILE")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the campaign of this log.", metavar="FILE")] = None,
     save_dir: Annotated[Path, typer.Option(help="Where failures are saved.", metavar="FOLDER")] = Path(
         "jaccheck-failures"
     ),
@@ -60,36 +64,42 @@ def fuzz(
         raise InvalidProblem(f"--examples is {examples}, but should be at least 1")
     if seed is not None and seed < 0:
         raise InvalidProblem(f"--seed is {seed}, but should be at least 0")
-    import_modules(load)
-    from jaccheck._values import DTYPES
-    from jaccheck.paths import resolve
-
-    chosen_paths = resolve(path_names(path))
-    properties = property_names(property)
-    dtypes = chosen("dtype", dtype, DTYPES)
-    devices = device_names(device)
-    writable(save_dir)
     from jaccheck.fuzz.campaign import Campaign
-    from jaccheck.fuzz.plan import Plan
+    from jaccheck.fuzz.log import Log
 
-    plan = Plan(
-        seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
-        paths=chosen_paths,
-        properties=properties,
-        dtypes=dtypes,
-        devices=devices,
-        seconds=SECONDS if seconds is None and examples is None else seconds,
-        examples=examples,
-        keep_going=keep_going,
-        known=not no_known,
-        database=str(save_dir / "examples") if seed is None else None,
-        folder=save_dir,
-        load=tuple(load or ()),
-    )
+    opened: Log | None = None
+    if resume is not None:
+        opened, plan = resumed(context, resume, seconds)
+    else:
+        import_modules(load)
+        from jaccheck._values import DTYPES
+        from jaccheck.fuzz.plan import Plan
+        from jaccheck.paths import resolve
+
+        plan = Plan(
+            seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
+            paths=resolve(path_names(path)),
+            properties=property_names(property),
+            dtypes=chosen("dtype", dtype, DTYPES),
+            devices=device_names(device),
+            seconds=SECONDS if seconds is None and examples is None else seconds,
+            examples=examples,
+            keep_going=keep_going,
+            known=not no_known,
+            database=str(save_dir / "examples") if seed is None else None,
+            folder=save_dir,
+            load=tuple(load or ()),
+        )
+        writable(save_dir)
+        if log is not None:
+            opened = Log.create(log, plan)
+    folder = plan.folder
     with one_thread(), screen.watching(plan) as watch:
-        summary = Campaign(plan, watch=watch).run()
-    files = [written(save_dir, finding.save) for finding in summary.findings]
+        summary = Campaign(plan, log=opened, watch=watch, keep=lambda f: written(folder, f.save)).run()
+    files = [written(folder, finding.save) for finding in summary.findings]
     scripts = [beside(finding, file) for finding, file in zip(summary.findings, files, strict=True)]
+    if opened is not None:
+        logged(opened, summary, scripts)
     if as_json:
         print(json.dumps(screen.summary_data(summary, files, scripts), allow_nan=False))
     else:

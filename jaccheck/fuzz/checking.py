@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isinf
 from traceback import format_exception
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class PathRow(NamedTuple):
     ratio: float | None
     """``|got - centre| / radius`` of the worst element outside."""
     sharpness: float | None
-    """The verdict's resolution in units of the dtype's u: the smallest error that would certainly have been caught."""
+    """The verdict's resolution, if finite, in u: the smallest error that would certainly have been caught."""
     seconds: float | None
     """The path's own time."""
     elements: int
@@ -204,7 +205,7 @@ def _path_rows(network: Network, answers: list[Answer]) -> list[PathRow]:
         every = [(answer.status(answer.report.verdicts[path]), answer.report.verdicts[path]) for answer in answers]
         bad = [pair for pair in every if pair[0] == "disagrees"] or [pair for pair in every if pair[0] == "known"]
         status, verdict = (bad or every)[0]
-        sharpness = None if first.resolution is None else first.resolution / u
+        sharpness = None if first.resolution is None or isinf(first.resolution) else first.resolution / u
         rows.append(
             PathRow(
                 path,

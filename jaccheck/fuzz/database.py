@@ -27,8 +27,10 @@ class Database:
                 continue
         return dict(sorted(found.items()))
 
-    def add(self, finding: Finding) -> None:
-        self._examples.save(KEY, finding.to_json().encode())
+    def add(self, finding: Finding) -> bytes:
+        value = finding.to_json().encode()
+        self._examples.save(KEY, value)
+        return value
 
     def remove(self, value: bytes) -> None:
         self._examples.delete(KEY, value)

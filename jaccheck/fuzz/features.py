@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from jaccheck._activations import ACTIVATIONS, CORE
-from jaccheck._layers import LAYERS, Activation, Flatten, Layer, Linear, Repeat, Residual, Sequential
+from jaccheck._layers import LAYERS, Activation, Layer, Linear, Repeat, Residual, Sequential
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 
@@ -81,7 +81,6 @@ FEATURES: dict[str, Feature] = {
     "an activation last": lambda d: bool(d.layers) and isinstance(d.layers[-1], Activation),
     "an activation first": lambda d: bool(d.layers) and isinstance(d.layers[0], Activation),
     "nested Sequentials": lambda d: any(isinstance(layer, Sequential) for layer in d.network.layers),
-    "Flatten": lambda d: any(isinstance(layer, Flatten) for layer in d.layers),
     "a Linear without bias": lambda d: any(linear.bias is None for linear in d.linears),
     "frozen parameters": lambda d: any(linear.frozen for linear in d.linears),
     "evaluation mode": lambda d: not d.network.training,

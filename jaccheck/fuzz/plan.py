@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ROUND = 500
 """Networks of one round: of one run of Hypothesis, which keeps all of a run in memory."""
@@ -35,6 +38,16 @@ class Plan:
         """The properties that are asked of each network, and those that take turns."""
         cheap = tuple(name for name in self.properties if name in CHEAP)
         return cheap, tuple(name for name in self.properties if name not in CHEAP)
+
+    def data(self) -> dict[str, Any]:
+        """This plan for JSON."""
+        return {**asdict(self), "folder": os.fspath(self.folder)}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan that `data` gave."""
+        lists = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
+        return cls(**{**data, **lists, "folder": Path(data["folder"])})
 
     def round_size(self, number: int) -> int:
         """How many networks round `number` draws: the last one of a given number of examples may be short."""
