@@ -174,7 +174,7 @@ def test_what_is_no_log_is_refused_in_one_line_and_left_as_it_was(log_file, tmp_
     spoil(file)
     before = file.read_bytes() if file.is_file() else None
     for use in (lambda: Log.resume(file).plan, lambda: counts(file)):
-        with pytest.raises(LogFailure, match="spoilt.db") as refused:
+        with pytest.raises(LogFailure, match=r"spoilt\.db") as refused:
             use()
         assert said in str(refused.value)
         assert "\n" not in str(refused.value)
