@@ -36,6 +36,8 @@ AT_ZERO = tuple(Activation(name) for name in ("Tanh", "Sigmoid", "SiLU", "Softsi
 EDGES = (15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257)
 """Where kernels change."""
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107)
+DYADIC = tuple((2**i, 2 ** (k - i)) for k in (1, 3, 5, 7) for i in range(k + 1))
+"""N and C for which √2/√(N C) is a power of two."""
 MOST_BITS = 24  # used of float64's 53: sums that no float32 could hold aren't needed
 
 
@@ -138,7 +140,12 @@ def _shapes(limits: _Limits) -> SearchStrategy[tuple[int, tuple[int, ...]]]:
     inner = st.tuples(few, st.tuples(small, wide, small))
     crowd = st.tuples(many, st.tuples(wide, outputs))
     fan = st.tuples(few, st.tuples(small, wide))
-    kinds = [plain, plain, square, square, prime, fan, crowd, crowd]
+    pairs = [
+        (n, c) for n, c in DYADIC if n <= limits.max_batch and c <= limits.max_width and n * c <= limits.max_outputs
+    ]
+    inputs = depth.flatmap(lambda d: st.tuples(*[small] * d))
+    dyadic = st.builds(lambda pair, widths: (pair[0], (*widths, pair[1])), st.sampled_from(pairs or [(1, 1)]), inputs)
+    kinds = [plain, plain, square, square, prime, fan, crowd, crowd, dyadic, dyadic, dyadic]
     return st.one_of(*kinds, *([edge, inner] if limits.max_depth else []))
 
 

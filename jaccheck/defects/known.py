@@ -55,7 +55,7 @@ def _raising(cases: Sequence[Case], path: Path, defects: Sequence[Defect]) -> tu
 def _needed(case: Case, path: Path, defects: Sequence[Defect]) -> list[Defect] | None:
     """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
     try:
-        scene = Scene(case.problem, path, case)
+        scene = Scene(case.problem, case.path or path, case)
         left = scene.outside
     except Unsupported:
         return []

@@ -12,6 +12,7 @@ from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import admit
 from jaccheck.paths._path import Path as Path
 from jaccheck.paths._path import exact as exact
+from jaccheck.paths._path import exactly as exactly
 from jaccheck.paths._path import extra_roundings as extra_roundings
 from jaccheck.paths._path import mode as mode
 from jaccheck.paths._path import snippet as snippet

@@ -16,8 +16,9 @@ class Path(Protocol):
     """One way to compute a batched Jacobian.
 
     Optional attributes say what a correct result may differ by: `extra_roundings`, the roundings beyond those of one
-    backward pass (default 0); `mode`, ``"reverse"`` or ``"forward"`` (default ``"reverse"``); and ``exact(N, C)``,
-    whether what the path does on its own is exact for an output of that shape (default: no extra roundings).
+    backward pass (default 0); `mode`, ``"reverse"`` or ``"forward"`` (default ``"reverse"``); ``exact(N, C)``,
+    whether what the path does on its own is exact for an output of that shape (default: no extra roundings); and, where
+    it isn't, ``exactly(N, C)``, the path with other options by which it is, or None.
 
     An optional `snippet` says how to call it without jaccheck: Python source that defines ``jacobian(model, x)``, with
     its imports but for ``torch`` and ``torch.nn as nn``. Reproducers consist of it.
@@ -44,6 +45,14 @@ def exact(path: Path, N: int, C: int) -> bool:
     """Whether `path` adds no rounding to a backward pass from an output ``[N, C]``, where that pass is exact."""
     claim = getattr(path, "exact", None)
     return extra_roundings(path) == 0 if claim is None else bool(claim(N, C))
+
+
+def exactly(path: Path, N: int, C: int) -> Path | None:
+    """`path` as it is, or with other options, so that it adds no rounding to a backward pass from ``[N, C]``."""
+    if exact(path, N, C):
+        return path
+    with_options = getattr(path, "exactly", None)
+    return None if with_options is None else with_options(N, C)
 
 
 def mode(path: Path) -> Literal["reverse", "forward"]:

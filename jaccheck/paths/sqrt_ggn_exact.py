@@ -55,6 +55,11 @@ class SqrtGGNExact:
         half, odd = divmod(N * C, 2)
         return self.reduction == "mean" and not odd and half.bit_count() == 1 and half.bit_length() % 2 == 1
 
+    def exactly(self, N: int, C: int) -> SqrtGGNExact | None:
+        """This path with ``reduction="mean"``, where it is exact so."""
+        mean = SqrtGGNExact(reduction="mean")
+        return mean if mean.exact(N, C) else None
+
     def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         """The Jacobian of each parameter that requires grad, ``[N, C, *p.shape]``, a transposed view.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from jaccheck._problem import Problem
+from jaccheck.paths import Path
 
 Masks = dict[str, Tensor]
 """For each parameter ``[N, C, *p.shape]``, true or false."""
@@ -22,3 +23,5 @@ class Case:
     """Those whose rows it looks at; None: all."""
     wrong: Callable[[Mapping[str, Tensor]], Masks] | None = None
     """Which entries of a Jacobian are wrong; None: those outside the enclosure."""
+    path: Path | None = None
+    """The path with other options, by which it is judged; None: as it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,7 +15,7 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.enclosure import Oracle
-from jaccheck.paths import Path, exact, mode
+from jaccheck.paths import Path, exactly, mode
 from jaccheck.properties._case import Case, Masks
 from jaccheck.properties._exactly import Exactly, Rounds
 from jaccheck.properties._judge import slices, unravelled
@@ -26,7 +27,8 @@ class Exact:
     """Where no number on the way has to be rounded, in whatever order, a path gives the exact Jacobian bit for bit.
 
     The sign of a zero is free. At a kink it is torch's own derivative, as ReLU'(0) = 0, of which the enclosure knows
-    only that it lies between those on either side. Whether a problem is exact is computed; most are not.
+    only that it lies between those on either side. Whether a problem is exact is computed; most are not. A path that
+    rounds by itself is judged with the options by which it doesn't, if it has such.
     """
 
     name = "exact"
@@ -39,13 +41,24 @@ class Exact:
         own = Enclosure().judge(trial)
         if own.status == "unsupported" or (own.status == "disagrees" and own.kind != "value"):
             return own
+        one = exactly(path, problem.N, problem.C)
+        if (
+            one is not None
+            and one is not path
+            and mode(path) != "forward"
+            and not isinstance(self.oracle(problem), str)
+        ):
+            trial = Trial(problem, one, trial.judge)
+            own = replace(Enclosure().judge(trial), path=path.name, property=self.name)
+            if own.status == "unsupported" or (own.status == "disagrees" and own.kind != "value"):
+                return replace(own, reason=f"as {one.name}: {own.reason}")
 
         def verdict(status: str, kind: str | None = None, **facts: Any) -> Verdict:
             return Verdict(path.name, status, kind, self.name, elements=own.elements, seconds=own.seconds, **facts)
 
         if mode(path) == "forward":
             return verdict("vacuous", reason="it goes forward, where other products are rounded")
-        if not exact(path, problem.N, problem.C):
+        if one is None:
             return verdict("vacuous", reason=f"it rounds by itself for an output [{problem.N}, {problem.C}]")
         oracle = trial.judge.reason or self.oracle(problem)
         if isinstance(oracle, str):
@@ -64,12 +77,14 @@ class Exact:
         shape = tuple(problem.parameters[name].shape)
         place = {"parameter": name, "shape": shape, "index": index, "got": got, "centre": centre, "radius": 0.0}
         reason = "the network is exact, and so is the Jacobian"
+        if one is not path:
+            reason = f"as {one.name}: {reason}"
         return verdict("disagrees", "value", outside=outside, ratio=torch.inf, reason=reason, **place)
 
     def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
         oracle = self.oracle(problem)
         if not isinstance(oracle, str):
-            yield Case(problem, wrong=partial(_wrong, oracle))
+            yield Case(problem, wrong=partial(_wrong, oracle), path=exactly(path, problem.N, problem.C))
 
     def oracle(self, problem: Problem) -> Oracle | str:
         """The exact Jacobian of `problem`, or why there is none."""
