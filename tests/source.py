@@ -8,13 +8,14 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PLUGINS = ("_jaccheck_pytest", "_jaccheck_benchmark_xdist")
 FOLDERS = {"jaccheck": ROOT / "jaccheck", "jaccheck.strategies": ROOT / "strategies"}
 
 
 @cache
 def modules() -> Mapping[str, Path]:
     """The modules of the package by name; an ``__init__.py`` has its package's."""
-    found = {"_jaccheck_pytest": ROOT / "_jaccheck_pytest.py"}
+    found = {plugin: ROOT / f"{plugin}.py" for plugin in PLUGINS}
     for package, folder in FOLDERS.items():
         for file in folder.rglob("*.py"):
             parts = file.relative_to(folder).with_suffix("").parts

@@ -52,14 +52,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     | DESCRIPTIONS
     | {"_example", "_target", "bench", "defects", "fuzz", "fuzz.finding", "paths", "properties", "reproducer"},
     "_jaccheck_pytest": {""},
+    "_jaccheck_benchmark_xdist": set(),  # usable without the rest
 }
+PLUGINS = {"_jaccheck_pytest", "_jaccheck_benchmark_xdist"}
 # The packages that only these may import.
 ONLY = {
     "backpack": {"paths._backpack", "paths.batch_grad", "paths.sqrt_ggn_exact", "_settings"},
     "hypothesis": {"strategies", "fuzz"},
     "matplotlib": {"_plot", "bench._plot"},
     "numpy": {"_plot", "bench._plot", "_process"},
-    "pytest": {"_jaccheck_pytest"},
+    "pytest": PLUGINS,
+    "pytest_benchmark": PLUGINS,
     "rich": {"cli"},
     "typer": {"cli"},
 }
@@ -87,7 +90,7 @@ def forbidden(module: str, imported: set[str]) -> list[str]:
     assert own is not None, f"{module} is in no group of MAY_IMPORT"
     wrong = []
     for name in imported:
-        if name.partition(".")[0] in ("jaccheck", "_jaccheck_pytest"):
+        if name.partition(".")[0] in {"jaccheck", *PLUGINS}:
             if group(short(name), set(MAY_IMPORT)) not in {own, *MAY_IMPORT[own]}:
                 wrong.append(name)
         elif (root := name.partition(".")[0]) in ONLY and group(short(module), ONLY[root]) is None:

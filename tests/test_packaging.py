@@ -11,9 +11,10 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.source import FOLDERS, ROOT
+from tests.source import FOLDERS, PLUGINS, ROOT
 
-SHIPPED = ("jaccheck", "strategies", "_jaccheck_pytest.py", "pyproject.toml", "README.md", "LICENSE")
+PLUGIN_FILES = {f"{plugin}.py" for plugin in PLUGINS}
+SHIPPED = ("jaccheck", "strategies", *PLUGIN_FILES, "pyproject.toml", "README.md", "LICENSE")
 
 
 def wheel_of(tree: Path) -> Path:
@@ -59,12 +60,12 @@ def test_the_wheel_holds_every_file_of_the_package_and_of_the_strategies(wheel):
     for name in ("jaccheck/py.typed", "jaccheck/defects/known_defects.json", "jaccheck/report.schema.json"):
         assert name in names
     assert "jaccheck/strategies/networks.py" in names
-    assert "_jaccheck_pytest.py" in names
+    assert set(names) >= PLUGIN_FILES
 
 
 def test_the_wheel_holds_nothing_else(wheel):
     roots = {name.partition("/")[0] for name in ZipFile(wheel).namelist()}
-    assert {root for root in roots if not root.endswith(".dist-info")} == {"jaccheck", "_jaccheck_pytest.py"}
+    assert {root for root in roots if not root.endswith(".dist-info")} == {"jaccheck", *PLUGIN_FILES}
 
 
 def test_the_command_and_the_plugin_are_entered(wheel):
@@ -72,7 +73,9 @@ def test_the_command_and_the_plugin_are_entered(wheel):
     (entries,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     lines = archive.read(entries).decode().splitlines()
     assert "jaccheck = jaccheck.cli:entry_point" in lines[lines.index("[console_scripts]") :]
-    assert "jaccheck = _jaccheck_pytest" in lines[lines.index("[pytest11]") :]
+    plugins = lines[lines.index("[pytest11]") :]
+    assert "jaccheck = _jaccheck_pytest" in plugins
+    assert "jaccheck_benchmark_xdist = _jaccheck_benchmark_xdist" in plugins
 
 
 def test_the_metadata_name_what_it_needs_and_what_is_optional(wheel):
