@@ -37,6 +37,26 @@ def assert_agreement(request: pytest.FixtureRequest) -> Callable[..., None]:
     return assert_agreement
 
 
+@pytest.fixture
+def paired(benchmark: Any) -> Any:
+    """Measure paths beside one another, ``paired(model, x, paths=…)``, with a row each in pytest-benchmark's table."""
+    from jaccheck.bench.paired import Paired
+
+    return Paired(benchmark)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """What `paired` has measured, ratios and memory."""
+    rows = getattr(getattr(config, "_benchmarksession", None), "benchmarks", ())
+    if not any("paired" in row.extra_info for row in rows):
+        return
+    from jaccheck.bench.paired import lines
+
+    terminalreporter.section("paths beside one another", sep="-")
+    for line in lines(rows):
+        terminalreporter.write_line(line)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
     outcome: Any = yield

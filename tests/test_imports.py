@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | FINDINGS
     | DESCRIPTIONS
     | {"_example", "_target", "bench", "defects", "fuzz", "fuzz.finding", "paths", "properties", "reproducer"},
-    "_jaccheck_pytest": {""},
+    "_jaccheck_pytest": {"", "bench"},
     "_jaccheck_benchmark_xdist": set(),  # usable without the rest
 }
 PLUGINS = {"_jaccheck_pytest", "_jaccheck_benchmark_xdist"}

@@ -16,12 +16,10 @@ from jaccheck._problem import Problem, admit
 from jaccheck._report import ForwardFinding, Verdict
 from jaccheck._text import headline
 from jaccheck.bench.costs import Benchmark, Cost, Fastest
-from jaccheck.bench.memory import bounded, peak, ran_out
-from jaccheck.bench.timing import Caller, Clock, Interval, Runner, Writer, clock, interval, rounds
+from jaccheck.bench.measure import Measured, measured
+from jaccheck.bench.memory import bounded, ran_out
+from jaccheck.bench.timing import CONFIDENCE, FEWEST, Interval, interval
 from jaccheck.paths import get, resolve
-
-_LIMIT = None
-"""In the place of a path's name: the writing of the Jacobian."""
 
 
 def benchmark(
@@ -47,38 +45,66 @@ def benchmark(
     Raises:
         InvalidProblem: the model or the input can't be used, a path is unknown, or `seconds` isn't a positive number.
     """
+    return run(model, x, paths=paths, seconds=seconds)[0]
+
+
+def run(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    paths: str | Sequence[str] | None,
+    seconds: float,
+    least: int = FEWEST,
+    checked: bool = True,
+) -> tuple[Benchmark, Measured]:
+    """The benchmark, and what it was made of.
+
+    Args:
+        least: rounds that are run in any case, see `measured`.
+        checked: whether to check each path; one that is not checked is never named the fastest.
+    """
     if not (seconds > 0 and math.isfinite(seconds)):
         raise InvalidProblem(f"seconds is {seconds}, but should be a positive number")
     names = resolve(paths)
     chosen = {name: get(name) for name in names}  # before the snapshot: importing a path may change global state
     with _one_thread(), bounded(x.device if isinstance(x, Tensor) else torch.device("cpu")):
         problem = admit(model, x)
-        costs, forward = _checked(problem, names)
-        calls: dict[str, Callable[[], object]] = {
-            name: _call(chosen[name].jacobian, problem) for name in names if _measurable(costs[name])
-        }
-        clock_name, watch = clock(problem.device)
+        size = problem_size(problem) * problem.x.element_size()
+        costs, forward = _checked(problem, names) if checked else ({n: Cost(n, "unchecked") for n in names}, None)
+        calls = {name: _call(chosen[name].jacobian, problem) for name in names if _measurable(costs[name])}
         try:
-            _weigh(problem, calls, costs)
-            taken, write = _time(problem, calls, costs, watch, seconds)
+            seen = measured(
+                calls, size=size, device=problem.device, restore=problem.before.restore, seconds=seconds, least=least
+            )
         except BaseException:  # an interrupt, say, in the middle of a path
             problem.before.restore()
             raise
-    base = next(iter(taken), None)
-    for name, values in taken.items():
+    base = next(iter(seen.seconds), None)
+    for name, error in seen.raised.items():
+        costs[name] = _failed(costs[name], error)
+    for name, values in seen.seconds.items():
         assert base is not None
-        costs[name] = replace(costs[name], seconds=interval(values), ratio=_ratio(values, taken[base]))
-    return Benchmark(
+        weight = seen.peaks[name]
+        costs[name] = replace(
+            costs[name],
+            seconds=interval(values),
+            ratio=_ratio(values, seen.seconds[base]),
+            peak_bytes=weight.torch + weight.python,
+            python_bytes=weight.python,
+        )
+    correct = {name: values for name, values in seen.seconds.items() if forward is None and costs[name].correct}
+    found = Benchmark(
         costs=costs,
         problem=facts(problem),
         base=base,
-        fastest=_fastest({name: values for name, values in taken.items() if forward is None and costs[name].correct}),
-        jacobian_bytes=problem_size(problem) * problem.x.element_size(),
-        write_seconds=write,
-        rounds=len(taken[base]) if base is not None else 0,
-        clock=clock_name,
+        fastest=_fastest(correct),
+        jacobian_bytes=size,
+        write_seconds=interval(seen.write) if seen.write else None,
+        rounds=len(seen.seconds[base]) if base is not None else 0,
+        clock=seen.clock,
         forward=forward,
     )
+    return found, seen
 
 
 def _checked(problem: Problem, names: Sequence[str]) -> tuple[dict[str, Cost], ForwardFinding | None]:
@@ -110,40 +136,6 @@ def _call(jacobian: Callable[[nn.Module, Tensor], Mapping[str, Tensor]], problem
     return lambda: jacobian(problem.model, problem.x)
 
 
-def _weigh(problem: Problem, calls: dict[str, Callable[[], object]], costs: dict[str, Cost]) -> None:
-    """Enter the peak bytes; a path that fails leaves `calls`."""
-    for name, call in tuple(calls.items()):
-        try:
-            most = peak(call, problem.device)
-        except Exception as error:  # whatever it is, it is the path's: its row says so
-            costs[name] = _failed(costs[name], error)
-            del calls[name]
-        else:
-            costs[name] = replace(costs[name], peak_bytes=most.torch + most.python, python_bytes=most.python)
-        finally:
-            problem.before.restore()
-
-
-def _time(
-    problem: Problem, calls: Mapping[str, Callable[[], object]], costs: dict[str, Cost], watch: Clock, seconds: float
-) -> tuple[dict[str, list[float]], Interval | None]:
-    """The seconds of each path, round by round, and those of writing the Jacobian."""
-    runners: dict[str | None, Runner] = {
-        name: Caller(call, problem.before.restore, watch) for name, call in calls.items()
-    }
-    if runners:
-        runners[_LIMIT] = Writer(problem_size(problem) * problem.x.element_size(), problem.device, watch)
-    taken, raised = rounds(runners, seconds)
-    limit = taken.pop(_LIMIT, None)
-    for name, error in raised.items():
-        if name is not _LIMIT:
-            costs[name] = _failed(costs[name], error)
-        elif not ran_out(_said(error)):
-            raise error
-    named = {name: values for name, values in taken.items() if name is not None}
-    return named, None if limit is None else interval(limit)
-
-
 def _failed(cost: Cost, error: Exception) -> Cost:
     """The row of a path that the check had let pass, or had found wrong in another way."""
     said = _said(error)
@@ -170,7 +162,7 @@ def _fastest(taken: Mapping[str, Sequence[float]]) -> Fastest | None:
         return Fastest(ranked[0])
     first, second, *_ = ranked
     ratio = _ratio(taken[first], taken[second])
-    return Fastest(first, second, ratio, sure=ratio.high < 1)
+    return Fastest(first, second, ratio, sure=ratio.high < 1 and ratio.confidence >= CONFIDENCE)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,31 +115,40 @@ class Benchmark:
 
 def size(count: float) -> str:
     """A number of bytes, as ``175 MB``."""
-    return _scaled(count, SIZES)
+    return scaled(count, SIZES)
+
+
+def table(costs: Collection[Cost], clock: str, base: str | None) -> Iterator[str]:
+    """A line a path, and below them what there is to say in words."""
+    heads = ("path", clock, "" if base is None else f"ratio to {base}", "peak", "check")
+    rows = [heads, *(_row(cost) for cost in costs)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for cost in costs:
+        for line in (cost.reason or "").splitlines():
+            yield f"  {cost.path}: {line}"
 
 
 def _lines(benchmark: Benchmark) -> Iterator[str]:
     facts = benchmark.problem
     once = benchmark.write_seconds
-    limit = f", written once in {_scaled(once.median, UNITS)}" if once else ""
+    limit = f", written once in {scaled(once.median, UNITS)}" if once else ""
     P = sum(_product(shape) for shape in facts.parameters.values())
     yield (
         f"Jacobian [N C, P] = [{facts.N}·{facts.C}, {P}], {facts.dtype} on {facts.device}: "
         f"{size(benchmark.jacobian_bytes)}{limit}"
     )
-    heads = ("path", benchmark.clock, f"ratio to {benchmark.base}", "peak", "check")
-    rows = [heads, *(_row(cost) for cost in benchmark.costs.values())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    for cost in benchmark.costs.values():
-        for line in (cost.reason or "").splitlines():
-            yield f"  {cost.path}: {line}"
+    yield from table(benchmark.costs.values(), benchmark.clock, benchmark.base)
     if benchmark.forward is not None:
         yield f"  the model's own output is wrong, from layer {benchmark.forward.layer!r} on; see jaccheck.check"
     yield _named(benchmark)
     if benchmark.rounds:
-        yield f"Medians of {benchmark.rounds} rounds [95 % interval of the noise within this run]."
+        confidence = next(cost.ratio.confidence for cost in benchmark.costs.values() if cost.ratio is not None)
+        yield (
+            f"Medians of {benchmark.rounds} round{'s' * (benchmark.rounds > 1)} "
+            f"[{confidence:.0%} interval of the noise within this run]."
+        ).replace("%", " %")
 
 
 def _named(benchmark: Benchmark) -> str:
@@ -171,7 +180,8 @@ def _ratio(ratio: Interval) -> str:
     return f"{_digits(ratio.median)} [{_digits(ratio.low)}, {_digits(ratio.high)}]"
 
 
-def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+def scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    """A number of the largest of `units` that it has one of."""
     factor, unit = _unit(value, units)
     return f"{_digits(value / factor)} {unit}"
 

@@ -17,6 +17,7 @@ K = TypeVar("K")
 Clock = Callable[[Callable[[], object]], float]
 """Seconds of one call."""
 
+CONFIDENCE = 0.95
 FEWEST = 6
 """Rounds: fewer values have no 95 % sign-test interval, since 2 / 2^5 > 0.05."""
 WARM, WARM_SECONDS = 3, 0.005
@@ -26,23 +27,25 @@ on its caches, by a quarter slower for one of 0.8 ms; after three of them it isn
 
 @dataclass(frozen=True)
 class Interval:
-    """A median and its 95 % sign-test interval, which supposes nothing of the noise but that values are independent."""
+    """A median and its sign-test interval, which supposes nothing of the noise but that values are independent."""
 
     median: float
     low: float
     high: float
+    confidence: float = CONFIDENCE
+    """With which probability, at least, the interval holds the median of what is behind the values."""
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """The median of `values`, at least 6 of them, between two of their order statistics.
+    """The median of `values` between two of their order statistics.
 
     These are the innermost pair, as far from the ends as each other, between which the median of what is behind the
-    values lies with a probability of at least 0.95.
+    values lies with a probability of at least 0.95; of fewer than 6 values the outermost, with 1 - 2 / 2^n.
     Sources: David and Nagaraja, Order Statistics (2003), 7.1.
     """
     ordered, n = sorted(values), len(values)
     if n < FEWEST:
-        raise ValueError(f"{n} values have no 95 % interval, it takes {FEWEST}")
+        return Interval(statistics.median(ordered), ordered[0], ordered[-1], 1 - 2 / 2**n)
     k, tail, term = 0, 0, 1  # tail: the sum of C(n, i) over i < k; term: C(n, k)
     while 40 * (tail + term) <= 2**n:
         k, tail, term = k + 1, tail + term, term * (n - k) // (k + 1)
@@ -90,22 +93,25 @@ class Runner(Protocol):
 
 
 class Caller:
-    """Calls `call` and, after each call and outside of the time taken, `restore`."""
+    """Calls `call` and, after each turn and outside of the time taken, `restore`."""
 
     def __init__(self, call: Callable[[], object], restore: Callable[[], None], clock: Clock) -> None:
         self._call, self._restore, self._clock = call, restore, clock
         self._fastest = math.inf
+        self.inside = 0.0
+        """Seconds of all calls so far."""
 
     def turn(self) -> float:
-        for _ in range(min(WARM, math.ceil(WARM_SECONDS / self._fastest)) or 1):
-            self._seconds()
-        return self._seconds()
-
-    def _seconds(self) -> float:
         try:
-            seconds = self._clock(self._call)
+            for _ in range(min(WARM, math.ceil(WARM_SECONDS / self._fastest)) or 1):
+                self._seconds()
+            return self._seconds()
         finally:
             self._restore()
+
+    def _seconds(self) -> float:
+        seconds = self._clock(self._call)
+        self.inside += seconds
         self._fastest = min(self._fastest, max(seconds, 1e-9))  # a coarse clock may say 0
         return seconds
 
@@ -122,8 +128,10 @@ class Writer:
         return self._clock(lambda: memory.fill_(2))
 
 
-def rounds(runners: Mapping[K, Runner], seconds: float) -> tuple[dict[K, list[float]], dict[K, Exception]]:
-    """Let the runners take turns, each round in another order, for about `seconds` but 6 rounds at least.
+def rounds(
+    runners: Mapping[K, Runner], seconds: float, least: int = FEWEST
+) -> tuple[dict[K, list[float]], dict[K, Exception]]:
+    """Let the runners take turns, each round in another order, for about `seconds` but `least` rounds in any case.
 
     Returns:
         For each runner its seconds, round by round, so that those at one place were taken beside one another; and what
@@ -134,7 +142,7 @@ def rounds(runners: Mapping[K, Runner], seconds: float) -> tuple[dict[K, list[fl
     order, shuffle = list(runners), random.Random(0).shuffle
     end = time.monotonic() + seconds
     done = 0
-    while order and (done < FEWEST or time.monotonic() < end):
+    while order and (done < least or time.monotonic() < end):
         shuffle(order)
         for name in tuple(order):
             try:
