@@ -60,6 +60,10 @@ def check(
         for name in names:
             trial = Trial(problem, chosen[name], judge)
             verdict = _verdict(trial, laws)
+            if verdict.status == "disagrees":
+                from jaccheck.diagnosis import diagnosed  # seldom needed
+
+                verdict = diagnosed(trial, verdict)
             whole = _whole(problem, trial.run)
             if whole is not None and judge.reason is not None:  # without an enclosure there are only the others
                 for other, jacobian in others.items():

@@ -33,6 +33,10 @@ class Verdict:
     """The property that says it."""
     reason: str | None = None
     """In words, one or more lines: why unsupported or vacuous, what was raised, what has changed."""
+    looks_like: str | None = None
+    """In words what the error looks like, where it fits one of the usual shapes: proven of all elements."""
+    error_shape: str | None = None
+    """That shape in a word or two, the same for the same kind of fault: "factor", "sign", "transposed axes", …"""
     parameter: str | None = None
     shape: tuple[int, ...] | None = None
     """Of that parameter."""

@@ -97,6 +97,8 @@ def _finding(verdict: Verdict, facts: ProblemFacts) -> Iterator[str]:
     yield headline(verdict)
     if verdict.reason is not None:
         yield from _row({"raised": "raised", "state": "changed"}.get(str(verdict.kind), "because"), verdict.reason)
+    if verdict.looks_like is not None:
+        yield from _row("looks like", verdict.looks_like)
     if verdict.parameter is not None:
         shape = "" if verdict.shape is None else f" {list(verdict.shape)}"
         yield from _row("parameter", f"{verdict.parameter!r}{shape}, {facts.dtype} on {facts.device}")

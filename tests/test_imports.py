@@ -35,13 +35,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "paths": ERRORS | WORLD,
     "enclosure": ERRORS | {"_capabilities"},  # the oracle owes nothing to what it judges
     "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"paths", "enclosure"},
-    **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"paths", "enclosure", "properties"}),
+    **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"diagnosis", "paths", "enclosure", "properties"}),
     "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"bench", "paths", "enclosure"},  # jaccheck itself: the public names
     "strategies": ERRORS | DESCRIPTIONS | {"_capabilities"},
     "bench": ERRORS | WORLD | CHECK | FINDINGS | {"paths"},
     "_example": DESCRIPTIONS,
     "_target": ERRORS | DESCRIPTIONS,
-    "diagnosis": ERRORS | WORLD | {"paths", "enclosure"},
+    "diagnosis": ERRORS | WORLD | FINDINGS | {"enclosure", "paths", "properties"},
     "reproducer": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"diagnosis", "paths", "properties"},
     "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"reproducer"},
     "defects": ERRORS | WORLD | CHECK | {"fuzz.finding", "paths", "enclosure", "properties"},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import inf
 
 import torch
@@ -27,45 +28,55 @@ class Worst:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """A Jacobian and its enclosure, ``[N, C, *p.shape]`` for each parameter; where nothing is known, radius inf."""
+    """A Jacobian and its enclosure, ``[N, C, *p.shape]`` for each parameter."""
 
     got: Mapping[str, Tensor]
     balls: Mapping[str, Ball]
+    dtype: torch.dtype
+    among: Mapping[str, Tensor]
+    """The elements to look at: masks."""
 
     @classmethod
     def of(
-        cls, problem: Problem, path: Path, jacobian: Mapping[str, Tensor], samples: Sequence[int] | None = None
+        cls,
+        problem: Problem,
+        path: Path,
+        jacobian: Mapping[str, Tensor],
+        samples: Sequence[int] | None = None,
+        oracle: Oracle | None = None,
     ) -> Evidence:
-        """What `path` gave for `problem`, of these samples (None: all).
+        """What `path` gave for `problem`, of these samples (None: all), beside what an oracle says.
 
         Raises:
             Unsupported: the oracle has no rule for a layer.
         """
-        oracle, every = Oracle(problem.model, problem.x), slice(None)
-        balls = {}
+        oracle, every = oracle or Oracle(problem.model, problem.x), slice(None)
+        balls, among = {}, {}
         for name, j in jacobian.items():
             ball = oracle.rows(name, every, every, mode=mode(path), extra_roundings=extra_roundings(path))
-            radius = ball.radius.clone()
             if mode(path) == "forward" and oracle.tangents_overflow:
-                radius[~j.isfinite()] = inf
+                ball = Ball(ball.centre, torch.where(j.isfinite(), ball.radius, inf))
+            balls[name] = ball
+            among[name] = torch.full_like(j, samples is None, dtype=torch.bool)
             if samples is not None:
-                others = torch.ones(len(j), dtype=torch.bool, device=j.device)
-                others[list(samples)] = False
-                radius[others] = inf
-            balls[name] = Ball(ball.centre, radius)
-        return cls({name: j.detach() for name, j in jacobian.items()}, balls)
+                among[name][list(samples)] = True
+        return cls({name: j.detach() for name, j in jacobian.items()}, balls, problem.dtype, among)
 
+    @cached_property
     def outside(self) -> dict[str, Tensor]:
         """Where the path is certainly wrong."""
-        return {name: self.balls[name].excludes(j) for name, j in self.got.items()}
+        return {name: self.balls[name].excludes(j) & self.among[name] for name, j in self.got.items()}
+
+    @property
+    def wrong(self) -> list[str]:
+        """The parameters of whose Jacobians some element is outside."""
+        return [name for name, mask in self.outside.items() if mask.any()]
 
     def worst(self) -> Worst | None:
         """The first of those elements that lie farthest outside; None if none does."""
         worst, most = None, -1.0
-        for name, outside in self.outside().items():
-            if not outside.any():
-                continue
-            ball, got = self.balls[name], self.got[name].double()
+        for name in self.wrong:
+            ball, got, outside = self.balls[name], self.got[name].double(), self.outside[name]
             ratio = ((got - ball.centre).abs() / ball.radius).nan_to_num(nan=inf, posinf=inf)
             ratio = torch.where(outside, ratio, -1.0)
             flat = int(ratio.argmax())
@@ -74,3 +85,35 @@ class Evidence:
                 index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat, device="cpu"), got.shape))
                 worst = Worst(name, index, *(float(t[index]) for t in (got, ball.centre, ball.radius)))
         return worst
+
+    def only(self, masks: Mapping[str, Tensor]) -> Evidence:
+        """Of these elements alone."""
+        return replace(self, among={name: mask & masks[name] for name, mask in self.among.items()})
+
+    def fits(self, expected: Callable[[Ball], Ball], names: Iterable[str] | None = None) -> bool:
+        """Whether all that came out lies in what `expected` makes of the enclosure, which says something of all that is
+        outside of the enclosure itself.
+        """
+        for name in self.got if names is None else names:
+            ball = expected(self.balls[name])
+            if (ball.excludes(self.got[name]) & self.among[name]).any():
+                return False
+            if not (ball.radius[self.outside[name]] < inf).all():
+                return False
+        return True
+
+    @cached_property
+    def flat(self) -> tuple[Tensor, Ball]:
+        """All elements of which something is known, ``[K]``, in float64."""
+        known = {name: (b.radius < inf) & self.among[name] for name, b in self.balls.items()}
+        got = torch.cat([j.double()[known[name]] for name, j in self.got.items()])
+        parts = [(b.centre[known[name]], b.radius[known[name]]) for name, b in self.balls.items()]
+        return got, Ball(torch.cat([c for c, _ in parts]), torch.cat([r for _, r in parts]))
+
+
+def scaled(ball: Ball, factor: float, dtype: torch.dtype) -> Ball:
+    """`factor` times what lies in `ball`, the factor being rounded to `dtype` and the product, at most twice each."""
+    centre = ball.centre * factor
+    finfo = torch.finfo(dtype)
+    radius = ball.radius * abs(factor) + 2 * finfo.eps * centre.abs() + finfo.smallest_normal * finfo.eps
+    return Ball(centre, radius)

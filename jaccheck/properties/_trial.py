@@ -39,6 +39,8 @@ class Trial:
     problem: Problem
     path: Path
     judge: Judge
+    latest: Run | None = None
+    """What came of the latest call."""
 
     @cached_property
     def run(self) -> Run:
@@ -47,7 +49,8 @@ class Trial:
 
     def again(self) -> Run:
         """Another call; everything it changes is put back."""
-        return called(self.path, self.problem.model, self.problem.x, self.problem.before)
+        self.latest = called(self.path, self.problem.model, self.problem.x, self.problem.before)
+        return self.latest
 
 
 def called(path: Path, model: nn.Module, x: Tensor, before: Snapshot) -> Run:

@@ -57,10 +57,11 @@ def reproducer(model: nn.Module, x: Tensor, report: Report, path: str | None = N
 
 def _title(verdict: Verdict) -> str:
     """For readers who know nothing of enclosures."""
+    looks = "" if verdict.looks_like is None else f" It looks like this: {verdict.looks_like}."
     if verdict.index is None:
-        return headline(verdict)
+        return headline(verdict) + looks
     where = ", ".join(map(str, verdict.index))
-    return f"{verdict.path!r} gives a wrong Jacobian of {verdict.parameter!r}, [N, C, *p.shape], at [{where}]."
+    return f"{verdict.path!r} gives a wrong Jacobian of {verdict.parameter!r}, [N, C, *p.shape], at [{where}].{looks}"
 
 
 def _ending(verdict: Verdict, model: nn.Module, x: Tensor) -> list[str]:

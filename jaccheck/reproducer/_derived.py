@@ -7,15 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from jaccheck._errors import Unsupported
-from jaccheck._problem import Problem, admit
+from jaccheck._problem import admit
 from jaccheck._report import Verdict
-from jaccheck.diagnosis._evidence import Evidence, Worst
+from jaccheck.diagnosis import Failing, failing, fails
 from jaccheck.paths import Path, get
 from jaccheck.properties import PROPERTIES, WithCases
 from jaccheck.properties._case import Case
-from jaccheck.properties._form import malformed
-from jaccheck.properties._trial import Run, called
 from jaccheck.reproducer._errors import NoReproducer
 
 Shown = tuple[nn.Module, Tensor, Verdict]
@@ -31,39 +28,24 @@ def derived(model: nn.Module, x: Tensor, verdict: Verdict) -> Shown:
     if verdict.property == "exact" or verdict.kind in ("state", "nondeterministic") or not isinstance(law, WithCases):
         return model, x, verdict
     path = get(verdict.path)
-    for case in law.cases(admit(model, x), path):
-        found = _again(case, path, verdict)
-        if found is not None:
-            return _narrowed(case.problem, path, found)
-    raise NoReproducer(f"no single call shows what the property {verdict.property!r} says")
+    found = failing(admit(model, x), path, verdict)
+    if found is None:
+        raise NoReproducer(f"no single call shows what the property {verdict.property!r} says")
+    found = _narrowed(found, path, _shown(found, verdict))
+    return found.problem.model, found.problem.x, _shown(found, verdict)
 
 
-def _again(case: Case, path: Path, verdict: Verdict) -> Verdict | None:
-    """What is wrong with the path on this problem, if it is of the verdict's kind."""
-    problem = case.problem
-    run = called(path, problem.model, problem.x, problem.before)
-    if run.raised is not None:
-        return verdict if verdict.kind == "raised" and run.unsupported is None else None
-    fault = malformed(problem, run.jacobian)
-    if fault is not None:
-        return replace(verdict, parameter=fault.parameter) if fault.kind == verdict.kind else None
-    worst = _worst(case, path, run) if verdict.kind == "value" else None
+def _shown(found: Failing, verdict: Verdict) -> Verdict:
+    """The verdict, with the place and the numbers on the problem that was found."""
+    worst = None if found.evidence is None else found.evidence.worst()
     if worst is None:
-        return None
-    shape = tuple(problem.parameters[worst.parameter].shape)
-    return replace(verdict, shape=shape, **vars(worst))
+        return replace(verdict, parameter=found.parameter)
+    return replace(verdict, shape=tuple(found.problem.parameters[worst.parameter].shape), **vars(worst))
 
 
-def _worst(case: Case, path: Path, run: Run) -> Worst | None:
-    try:
-        return Evidence.of(case.problem, path, run.jacobian, case.samples).worst()
-    except Unsupported:
-        return None
-
-
-def _narrowed(problem: Problem, path: Path, verdict: Verdict) -> Shown:
+def _narrowed(whole: Failing, path: Path, verdict: Verdict) -> Failing:
     """Of a problem with all arguments of a 16-bit dtype the one at fault, if it is at fault by itself, too."""
-    whole = problem.model, problem.x, verdict
+    problem = whole.problem
     if verdict.property != "every_input" or verdict.index is None:
         return whole
     n, _, i = verdict.index
@@ -74,5 +56,4 @@ def _narrowed(problem: Problem, path: Path, verdict: Verdict) -> Shown:
         linear.weight.zero_()
         linear.bias.fill_(argument)
     alone = admit(nn.Sequential(linear, activation), torch.zeros_like(problem.x[:1, :1]))
-    found = _again(Case(alone), path, verdict)
-    return whole if found is None else (alone.model, alone.x, found)
+    return fails(Case(alone), path, verdict) or whole

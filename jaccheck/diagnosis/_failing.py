@@ -1,0 +1,65 @@
+"""The problem on which a path is wrong: the one at hand, or one that a property has made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaccheck._errors import Unsupported
+from jaccheck._problem import Problem
+from jaccheck._report import Verdict
+from jaccheck.diagnosis._evidence import Evidence
+from jaccheck.paths import Path
+from jaccheck.properties import PROPERTIES, WithCases
+from jaccheck.properties._case import Case
+from jaccheck.properties._form import malformed
+from jaccheck.properties._trial import called
+from jaccheck.properties.exact import Exact
+
+
+@dataclass(frozen=True, eq=False)
+class Failing:
+    """One problem that shows what a verdict says in a single call of the path."""
+
+    problem: Problem
+    evidence: Evidence | None = None
+    """Of values."""
+    parameter: str | None = None
+    """Whose Jacobian is malformed."""
+
+
+def failing(problem: Problem, path: Path, verdict: Verdict) -> Failing | None:
+    """The first problem of the verdict's property on which the path fails as it says; None if a single call doesn't."""
+    law = PROPERTIES.get(verdict.property)
+    for case in law.cases(problem, path) if isinstance(law, WithCases) else [Case(problem)]:
+        found = fails(case, path, verdict)
+        if found is not None:
+            return found
+    return None
+
+
+def fails(case: Case, path: Path, verdict: Verdict) -> Failing | None:
+    """Whether the path fails as the verdict says on the problem of `case`, in one call."""
+    problem = case.problem
+    run = called(path, problem.model, problem.x, problem.before)
+    if run.raised is not None:
+        return Failing(problem) if verdict.kind == "raised" and run.unsupported is None else None
+    fault = malformed(problem, run.jacobian)
+    if fault is not None:
+        return Failing(problem, parameter=fault.parameter) if fault.kind == verdict.kind else None
+    if verdict.kind != "value":
+        return None
+    evidence = evidence_of(case, path, verdict.property, run.jacobian)
+    return None if evidence is None or evidence.worst() is None else Failing(problem, evidence)
+
+
+def evidence_of(case: Case, path: Path, law: str, jacobian: Any) -> Evidence | None:
+    """The Jacobian beside the enclosure, or beside the exact one where that is what the law is about."""
+    exact = PROPERTIES[law]
+    oracle = exact.oracle(case.problem) if isinstance(exact, Exact) else None
+    if isinstance(oracle, str):
+        return None
+    try:
+        return Evidence.of(case.problem, path, jacobian, case.samples, oracle)
+    except Unsupported:
+        return None

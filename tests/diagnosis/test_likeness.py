@@ -1,0 +1,236 @@
+"""What an error looks like is said where it is so, of all elements, and nowhere else."""
+
+from __future__ import annotations
+
+from math import inf, nan, sqrt
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from jaccheck import check, register_path
+from jaccheck._report import Report
+from jaccheck.diagnosis import Evidence, likeness
+from jaccheck.enclosure import Ball
+from jaccheck.paths import unregister_path
+from jaccheck.strategies import networks
+from tests.planted import planted
+from tests.wrong_paths import WRONG
+
+
+def evidence(got, centre, radius=0.0, dtype=torch.float32, **others):
+    """Of one parameter ``0.weight``, or of several."""
+    jacobians = {"0.weight": (got, centre), **{name.replace("_", "."): pair for name, pair in others.items()}}
+    balls = {}
+    for name, (_, c) in jacobians.items():
+        c = torch.as_tensor(c, dtype=torch.float64)
+        balls[name] = Ball(c, torch.full_like(c, radius))
+    results = {name: torch.as_tensor(g, dtype=dtype) for name, (g, _) in jacobians.items()}
+    among = {name: torch.ones_like(j, dtype=torch.bool) for name, j in results.items()}
+    return Evidence(results, balls, dtype, among)
+
+
+J = torch.arange(1.0, 37).sqrt().view(2, 3, 3, 2).double()  # N, C, O, I
+SQUARE = torch.arange(1.0, 37).sqrt().view(2, 2, 3, 3).double()
+FEW = 2.0**-20
+LONG = torch.arange(1.0, 61).sqrt().view(5, 2, 3, 2).double()
+
+CASES = {
+    "nan": (
+        torch.where(J > 5, nan, J),
+        J,
+        "NaN where finite",
+        "NaN where a finite value belongs, in 11 of 36 elements",
+    ),
+    "inf": (torch.where(J > 5, inf, J), J, "infinite where finite", "infinite where a finite value belongs"),
+    "zero": (
+        torch.where(J > 5, 0, J),
+        J,
+        "zero",
+        "zero where it shouldn't be, in 11 of 36 elements, in sample 1 alone",
+    ),
+    "finite": (
+        torch.where(J > 5, 3.0, J),
+        torch.where(J > 5, nan, J),
+        "finite where NaN",
+        "a finite value where NaN or an infinity belongs, in 11 of 36 elements",
+    ),
+    "sign": (-J, J, "sign", "the sign is wrong"),
+    "two": (2 * J, J, "factor", "a constant factor of 2, which is N here (N=2, C=3)"),
+    "three": (3 * J, J, "factor", "a constant factor of C, which is 3 here"),
+    "root": (sqrt(2) * J, J, "factor", "a constant factor of √2, which is √N here"),
+    "some": (1.37 * J, J, "factor", "a constant factor of 1.37"),
+    "little": (J * (1 + 2.0**-12), J, "factor", "a constant factor of 1 +0.00024"),
+    "mean": (
+        LONG / 5,
+        LONG,
+        "sum and mean",
+        "a constant factor of 1/N: a mean over the samples in place of a sum (N=5)",
+    ),
+    "also mean": (J / 2, J, "factor", "a constant factor of 1/2, which is 1/N here (N=2, C=3)"),
+    "sum": (J.sum(0, keepdim=True).expand_as(J), J, "sum and mean", "each row is the sum over all samples"),
+    "classes": (J.mean(1, keepdim=True).expand_as(J), J, "sum and mean", "each row is the mean over all classes"),
+    "axes": (SQUARE.mT, SQUARE, "transposed axes", "transposed: the axes of '0.weight' are swapped"),
+    "memory": (J.mT.reshape(J.shape), J, "transposed axes", "transposed: the axes of '0.weight' are swapped"),
+    "N and C": (SQUARE.transpose(0, 1), SQUARE, "transposed axes", "transposed: the axes N and C are swapped"),
+    "samples": (J.flip(0), J, "permuted samples", "permuted samples: they are those of [1, 0]"),
+    "outputs": (J.roll(1, 1), J, "permuted classes", "permuted classes: they are those of [2, 0, 1]"),
+    "units": (J.roll(1, 2), J, "permuted units", "permuted units: they are those of [2, 0, 1], of '0.weight'"),
+    "inputs": (J.flip(3), J, "permuted inputs", "permuted inputs: they are those of [1, 0], of '0.weight'"),
+    "same sample": (J[:1].expand_as(J), J, "wrong samples", "the samples are mixed up: they are those of [0, 0]"),
+    "half": (J.half(), J, "lower precision", "rounded to float16, element by element"),
+    "bfloat16": (J.bfloat16(), J, "lower precision", "rounded to bfloat16, element by element"),
+    "small": (J * 0, J * 2.0**-130, "flush to zero", "flushed to zero: subnormal numbers, 36 of 36 elements"),
+    "one unit": (
+        torch.cat([J[:, :, :2], 2 * J[:, :, 2:]], 2),
+        J,
+        "factor",
+        "factor of 2, which is N here (N=2, C=3), in unit 2 alone",
+    ),
+    "rounding": (J.float().nextafter(torch.tensor(inf)), J, "inaccurate", "rounded too often: at most 1"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_shape_is_recognized(name):
+    got, centre, shape, words = CASES[name]
+    radius = 0.0 if name in ("small", "rounding") else FEW
+    found = likeness(evidence(got, centre, radius))
+    assert found is not None
+    assert found.shape == shape
+    assert words in found.words
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_element_that_does_not_fit_is_enough_to_say_nothing_of_the_kind(name):
+    """Twice: a wrong element among those that fit the shape, and among those that were right."""
+    got, centre, shape, _ = CASES[name]
+    got = torch.as_tensor(got, dtype=torch.float32).clone(memory_format=torch.contiguous_format)
+    radius = 0.0 if name in ("small", "rounding") else FEW
+    for place in (0,) if name == "finite" else (0, -1):  # there any number is wrong in the same way
+        spoilt = got.clone()
+        spoilt.view(-1)[place] = 1234.5
+        found = likeness(evidence(spoilt, centre, radius))
+        assert found is None or found.shape != shape
+
+
+def test_one_layer_or_parameter_is_named():
+    found = likeness(evidence(J, J, FEW, **{"2_weight": (3 * J, J), "2_bias": (3 * J[..., 0], J[..., 0])}))
+    assert found.words == "a constant factor of C, which is 3 here (N=2, C=3), in layer '2' alone"
+    found = likeness(evidence(J, J, FEW, **{"2_weight": (-J, J), "2_bias": (J[..., 0], J[..., 0])}))
+    assert found.words == "the sign is wrong: -1 times the Jacobian, in '2.weight' alone"
+    torch.manual_seed(0)
+    found = likeness(evidence(J, J, FEW, **{"2_weight": (torch.randn(J.shape), J)}))
+    assert (found.shape, found.words) == ("one parameter only", "in '2.weight' alone")
+
+
+def test_what_is_elsewhere_has_to_be_right_and_not_zero_for_a_place_to_be_named():
+    assert (
+        likeness(evidence(-J, J, FEW, **{"2_weight": (0 * J, 0 * J)})).words
+        == "the sign is wrong: -1 times the Jacobian"
+    )
+
+
+def test_of_what_is_unknown_nothing_is_said():
+    """Half of the sum over the samples is unknown, and so is the sum."""
+    proof = evidence(J.sum(0, keepdim=True).expand_as(J), J, FEW)
+    proof.balls["0.weight"].radius[0] = inf
+    found = likeness(proof)
+    assert found is None or found.shape != "sum and mean"
+
+
+@given(k=st.floats(-100, 100), numbers=st.lists(st.floats(0.5, 2), min_size=4, max_size=4))
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+def test_whatever_the_factor_it_is_told_to_its_digits(k, numbers):
+    centre = torch.tensor(numbers, dtype=torch.float64).view(2, 2, 1, 1)
+    got = k * centre.float()
+    found = likeness(evidence(got, centre, 2.0**-22))
+    if abs(k) < 1e-4:
+        return
+    if abs(k - 1) < 2.0**-20:
+        assert found is None or found.shape != "factor"
+    elif abs(k + 1) > 2.0**-20:
+        assert found.shape in ("factor", "sum and mean", "permuted samples", "permuted classes", "lower precision")
+
+
+SHAPES = {
+    "sign": "sign",
+    "factor_two": "factor",
+    "transposed_if_square": "transposed axes",
+    "samples_reversed": "permuted samples",
+    "classes_reversed": "permuted classes",
+    "samples_and_classes_swapped": "transposed axes",
+    "units_rolled": "permuted units",
+    "last_sample_dropped": "zero",
+    "summed_over_batch": "sum and mean",
+    "mean_instead_of_sum": "sum and mean",
+    "by_way_of_bfloat16": "lower precision",
+    "activations_of_the_first_sample": "wrong samples",
+    "samples_behind_classes": "transposed axes",
+    "accumulates_over_calls": "accumulates over calls",
+    "wrong_for_17_samples": "factor",
+}
+
+
+def verdict_on(wrong, model, x):
+    path = WRONG[wrong]
+    register_path(path)
+    try:
+        report = check(model, x, paths=(wrong,), properties=(path.law,))
+    finally:
+        unregister_path(wrong)
+    assert Report.from_json(report.to_json()).verdicts[wrong] == report.verdicts[wrong]
+    return report, report.verdicts[wrong]
+
+
+@pytest.mark.parametrize("wrong", SHAPES)
+def test_wrong_paths_look_like_what_they_are(wrong):
+    torch.manual_seed(3)
+    C = 5 if wrong == "samples_and_classes_swapped" else 3
+    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, C))
+    report, verdict = verdict_on(wrong, model, torch.rand(5, 3) + 0.5)
+    assert verdict.error_shape == SHAPES[wrong]
+    assert f"  looks like  {verdict.looks_like}\n" in str(report)
+
+
+def test_paths_that_are_wrong_together_are_all_named():
+    """None is believed because others say the same."""
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2)), torch.rand(3, 2)
+
+    def halved(model, x, J):
+        return {name: j / 2 for name, j in J.items()}
+
+    with planted(halved, "one"), planted(halved, "two"), planted(halved, "three"):
+        report = check(model, x, paths=("one", "two", "three"))
+    assert {v.status for v in report.verdicts.values()} == {"disagrees"}
+    assert {v.looks_like for v in report.verdicts.values()} == {
+        "a constant factor of 1/2, which is 1/C here (N=3, C=2)"
+    }
+    assert not report.ok
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(network=networks(max_outputs=12, max_width=9))
+def test_a_verdict_that_does_not_disagree_looks_like_nothing(network):
+    for verdict in check(*network.build(), images=False).verdicts.values():
+        assert verdict.status == "disagrees" or verdict.looks_like is None
+
+
+def test_a_second_call_that_adds_to_the_first_is_told_from_one_that_differs():
+    said = {}
+    for name, factors in (("accumulating", (1, 2)), ("drifting", (1, 1.5))):
+        following = iter(factors)
+
+        def fault(model, x, J, following=following):
+            k = next(following)
+            return {name: k * j for name, j in J.items()}
+
+        with planted(fault) as path:
+            report = check(nn.Linear(2, 2), torch.ones(1, 2), paths=(path,), properties=("determinism",))
+        assert report.verdicts[path].kind == "nondeterministic"
+        said[name] = report.verdicts[path].looks_like
+    words = "it accumulates over calls: the second gives twice what the first gives"
+    assert said == {"accumulating": words, "drifting": None}
