@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 
@@ -16,7 +17,8 @@ ABSENT = "not implemented for '"
 def differentiates(function: Callable[[Tensor], Tensor], dtype: torch.dtype, device: str) -> bool:
     """Whether `function` of a tensor ``[1, 1]`` has kernels in `dtype` on `device`, forward and backward."""
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is slow, say
             x = torch.ones(1, 1, dtype=dtype, device=device, requires_grad=True)
             torch.autograd.grad(function(x).sum(), x)
     except RuntimeError as error:  # NotImplementedError is one

@@ -17,13 +17,18 @@ def exactly(a: Tensor, w: Tensor, b: Tensor) -> Tensor:
 def to_nearest(t: Tensor, bits: int) -> Tensor:
     """To `bits` of significand, ties to even."""
     fraction, exponent = torch.frexp(t.double())
-    return torch.ldexp((fraction * 2.0**bits).round(), exponent - bits).to(t.dtype)
+    return _scaled((fraction * 2.0**bits).round(), exponent - bits).to(t.dtype)
 
 
 def truncated(t: Tensor, bits: int) -> Tensor:
     """To `bits` of significand, toward zero."""
     fraction, exponent = torch.frexp(t.double())
-    return torch.ldexp((fraction * 2.0**bits).trunc(), exponent - bits).to(t.dtype)
+    return _scaled((fraction * 2.0**bits).trunc(), exponent - bits).to(t.dtype)
+
+
+def _scaled(t: Tensor, exponent: Tensor) -> Tensor:
+    """``t 2^exponent`` in float64; torch.ldexp of old has the power in float32."""
+    return t * 2.0 ** exponent.double()
 
 
 def by_tf32(a: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -65,7 +70,7 @@ def tensor_core(a: Tensor, w: Tensor, b: Tensor) -> Tensor:
     for p, q in zip(a.double().split(BLOCK, 1), w.double().split(BLOCK, 1), strict=True):
         terms = torch.cat([total, p[:, None] * q[None]], 2)
         last = torch.frexp(terms.abs().amax(2, keepdim=True))[1] - 24
-        kept = torch.ldexp(torch.ldexp(terms, -last).trunc(), last)
+        kept = _scaled(_scaled(terms, -last).trunc(), last)
         total = truncated(kept.sum(2, keepdim=True), 24)
     return (total[..., 0].float().double() + b.double()).to(a.dtype)
 
