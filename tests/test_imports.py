@@ -46,11 +46,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"reproducer"},
     "defects": ERRORS | WORLD | CHECK | {"fuzz.finding", "paths", "enclosure", "properties"},
     "fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"fuzz.finding", "defects", "strategies"},
+    "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
     "cli": ERRORS
     | CHECK
     | FINDINGS
     | DESCRIPTIONS
-    | {"_example", "_target", "bench", "defects", "fuzz", "fuzz.finding", "paths", "properties", "reproducer"},
+    | {
+        "_example",
+        "_target",
+        "bench",
+        "defects",
+        "fuzz",
+        "fuzz.finding",
+        "paths",
+        "properties",
+        "reproducer",
+        "upgrade",
+    },
     "_jaccheck_pytest": {"", "bench"},
     "_jaccheck_benchmark_xdist": set(),  # usable without the rest
 }

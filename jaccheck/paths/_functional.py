@@ -32,8 +32,8 @@ def refusals(model: nn.Module) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="There is a performance drop because we have not yet implemented")
-            # torch's own call when it loads its rules for forward mode
-            warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
+            # torch's own call when it loads its rules for forward mode; of which category depends on the release
+            warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
             yield
     except (RuntimeError, NotImplementedError) as error:
         if any(words in str(error) for words in REFUSALS):

@@ -1,0 +1,49 @@
+"""``jaccheck record``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaccheck.cli import _screen as screen
+from jaccheck.cli._app import AGREEMENT, app
+from jaccheck.cli._options import Json, Load, Paths, device_names, import_modules, one_thread, path_names
+
+
+@app.command()
+def record(
+    folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.", metavar="DIR")],
+    path: Paths = None,
+    device: Annotated[str, typer.Option(help="Where to compute.", metavar="NAME")] = "cpu",
+    load: Load = None,
+    as_json: Json = False,
+) -> int:
+    """Keep what each path makes of a fixed set of networks, to compare it after an upgrade."""
+    import_modules(load)
+    from jaccheck.paths import resolve
+    from jaccheck.upgrade.networks import networks
+    from jaccheck.upgrade.record import record as recorded
+    from jaccheck.upgrade.record import reserved
+
+    paths = resolve(path_names(path) or "all")
+    (where,) = device_names([device])
+    with reserved(folder) as write, one_thread():
+        found = recorded(networks(where), paths)
+        write(found)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    verdicts = [verdict.status for network in found.networks.values() for verdict in network.report.verdicts.values()]
+    counts = {status: verdicts.count(status) for status in screen.STATUSES if status in verdicts}
+    if as_json:
+        data = {"format": 1, "folder": str(folder), "bytes": size, "networks": len(found.networks)}
+        facts = {"paths": list(paths), "versions": dict(found.versions), "machine": dict(found.machine)}
+        print(json.dumps({**data, **facts, "verdicts": counts}))
+    else:
+        said = ", ".join(f"{number} {status}" for status, number in counts.items())
+        versions = ", ".join(f"{name} {number}" for name, number in found.versions.items())
+        screen.say(
+            f"{folder}: {len(found.networks)} networks by {len(paths)} paths, {said}; {size / 1e6:.1f} MB\n  {versions}"
+        )
+    return AGREEMENT

@@ -1,0 +1,1 @@
+"""What becomes of each path's Jacobian under another version of torch or of a path's library."""
