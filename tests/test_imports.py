@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "defects": ERRORS | WORLD | CHECK | {"fuzz.finding", "paths", "enclosure", "properties"},
     "fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"fuzz.finding", "defects", "strategies"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
+    "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding"},
     "cli": ERRORS
     | CHECK
     | FINDINGS
@@ -56,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "_target",
         "bench",
         "defects",
+        "exports",
         "fuzz",
         "fuzz.finding",
         "paths",
@@ -70,6 +72,8 @@ PLUGINS = {"_jaccheck_pytest", "_jaccheck_benchmark_xdist"}
 # The packages that only these may import.
 ONLY = {
     "backpack": {"paths._backpack", "paths.batch_grad", "paths.sqrt_ggn_exact", "_settings"},
+    "jinja2": {"exports"},
+    "plotly": {"exports"},
     "hypothesis": {"strategies", "fuzz"},
     "matplotlib": {"_plot", "bench._plot"},
     "numpy": {"_plot", "bench._plot", "_process"},

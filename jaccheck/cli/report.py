@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jaccheck._errors import InvalidProblem
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
-from jaccheck.cli._options import Json
+from jaccheck.cli._options import Json, written
+
+if TYPE_CHECKING:
+    from jaccheck.exports.content import Content
 
 
 @app.command()
 def report(
     log: Annotated[Path, typer.Argument(help="A log of jaccheck fuzz --log.")],
+    html: Annotated[Path | None, typer.Option(help="Write a page that needs nothing else.", metavar="FILE")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", metavar="FILE")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write all rows as CSV.", metavar="FILE")] = None,
     as_json: Json = False,
 ) -> int:
     """Tell what a campaign has done and found, from its log."""
@@ -22,6 +29,21 @@ def report(
     from jaccheck.fuzz.logread import counts
 
     found = counts(log)
+    for file in (html, junit, csv):
+        if file is not None and file.exists() and file.samefile(log):
+            raise InvalidProblem(f"{file} is the log itself; name another file")
+    if html is not None or junit is not None:
+        from jaccheck.exports.content import content_of
+
+        content = content_of(log)
+        if html is not None:
+            _write(html, _page(content))
+        if junit is not None:
+            from jaccheck.exports.junit import junit as junit_of
+
+            _write(junit, junit_of(content))
+    if csv is not None:
+        written(csv, lambda file: _rows(log, file))
     if as_json:
         print(json.dumps(found, allow_nan=False))
     else:
@@ -29,3 +51,23 @@ def report(
         for finding in found["findings"]:
             screen.say(f"  found: {finding['path']}: {finding['property']} ({finding['kind']})", "bold red")
     return AGREEMENT if found["ok"] else DISAGREEMENT
+
+
+def _page(content: Content) -> str:
+    try:
+        from jaccheck.exports.page import page
+
+        return page(content)
+    except ImportError as error:
+        raise InvalidProblem(str(error)) from error
+
+
+def _write(file: Path, text: str) -> None:
+    written(file, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def _rows(log: Path, file: Path) -> int:
+    from jaccheck.exports.rows import write_rows
+
+    with file.open("w", encoding="utf-8", newline="") as out:
+        return write_rows(log, out)

@@ -96,6 +96,6 @@ def chase(plan: Plan, index: int, finding: Finding, seconds: float, hand: Hand) 
 
 
 def _whole(plan: Plan, finding: Finding, properties: tuple[str, ...]) -> Report | None:
-    """The report with the verdicts on all paths."""
-    _, reports = examined(finding.network, plan.paths, properties)
+    """The report with the verdicts on all paths, and with pictures."""
+    _, reports = examined(finding.network, plan.paths, properties, images=True)
     return reports.get(finding.failure, finding.report)

@@ -44,17 +44,19 @@ def failures(report: Report) -> Iterator[Failure]:
             yield Failure(path, verdict.property, verdict.kind or "value")
 
 
-def examined(network: Network, paths: Sequence[str], properties: Sequence[str]) -> tuple[Report, dict[Failure, Report]]:
-    """Check `network`: the whole report, and for each failure the one that shows it.
+def examined(
+    network: Network, paths: Sequence[str], properties: Sequence[str], *, images: bool = False
+) -> tuple[Report, dict[Failure, Report]]:
+    """Check `network`: the whole report, and for each failure the one that shows it, with pictures if asked.
 
     A verdict tells of one failure. So where there is one, each property is asked by itself.
     """
-    report = check(*network.build(), paths=paths, properties=properties, images=False)
+    report = check(*network.build(), paths=paths, properties=properties, images=images)
     if report.ok:
         return report, {}
     found: dict[Failure, Report] = {}
     for law in properties if len(properties) > 1 else ():
-        alone = check(*network.build(), paths=paths, properties=(law,), images=False)
+        alone = check(*network.build(), paths=paths, properties=(law,), images=images)
         for failure in failures(alone):
             found.setdefault(failure, alone)
     for failure in failures(report):  # one that comes and goes
