@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"fuzz.finding", "defects", "strategies"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
     "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding"},
+    "selftest": ERRORS | CHECK | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding", "paths", "properties"},
     "cli": ERRORS
     | CHECK
     | FINDINGS
@@ -63,6 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "paths",
         "properties",
         "reproducer",
+        "selftest",
         "upgrade",
     },
     "_jaccheck_pytest": {"", "bench"},
@@ -71,12 +73,20 @@ MAY_IMPORT: dict[str, set[str]] = {
 PLUGINS = {"_jaccheck_pytest", "_jaccheck_benchmark_xdist"}
 # The packages that only these may import.
 ONLY = {
-    "backpack": {"paths._backpack", "paths.batch_grad", "paths.sqrt_ggn_exact", "_settings"},
+    "backpack": {
+        "paths._backpack",
+        "paths.batch_grad",
+        "paths.sqrt_ggn_exact",
+        "_settings",
+        "selftest.faults.backpack",
+        "selftest.faults.everywhere",
+        "selftest.faults.state",
+    },
     "jinja2": {"exports"},
     "plotly": {"exports"},
     "hypothesis": {"strategies", "fuzz"},
     "matplotlib": {"_plot", "bench._plot"},
-    "numpy": {"_plot", "bench._plot", "_process"},
+    "numpy": {"_plot", "bench._plot", "_process", "selftest.faults.state"},
     "pytest": PLUGINS,
     "pytest_benchmark": PLUGINS,
     "rich": {"cli"},

@@ -12,7 +12,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED, app
 
-COMMANDS = ("example", "check", "bench", "fuzz", "replay", "record", "compare", "report")
+COMMANDS = ("example", "check", "bench", "fuzz", "replay", "record", "compare", "report", "selftest")
 """In the order of --help."""
 for _command in COMMANDS:
     import_module(f"jaccheck.cli.{_command}")

@@ -15,6 +15,7 @@ from jaccheck._problem import Problem
 from jaccheck._report import ForwardFinding
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.doubts import doubts
+from jaccheck.enclosure.ground import doubted
 from jaccheck.enclosure.jacobian import Extent
 from jaccheck.properties._own_backward import own_backward
 
@@ -42,6 +43,13 @@ class Judge:
         self.forward: ForwardFinding | None = None
         self._oracle: Oracle | None = None
         self._wholes: dict[tuple[str, int], _Whole] = {}
+        doubt = doubted(problem.device)
+        if doubt is not None:
+            operation, got, right = doubt
+            layer = f"torch's {operation} in float64, on which the oracle rests"
+            self.forward = ForwardFinding(layer, (), got, right, 0.0, inf)
+            self.reason = f"{layer}, is wrong"
+            return
         try:
             oracle = Oracle(problem.model, problem.x)
             problem.before.undone()  # tracing runs the model's own forward

@@ -25,6 +25,9 @@ OTHER = {
 }
 """Where a model is moved for a while; the way back is exact but for float64."""
 
+FEW = 2**10
+"""Numbers that no kernel divides among threads."""
+
 
 class Stage:
     """A copy of a problem's model, to which things happen, and another one from which fresh models are made.
@@ -35,8 +38,9 @@ class Stage:
 
     def __init__(self, problem: Problem, path: Path) -> None:
         self.problem, self.path = problem, path
-        self.x = problem.x.detach()
+        self.x = _alike(problem.x.detach())
         self.model, self._first = _copied(problem.model), _copied(problem.model)
+        self._x = self.x.clone()
         self._original = {name: t.clone() for name, t in self._first.state_dict().items()}
         self._fresh: Run | None = None
 
@@ -59,7 +63,7 @@ class Stage:
     def fresh(self) -> Run:
         """What the path gives for a fresh model."""
         if self._fresh is None:
-            self._fresh = self.call(self.fresh_model())
+            self._fresh = self.call(self.fresh_model(), _alike(self.x))
         return self._fresh
 
     def changed(self) -> None:
@@ -67,8 +71,10 @@ class Stage:
         self._fresh = None
 
     def original(self) -> None:
-        """Parameters and buffers get the values they had at first."""
+        """Parameters, buffers and the input get the values they had at first."""
         self.model.load_state_dict(self._original)
+        if not _same_bits(self.x, self._x):
+            self.x.copy_(self._x)
         self.changed()
 
     def apart(self, run: Run, here: str) -> str | None:
@@ -86,6 +92,15 @@ def _copied(model: nn.Module) -> nn.Module:
         return deepcopy(model)
     except Exception as error:  # the user's own classes
         raise InvalidProblem(f"the model can't be copied: {error}") from error
+
+
+def _alike(x: Tensor) -> Tensor:
+    """A copy of its own, if that has the same strides; else `x` itself."""
+    return x.clone() if x.is_contiguous() and not x.is_neg() else x
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:
@@ -122,6 +137,38 @@ def updated(stage: Stage) -> None:
         for p in stage.model.parameters():
             p.mul_(-0.5)
     stage.changed()
+
+
+@step("an update of the parameters' data, which autograd doesn't see")
+def updated_data(stage: Stage) -> None:
+    for p in stage.model.parameters():
+        p.data.mul_(-0.5)
+    stage.changed()
+
+
+@step("other numbers in the same input")
+def overwritten(stage: Stage) -> None:
+    if not stage.x.is_contiguous() or stage.x.is_neg():
+        raise InvalidProblem("the input is the user's own")
+    stage.x.copy_(stage.x.neg().roll(1, 0))
+    stage.changed()
+
+
+@step("ten more calls")
+def many_calls(stage: Stage) -> Run:
+    return [stage.call() for _ in range(10)][-1]
+
+
+@step("a call with one more thread of torch's")
+def threaded(stage: Stage) -> Run:
+    if max(t.numel() for t in (stage.x, *_tensors(stage.model))) > FEW:
+        raise InvalidProblem("with more threads, sums may be split in another way")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        return stage.call()
+    finally:
+        torch.set_num_threads(threads)
 
 
 @step("new memory for the parameters")

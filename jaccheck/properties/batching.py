@@ -9,11 +9,13 @@ from math import inf, nan
 import torch
 
 from jaccheck._problem import Problem, admit
+from jaccheck.properties._chance import chance
 from jaccheck.properties._variants import Take, Variant, Varied
 
-MANY = 17  # samples: one more than what kernels, and some people, take at a time
-MOST_ROWS = 64  # N C up to which a batch is enlarged to `MANY` samples: some paths take a pass for each row
-MOST_ENTRIES = 2**14  # of the Jacobian, likewise
+MANY = (17, 17, 33, 65, 129, 257, 9, 16, 32, 64, 128, 256, 21, 27, 40, 48, 100, 200)
+"""Samples: where kernels and loops over pieces change, and elsewhere; which of them, the problem decides."""
+MOST_ROWS = 300  # N C up to which a batch is enlarged to so many samples: some paths take a pass for each row
+MOST_ENTRIES = 2**15  # of the Jacobian, likewise
 
 
 class Batching(Varied):
@@ -39,11 +41,11 @@ class Batching(Varied):
 
 
 def _shuffled(problem: Problem) -> Iterator[Callable[[], Variant]]:
-    """All samples in another order over and over, twice or until there are `MANY`."""
+    """All samples in another order over and over, twice or until there are many."""
     N, x = problem.N, problem.x.detach()
-    rows = max(MANY, 2 * N) * problem.C
     parameters = sum(p.numel() for p in problem.parameters.values())
-    size = MANY if 2 * N < MANY and rows <= MOST_ROWS and rows * parameters <= MOST_ENTRIES else 2 * N
+    most = min(MOST_ROWS, MOST_ENTRIES // max(parameters, 1)) // problem.C
+    size = chance(problem).choice([many for many in MANY if 2 * N < many <= most] or [2 * N])
     order = [(N // 2 - n) % N for n in range(size)]
     held: list[Problem] = []
 

@@ -1,4 +1,4 @@
-"""An activation's derivative is right at every argument of a 16-bit dtype."""
+"""An activation's derivative is right at every argument of a 16-bit dtype, and at as many of a wider one."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ from jaccheck.enclosure.graph import Call
 from jaccheck.enclosure.rules._activation import Elementwise
 from jaccheck.paths import Path, mode
 from jaccheck.properties._case import Case
+from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._trial import Trial
 from jaccheck.properties._variants import Take, Variant, Varied
 
 ARGUMENTS = 2**16
+HALF = (torch.float16, torch.bfloat16)
 
 
 class EveryInput:
     """Each activation of the model has the right derivative at all 65,536 arguments, NaNs and infinities among them.
+
+    Of float32 and float64, which have too many, 65,536 are taken: one next to each number of float16 or bfloat16, other
+    ones for another problem.
 
     It stands behind a `Linear` whose bias has it as its Jacobian: 65,536 biases and one sample, where a path goes back
     from the output, so that one pass takes all. Where it goes forward, one bias and all finite numbers as samples: what
@@ -46,25 +51,23 @@ class EveryInput:
 
 class _Arguments(Varied):
     itself = False
-    nothing = "no activation has 65,536 arguments: those of float16 and bfloat16 have"
+    nothing = "there is no activation"
 
     def __init__(self, name: str, build: Callable[[nn.Module, Tensor], tuple[nn.Module, Tensor]]) -> None:
         super().__init__()
         self.name, self.build = name, build
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
-        if problem.dtype not in (torch.float16, torch.bfloat16):
-            return
         try:
             every = activations(problem)
         except Unsupported as error:
             yield partial(_refused, str(error))
         else:
             for words, make in every.items():
-                yield partial(self._variant, words, make, problem.x)
+                yield partial(self._variant, words, make, problem)
 
-    def _variant(self, words: str, make: Callable[[], nn.Module], like: Tensor) -> Variant:
-        every = arguments(like)
+    def _variant(self, words: str, make: Callable[[], nn.Module], problem: Problem) -> Variant:
+        every = arguments(problem.x) if problem.dtype in HALF else neighbours(problem)
         try:
             activation = make()
         except Exception as error:  # the user's own classes
@@ -88,6 +91,17 @@ def arguments(like: Tensor) -> Tensor:
     """All numbers of a 16-bit dtype, in the order of their bits."""
     bits = torch.arange(-ARGUMENTS // 2, ARGUMENTS // 2, dtype=torch.int32, device=like.device)
     return bits.to(torch.int16).view(like.dtype)
+
+
+def neighbours(problem: Problem) -> Tensor:
+    """For each 16-bit number one of a wider dtype between it and the next, now and then the number itself."""
+    numbers = chance(problem)
+    grid = arguments(problem.x.new_empty(0, dtype=numbers.choice((torch.float16, torch.float16, torch.bfloat16))))
+    wide = grid.to(problem.dtype)
+    generator = torch.Generator(problem.device).manual_seed(numbers.getrandbits(32))
+    part = torch.rand(ARGUMENTS, dtype=problem.dtype, device=problem.device, generator=generator)
+    gap = grid.abs().float().mul(torch.finfo(grid.dtype).eps).to(problem.dtype)
+    return torch.where(part < 0.25, wide, wide + part * gap)
 
 
 def activations(problem: Problem) -> dict[str, Callable[[], nn.Module]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
-
-import torch
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.paths import extra_roundings, mode
+from jaccheck.properties._chance import chance
 from jaccheck.properties._form import malformed
 from jaccheck.properties._stage import STEPS, Stage
 from jaccheck.properties._trial import Trial
@@ -74,10 +72,7 @@ class Sequence:
 
 def drawn(problem: Problem) -> list[str]:
     """`LENGTH` different steps, the same ones for the same problem."""
-    x = problem.x.detach()
-    bits = x.contiguous().view({2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()]).sum()
-    seed = f"{tuple(x.shape)} {problem.C} {int(bits)} {[tuple(p.shape) for p in problem.parameters.values()]}"
-    return random.Random(seed).sample(sorted(STEPS.keys() - {"load_state_dict"}), LENGTH)
+    return chance(problem).sample(sorted(STEPS.keys() - {"load_state_dict"}), LENGTH)
 
 
 def after(happened: list[str]) -> str:

@@ -1,0 +1,51 @@
+"""``jaccheck selftest``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from jaccheck._errors import InvalidProblem
+from jaccheck.cli import _screen as screen
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._options import Json, one_thread
+
+
+@app.command()
+def selftest(
+    sample: Annotated[int | None, typer.Option(help="Only so many faults, spread over all.", metavar="K")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="A fault; repeat it for several.", metavar="NAME")] = None,
+    family: Annotated[list[str] | None, typer.Option(help="A family; repeat it for several.", metavar="NAME")] = None,
+    budget: Annotated[float, typer.Option(help="Seconds of the processor for each.", metavar="S")] = 20.0,
+    seed: Annotated[int, typer.Option(help="Of the networks, and of the sample.")] = 0,
+    as_json: Json = False,
+) -> int:
+    """Put known faults into the paths, BackPACK and torch, and see whether each is found."""
+    if sample is not None and sample < 1:
+        raise InvalidProblem(f"--sample is {sample}, but should be at least 1")
+    if not budget > 0:
+        raise InvalidProblem(f"--budget is {budget}, but should be more than 0")
+    if seed < 0:
+        raise InvalidProblem(f"--seed is {seed}, but should be at least 0")
+    from jaccheck.selftest.hunt import Hunt
+    from jaccheck.selftest.score import chosen, scored
+
+    faults = chosen(fault or (), family or (), sample, seed)
+    done = []
+
+    def watch(hunt: Hunt) -> None:
+        done.append(hunt)
+        by = f"by {hunt.law}" if hunt.killed else "equivalent" if hunt.ok else "SURVIVED"
+        words = f"{len(done)}/{len(faults)} {hunt.fault.family}.{hunt.fault.name} {by}"
+        print(f"{words}, {hunt.networks} networks, {hunt.seconds:.1f} s", file=sys.stderr, flush=True)
+
+    with one_thread():
+        score = scored(faults, seed=seed, budget=budget, watch=watch)
+    if as_json:
+        print(json.dumps(score.data(), allow_nan=False))
+    else:
+        screen.say(str(score))
+    return AGREEMENT if score.ok else DISAGREEMENT

@@ -1,0 +1,280 @@
+"""Right at first: then something has happened, and it isn't any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from copy import deepcopy
+from threading import current_thread, main_thread
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck.selftest.wrong_paths import Compute, Jacobian, computed, made, right
+
+Memory = WeakKeyDictionary[nn.Module, Any]
+
+
+def _scaled(J: Jacobian, factor: float) -> Jacobian:
+    return {name: factor * j for name, j in J.items()}
+
+
+def _from_call(first: int, last: int | None = None) -> Callable[[], Compute]:
+    """Wrong from one call of a model on, up to another."""
+
+    def make() -> Compute:
+        calls: Memory = WeakKeyDictionary()
+
+        def compute(model: nn.Module, x: Tensor) -> Jacobian:
+            calls[model] = calls.get(model, 0) + 1
+            wrong = first <= calls[model] <= (last or calls[model])
+            return _scaled(right(model, x), 2 if wrong else 1)
+
+        return compute
+
+    return make
+
+
+def _kept_by(key: Callable[[nn.Module, Tensor], Hashable]) -> Callable[[], Compute]:
+    """The result is kept under a key that doesn't say all."""
+
+    def make() -> Compute:
+        kept: dict[Hashable, Jacobian] = {}
+
+        def compute(model: nn.Module, x: Tensor) -> Jacobian:
+            under = key(model, x)
+            if under not in kept:
+                kept[under] = right(model, x)
+            return kept[under]
+
+        return compute
+
+    return make
+
+
+def _by_model(key: Callable[[nn.Module, Tensor], Hashable]) -> Callable[[], Compute]:
+    """The result is kept for each model, as long as the key is the same."""
+
+    def make() -> Compute:
+        kept: Memory = WeakKeyDictionary()
+
+        def compute(model: nn.Module, x: Tensor) -> Jacobian:
+            under = key(model, x)
+            if model not in kept or kept[model][0] != under:
+                kept[model] = under, right(model, x)
+            return {name: j.clone() for name, j in kept[model][1].items()}
+
+        return compute
+
+    return make
+
+
+def _accumulating() -> Compute:
+    sums: Memory = WeakKeyDictionary()
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        before = sums.get(model, {})
+        J = right(model, x)
+        sums[model] = {
+            name: j + before[name] if name in before and before[name].shape == j.shape else j for name, j in J.items()
+        }
+        return dict(sums[model])
+
+    return compute
+
+
+def _broken_by_an_exception() -> Compute:
+    broken: Memory = WeakKeyDictionary()
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        try:
+            J = right(model, x)
+        except Exception:
+            broken[model] = True
+            raise
+        return _scaled(J, 0 if broken.get(model) else 1)
+
+    return compute
+
+
+def _copying_once() -> Compute:
+    copies: Memory = WeakKeyDictionary()
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        if model not in copies:
+            copies[model] = deepcopy(model)
+        return right(copies[model].to(x.dtype), x)
+
+    return compute
+
+
+def _once(
+    happened: Callable[[nn.Module, Tensor, Any], bool], note: Callable[[nn.Module, Tensor], Any]
+) -> Callable[[], Compute]:
+    """Once something has `happened` to a model since its first call, of which `note` was taken, it stays wrong."""
+
+    def make() -> Compute:
+        notes: Memory = WeakKeyDictionary()
+        spoiled: Memory = WeakKeyDictionary()
+
+        def compute(model: nn.Module, x: Tensor) -> Jacobian:
+            if model not in notes:
+                notes[model] = note(model, x)
+            elif happened(model, x, notes[model]):
+                spoiled[model] = True
+            return _scaled(right(model, x), 2 if spoiled.get(model) else 1)
+
+        return compute
+
+    return make
+
+
+def _adds_grad(model: nn.Module, x: Tensor) -> Jacobian:
+    grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return {name: j + grads[name] if name in grads else j for name, j in right(model, x).items()}
+
+
+def _in_another_thread(model: nn.Module, x: Tensor) -> Jacobian:
+    return _scaled(right(model, x), 1 if current_thread() is main_thread() else 0.5)
+
+
+def _with_more_threads(model: nn.Module, x: Tensor) -> Jacobian:
+    return _scaled(right(model, x), 1 if torch.get_num_threads() == 1 else 0.5)
+
+
+def _buffers_of_the_largest_batch() -> Compute:
+    """Rows are written into a buffer that is only replaced by a larger one, and given with all it holds."""
+    buffers: Memory = WeakKeyDictionary()
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        J = right(model, x)
+        held = buffers.setdefault(model, {})
+        for name, j in J.items():
+            if name not in held or len(held[name]) < len(j) or held[name].dtype != j.dtype:
+                held[name] = j
+        return {name: held[name][-len(j) :] if len(j) else j for name, j in J.items()}
+
+    return compute
+
+
+def _last_model() -> Compute:
+    """With two models of one form in turn, it takes the parameters of the one before."""
+    last: list[nn.Module] = []
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        shapes = [p.shape for p in model.parameters()]
+        other = last[-1] if last and [p.shape for p in last[-1].parameters()] == shapes else model
+        last[:] = [model]
+        return right(deepcopy(other).to(x.dtype) if other is not model else model, x)
+
+    return compute
+
+
+def _if_extended(model: nn.Module, x: Tensor) -> Jacobian:
+    return _scaled(right(model, x), 2 if any("_backpack_extend" in vars(m) for m in model.modules()) else 1)
+
+
+def _ptr(model: nn.Module, x: Tensor) -> Hashable:
+    return (x.data_ptr(), tuple(x.shape), x.dtype, *(p.data_ptr() for p in model.parameters()))
+
+
+def _shapes(model: nn.Module, x: Tensor) -> Hashable:
+    return (str(model), tuple(x.shape), x.dtype, tuple((name, p.requires_grad) for name, p in model.named_parameters()))
+
+
+def _ids(model: nn.Module, x: Tensor) -> Hashable:
+    return (
+        id(model),
+        id(x),
+        tuple(x.shape),
+        x.dtype,
+        tuple((name, p.requires_grad) for name, p in model.named_parameters()),
+    )
+
+
+def _versions(model: nn.Module, x: Tensor) -> Hashable:
+    return (
+        x._version,
+        tuple(x.shape),
+        x.dtype,
+        tuple((p._version, p.dtype, p.requires_grad) for p in model.parameters()),
+    )
+
+
+def _first_values(model: nn.Module, x: Tensor) -> Hashable:
+    return (
+        tuple(x.shape),
+        x.dtype,
+        tuple((p.dtype, p.requires_grad, float(p.detach().flatten()[0])) for p in model.parameters()),
+    )
+
+
+def _requires_grad(model: nn.Module, x: Tensor) -> list[bool]:
+    return [p.requires_grad for p in model.parameters()]
+
+
+FAULTS = [
+    made("second_call", "the second call is wrong", _from_call(2, 2)),
+    made("third_call", "the third call is wrong", _from_call(3, 3)),
+    made("from_the_second_call_on", "it is wrong from the second call on", _from_call(2)),
+    made("from_the_fourth_call_on", "it is wrong from the fourth call on", _from_call(4)),
+    made("from_the_tenth_call_on", "it is wrong from the tenth call on", _from_call(10)),
+    made("accumulates_over_calls", "results are added to those before", _accumulating),
+    made("broken_by_an_exception", "after a failed call it gives zeros", _broken_by_an_exception),
+    made("parameters_as_they_were", "the model is copied in the first call", _copying_once),
+    made("kept_by_shapes", "results are kept by shapes", _kept_by(_shapes)),
+    made("kept_by_addresses", "results are kept by addresses", _kept_by(_ptr)),
+    made("kept_by_ids", "results are kept by the objects' ids", _kept_by(_ids)),
+    made("kept_by_the_model", "the result is kept while the input has the same shape", _by_model(_shapes)),
+    made("kept_by_versions", "the result is kept until a version counter goes up", _by_model(_versions)),
+    made(
+        "kept_by_first_values", "the result is kept until a parameter's first number changes", _by_model(_first_values)
+    ),
+    computed("adds_what_grad_holds", "what stands in .grad is added", _adds_grad),
+    computed("wrong_in_another_thread", "other threads get half", _in_another_thread),
+    computed("wrong_with_more_threads", "with more than one torch thread it is half", _with_more_threads),
+    made(
+        "buffers_of_the_largest_batch",
+        "after a larger batch rows are those of the larger one",
+        _buffers_of_the_largest_batch,
+    ),
+    made("parameters_of_the_last_model", "two models in turn are mixed up", _last_model),
+    computed("wrong_if_extended", "what BackPACK has extended counts twice", _if_extended),
+    made(
+        "wrong_after_another_dtype",
+        "after a call in another dtype it is wrong",
+        _once(lambda model, x, dtype: x.dtype != dtype, lambda model, x: x.dtype),
+    ),
+    made(
+        "wrong_after_another_mode",
+        "after a call in the other mode it is wrong",
+        _once(lambda model, x, mode: model.training != mode, lambda model, x: model.training),
+    ),
+    made(
+        "wrong_after_another_batch_size",
+        "after a call with another N it is wrong",
+        _once(lambda model, x, n: len(x) != n, lambda model, x: len(x)),
+    ),
+    made(
+        "wrong_after_freezing",
+        "after a parameter was frozen it is wrong",
+        _once(lambda model, x, flags: _requires_grad(model, x) != flags, _requires_grad),
+    ),
+    made(
+        "wrong_after_new_memory",
+        "after a parameter got other memory it is wrong",
+        _once(
+            lambda model, x, ptrs: [p.data_ptr() for p in model.parameters()] != ptrs,
+            lambda model, x: [p.data_ptr() for p in model.parameters()],
+        ),
+    ),
+    made(
+        "wrong_once_grad_is_there",
+        "after a backward pass of the user's own it is wrong",
+        _once(
+            lambda model, x, there: any(p.grad is not None for p in model.parameters()) != there,
+            lambda model, x: any(p.grad is not None for p in model.parameters()),
+        ),
+    ),
+]

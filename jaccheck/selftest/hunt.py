@@ -1,0 +1,153 @@
+"""One fault, looked for as `fuzz` does: on the same networks, by the same properties, until it is found."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._network import Network
+from jaccheck._values import DTYPES
+from jaccheck.fuzz.checking import turn
+from jaccheck.fuzz.drawing import drawn
+from jaccheck.fuzz.finding import Failure, examined
+from jaccheck.fuzz.plan import ROUND, Plan, Slice
+from jaccheck.paths import DEFAULT
+from jaccheck.properties import PROPERTIES
+from jaccheck.selftest.fault import BASE, Fault
+
+ENOUGH = 10**6  # networks: more than any budget allows
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """What came of looking for one fault."""
+
+    fault: Fault
+    networks: int
+    """Looked at, the one that shows it included."""
+    seconds: float
+    """Of the processor."""
+    law: str | None = None
+    """The first property that named all the accused, and no others; None: the fault survived."""
+    network: Network | None = None
+    """The one that shows it."""
+    by: tuple[str, ...] = ()
+    """The properties that see it on that network, each asked by itself."""
+    misjudged: tuple[str, ...] = ()
+    """Others that were named, too, though nothing is wrong with them."""
+
+    @property
+    def killed(self) -> bool:
+        return self.law is not None
+
+    @property
+    def ok(self) -> bool:
+        """It was found and nobody else accused; or, being equivalent, it wasn't."""
+        return self.killed == (self.fault.equivalent is None) and not self.misjudged
+
+
+@dataclass
+class _Search:
+    """The fault is in but while networks are drawn, and while it is asked what is wrong without it."""
+
+    fault: Fault
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def put_in(self) -> None:
+        self.stack.enter_context(self.fault.inject())
+
+    def take_out(self) -> None:
+        self.stack.close()
+
+    def wrong(self, network: Network, paths: Sequence[str], properties: Sequence[str]) -> dict[str, set[str]]:
+        """For each property who is accused by it."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for failure in _failures(network, paths, properties):
+            found[failure.property].add(failure.path)
+        return found
+
+    def without(self, network: Network, paths: Sequence[str], properties: Sequence[str]) -> dict[str, set[str]]:
+        """The same where nothing has been put in, said of the fault's own path too: that of what it begins with."""
+        if self.fault.own_path:
+            found = self.wrong(network, [BASE if path == self.fault.name else path for path in paths], properties)
+            return {law: {self.fault.name, *paths} if BASE in paths else paths for law, paths in found.items()}
+        self.take_out()
+        try:
+            return self.wrong(network, paths, properties)
+        finally:
+            self.put_in()
+
+
+def hunt(fault: Fault, *, seed: int = 0, budget: float = 20.0, properties: Sequence[str] = tuple(PROPERTIES)) -> Hunt:
+    """Look for `fault` for at most `budget` seconds of the processor, and `properties` alone to find it.
+
+    What is wrong on a network without the fault doesn't count, so that the libraries' own defects are no kills.
+    """
+    plan = Plan(seed, fault.paths, tuple(properties), DTYPES, ("cpu",), examples=ENOUGH)
+    search, accused = _Search(fault), set(fault.accused)
+    number, start = 0, time.process_time()
+    for part in _parts(seed):
+        search.put_in()
+        try:
+            for network in part:
+                for laws in turn(plan, number, {}):
+                    found = search.wrong(network, plan.paths, laws)
+                    kills = [law for law, named in found.items() if named == accused]
+                    if kills and (kills := _due(search, network, kills)):
+                        seconds = time.process_time() - start
+                        return _confirmed(search, network, kills[0], number + 1, seconds, properties)
+                number += 1
+                if time.process_time() - start >= budget:
+                    return Hunt(fault, number, time.process_time() - start)
+        finally:
+            search.take_out()
+    raise AssertionError("networks have run out")
+
+
+def _due(search: _Search, network: Network, laws: Sequence[str]) -> list[str]:
+    """Those of `laws` that find nothing without the fault."""
+    asked = [law for law in laws if law in PROPERTIES] or ["enclosure"]  # a wrong forward pass has no property
+    others = search.without(network, search.fault.paths, asked)
+    return [law for law in laws if not others.get(law)]
+
+
+def _confirmed(
+    search: _Search, network: Network, law: str, networks: int, seconds: float, properties: Sequence[str]
+) -> Hunt:
+    """Who else is accused, and by what; that isn't part of the time."""
+    fault = search.fault
+    witnesses = tuple(path for path in DEFAULT if path not in fault.paths)
+    asked = law if law in PROPERTIES else "enclosure"
+    named = search.wrong(network, (*fault.paths, *witnesses), (asked,)).get(law, set())
+    others = set() if named <= set(fault.accused) else search.without(network, witnesses, (asked,)).get(law, set())
+    by = [
+        one
+        for one in properties
+        if any(named >= set(fault.accused) for named in search.wrong(network, fault.paths, (one,)).values())
+    ]
+    return Hunt(fault, networks, seconds, law, network, tuple(by), tuple(sorted(named - set(fault.accused) - others)))
+
+
+def _failures(network: Network, paths: Sequence[str], properties: Sequence[str]) -> list[Failure]:
+    try:
+        return list(examined(network, paths, properties)[1])
+    except InvalidProblem:
+        return []
+
+
+def _parts(seed: int) -> Iterator[tuple[Network, ...]]:
+    """The networks that `fuzz` draws, in parts that are drawn in one go."""
+    for number in range(ENOUGH // ROUND):
+        for first, last in ((0, 32), (32, 128), (128, ROUND)):
+            yield _part(seed, number, first, last)
+
+
+@lru_cache(maxsize=64)
+def _part(seed: int, number: int, first: int, last: int) -> tuple[Network, ...]:
+    plan = Plan(seed, (), (), DTYPES, ("cpu",))
+    return drawn(plan, Slice(number, ROUND, first, last))

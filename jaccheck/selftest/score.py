@@ -1,0 +1,156 @@
+"""What came of looking for many faults, as text and as data."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from jaccheck._check import versions
+from jaccheck._errors import InvalidProblem
+from jaccheck.properties import PROPERTIES
+from jaccheck.selftest.fault import Fault
+from jaccheck.selftest.faults import bank, families
+from jaccheck.selftest.hunt import Hunt, hunt
+
+BUDGET = 20.0
+"""Seconds of the processor for one fault."""
+FOR_EQUIVALENT = 3.0
+"""For one that can't be seen: it has to stay unseen for that long."""
+
+
+@dataclass
+class Score:
+    """The hunts of one run."""
+
+    seed: int
+    budget: float
+    hunts: list[Hunt] = field(default_factory=list)
+
+    @property
+    def counted(self) -> list[Hunt]:
+        """Those for faults that can be seen."""
+        return [hunt for hunt in self.hunts if hunt.fault.equivalent is None]
+
+    @property
+    def killed(self) -> list[Hunt]:
+        return [hunt for hunt in self.counted if hunt.killed]
+
+    @property
+    def survivors(self) -> list[Hunt]:
+        return [hunt for hunt in self.counted if not hunt.killed]
+
+    @property
+    def strange(self) -> list[Hunt]:
+        """Where others were accused as well, or something was seen that can't be."""
+        return [hunt for hunt in self.hunts if not hunt.ok and hunt not in self.survivors]
+
+    @property
+    def ok(self) -> bool:
+        return all(hunt.ok for hunt in self.hunts)
+
+    def by_property(self) -> Mapping[str, tuple[int, int, int]]:
+        """For each: the faults it found first, those it sees by itself on that network, those that no other does."""
+        first = Counter(hunt.law for hunt in self.killed if hunt.law is not None)
+        sees = Counter(law for hunt in self.killed for law in hunt.by)
+        alone = Counter(hunt.by[0] for hunt in self.killed if len(hunt.by) == 1)
+        return {law: (first[law], sees[law], alone[law]) for law in (*PROPERTIES, *(first.keys() - PROPERTIES.keys()))}
+
+    def data(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "seed": self.seed,
+            "budget": self.budget,
+            "faults": len(self.counted),
+            "killed": len(self.killed),
+            "equivalent": len(self.hunts) - len(self.counted),
+            "networks": _middle([hunt.networks for hunt in self.killed]),
+            "seconds": _middle([hunt.seconds for hunt in self.killed]),
+            "longest": max((hunt.seconds for hunt in self.killed), default=0.0),
+            "properties": {
+                law: dict(zip(("first", "sees", "alone"), counts, strict=True))
+                for law, counts in self.by_property().items()
+            },
+            "hunts": [_row(hunt) for hunt in self.hunts],
+            "survivors": [hunt.fault.name for hunt in self.survivors],
+            "strange": [hunt.fault.name for hunt in self.strange],
+            "versions": dict(versions()),
+        }
+
+    def __str__(self) -> str:
+        counted, killed = self.counted, self.killed
+        lines = [f"{len(killed)} of {len(counted)} faults found, {100 * len(killed) / max(len(counted), 1):.1f} %"]
+        if killed:
+            networks, seconds = _middle([one.networks for one in killed]), _middle([one.seconds for one in killed])
+            longest = max(killed, key=lambda one: one.seconds)
+            lines.append(f"median {networks:g} networks and {seconds:.2f} s of the processor")
+            lines.append(f"longest {longest.seconds:.1f} s, {longest.fault.name}")
+        lines.append(f"{'property':14}{'found first':>12}{'sees':>8}{'no other':>10}")
+        lines += [f"{law:14}{first:12}{sees:8}{alone:10}" for law, (first, sees, alone) in self.by_property().items()]
+        if len(self.hunts) > len(counted):
+            lines.append(f"{len(self.hunts) - len(counted)} more can't be seen, the results being right")
+        lines += [f"survived: {_told(one)}" for one in self.survivors]
+        for one in self.strange:
+            what = f"{', '.join(one.misjudged)} accused as well" if one.misjudged else f"seen by {one.law} all the same"
+            lines.append(f"strange: {_told(one)}: {what}")
+        return "\n".join(lines)
+
+
+def scored(
+    faults: Sequence[Fault], *, seed: int, budget: float, watch: Callable[[Hunt], None] = lambda hunt: None
+) -> Score:
+    """Look for each of `faults`; `watch` is called after each."""
+    score = Score(seed, budget)
+    for fault in faults:
+        seconds = budget if fault.equivalent is None else min(budget, FOR_EQUIVALENT)
+        score.hunts.append(hunt(fault, seed=seed, budget=seconds))
+        watch(score.hunts[-1])
+    return score
+
+
+def chosen(
+    names: Sequence[str] = (), groups: Sequence[str] = (), sample: int | None = None, seed: int = 0
+) -> list[Fault]:
+    """The faults called `names` and those of the families `groups`, or all; of these a `sample`, if asked for.
+
+    Raises:
+        InvalidProblem: there is no such fault or family.
+    """
+    for what, known, given in (("fault", bank(), names), ("family", families(), groups)):
+        for name in given:
+            if name not in known:
+                raise InvalidProblem(f"there is no {what} {name!r}; the families are {', '.join(families())}")
+    every = [
+        fault for fault in bank().values() if not (names or groups) or fault.name in names or fault.family in groups
+    ]
+    if sample is None or sample >= len(every):
+        return every
+    kept = set(random.Random(seed).sample(range(len(every)), sample))
+    return [fault for i, fault in enumerate(every) if i in kept]
+
+
+def _row(hunt: Hunt) -> dict[str, Any]:
+    return {
+        "fault": hunt.fault.name,
+        "family": hunt.fault.family,
+        "words": hunt.fault.words,
+        "accused": list(hunt.fault.accused),
+        "equivalent": hunt.fault.equivalent,
+        "property": hunt.law,
+        "by": list(hunt.by),
+        "misjudged": list(hunt.misjudged),
+        "networks": hunt.networks,
+        "seconds": hunt.seconds,
+        "network": None if hunt.network is None else hunt.network.to_json(),
+    }
+
+
+def _middle(numbers: Sequence[float]) -> float:
+    return median(numbers) if numbers else 0.0
+
+
+def _told(hunt: Hunt) -> str:
+    return f"{hunt.fault.name} ({hunt.fault.words}), {hunt.networks} networks, {hunt.seconds:.1f} s"

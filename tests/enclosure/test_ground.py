@@ -1,0 +1,51 @@
+"""The oracle says so where torch's own arithmetic in float64 is wrong, instead of judging by it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from jaccheck import check
+from jaccheck.enclosure.ground import doubted
+from jaccheck.selftest.patches import kernels, wrapped
+
+CPU = torch.device("cpu")
+OPERATIONS = {"exp": "exp", "expm1": "expm1", "log1p": "log1p of a square", "erfc": "erfc", "mm": "matmul"}
+
+
+def spoiled(op, by):
+    def kernel(t, *args):
+        return by(getattr(torch.ops.aten, op).out(t, *args, out=t.new_empty(0)))
+
+    return kernels(**{op: kernel})
+
+
+def test_a_right_torch_is_not_doubted(device):
+    assert doubted(device) is None
+
+
+@pytest.mark.parametrize("by", [lambda t: t * (1 + 2.0**-40), lambda t: t * torch.nan], ids=["factor", "nan"])
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_a_wrong_operation_is_named(op, by):
+    with spoiled(op, by):
+        operation, got, right = doubted(CPU)
+        assert operation == OPERATIONS[op]
+        assert got != right
+    assert doubted(CPU) is None
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_then_no_path_is_accused_but_the_forward_pass(op):
+    model, x = nn.Sequential(nn.Linear(3, 2), nn.Sigmoid()).double(), torch.ones(2, 3, dtype=torch.float64)
+    with spoiled(op, lambda t: 1.5 * t):
+        report = check(model, x)
+    assert not report.ok
+    assert OPERATIONS[op] in report.forward.layer
+    assert {verdict.status for verdict in report.verdicts.values()} == {"vacuous"}
+    assert check(model, x).ok
+
+
+def test_a_method_that_is_replaced_is_seen():
+    with wrapped((torch.Tensor, "__matmul__", lambda original: lambda a, b: 2 * original(a, b))):
+        assert doubted(CPU)[0] == "matmul"

@@ -1,0 +1,125 @@
+"""Each fault of a sample is found, by whom it should be, and what is right is not."""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+import pytest
+from torch import nn
+
+from jaccheck import check, paths
+from jaccheck.cli import main
+from jaccheck.fuzz.finding import FORWARD
+from jaccheck.properties import PROPERTIES
+from jaccheck.selftest.fault import Fault
+from jaccheck.selftest.faults import bank
+from jaccheck.selftest.hunt import Hunt, hunt
+from jaccheck.selftest.patches import replaced
+from jaccheck.selftest.score import FOR_EQUIVALENT, Score, chosen
+from jaccheck.selftest.wrong_paths import computed, right
+
+EACH = 24  # seconds of the processor, on a machine that others use, too
+SAMPLE = sorted(chosen(sample=40, seed=1), key=lambda fault: zlib.crc32(fault.name.encode()))  # long ones apart
+# For each property one that no other finds, or not so soon.
+ALONE = {
+    "enclosure": "per_million",
+    "state": "leaves_a_backward_hook",
+    "determinism": "noise_in_the_last_place",
+    "exact": "one_ulp",
+    "every_input": "sigmoid_wrong_in_a_narrow_gap",
+    "batching": "raises_for_an_even_number",
+    "layout": "inputs_read_from_the_start",
+    "sequence": "kept_by_the_model",
+}
+
+
+@pytest.mark.parametrize("fault", SAMPLE, ids=lambda fault: fault.name)
+def test_a_fault_is_found_and_nobody_else_accused(fault):
+    found = hunt(fault, budget=EACH if fault.equivalent is None else FOR_EQUIVALENT)
+    assert found.ok, found
+
+
+def test_there_is_one_fault_for_each_property():
+    assert ALONE.keys() == PROPERTIES.keys()
+
+
+@pytest.mark.parametrize("law", ALONE)
+def test_each_property_finds_faults_by_itself(law):
+    found = hunt(bank()[ALONE[law]], budget=EACH, properties=(law,))
+    assert found.killed
+    assert found.law == law
+    assert law in found.by
+
+
+def test_a_path_that_is_right_survives():
+    found = hunt(computed("right", "nothing is wrong", right), budget=4)
+    assert not found.killed
+    assert found.networks > 20
+
+
+def test_the_network_of_a_kill_shows_it():
+    fault = bank()["biases_missing"]
+    found = hunt(fault, budget=EACH)
+    with fault.inject():
+        verdicts = check(*found.network.build(), paths=("autograd", fault.name), properties=(found.law,)).verdicts
+    assert (verdicts["autograd"].status, verdicts[fault.name].status) == ("agrees", "disagrees")
+    assert fault.name not in paths()
+
+
+def halved(original):
+    return lambda self, z: (
+        original(self, z) * 1.0 if self.training is None else original(self, z * 0.5 + z.detach() * 0.5)
+    )
+
+
+def test_who_is_accused_beside_those_at_fault_is_seen():
+    """Tanh's derivative is half in torch: BatchGrad goes through it as well."""
+    place = (nn.Tanh, "forward", halved)
+    found = hunt(replaced("halved", "Tanh' is half", ("autograd",), place), budget=EACH)
+    assert found.killed
+    assert found.misjudged == ("batch_grad",)
+    assert not found.ok
+    assert hunt(replaced("halved", "Tanh' is half", ("autograd", "batch_grad"), place), budget=EACH).ok
+
+
+def test_a_wrong_forward_pass_is_the_finding():
+    found = hunt(bank()["forward_linear_scaled"], budget=EACH)
+    assert found.ok
+    assert found.law == FORWARD
+
+
+def score_of(**laws: str | None) -> Score:
+    faults = {name: Fault(name, "wrong", bank()["sign"].inject, (name,)) for name in laws}
+    by = {law: (law,) if law else () for law in laws.values()}
+    return Score(0, 1.0, [Hunt(faults[name], 3, 0.5, law, None, by[law]) for name, law in laws.items()])
+
+
+def test_a_score_counts_and_names():
+    score = score_of(a="enclosure", b="enclosure", c="state", d=None)
+    assert not score.ok
+    assert score.by_property()["enclosure"] == (2, 2, 2)
+    assert score.data()["survivors"] == ["d"]
+    assert "3 of 4 faults found, 75.0 %" in str(score)
+    assert "survived: d (wrong), 3 networks, 0.5 s" in str(score)
+    assert score_of(a="enclosure").ok
+
+
+def test_the_command_gives_the_score(capsys):
+    assert main(["selftest", "--fault", "sign", "--fault", "leaves_grad", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["faults"], data["killed"], data["survivors"]) == (2, 2, [])
+    assert {row["fault"]: row["property"] for row in data["hunts"]} == {"sign": "enclosure", "leaves_grad": "state"}
+
+
+def test_a_survivor_shows_in_the_exit_status(capsys):
+    assert main(["selftest", "--fault", "n_is_257", "--budget", "0.001"]) == 1
+    captured = capsys.readouterr()
+    assert "survived: n_is_257 (twice the right value for N = 257)" in captured.out
+    assert "SURVIVED" in captured.err
+
+
+@pytest.mark.parametrize("options", [["--sample", "0"], ["--budget", "0"], ["--seed", "-1"], ["--fault", "no such"]])
+def test_bad_usage_is_refused(options, capsys):
+    assert main(["selftest", *options]) == 2
+    assert "jaccheck: " in capsys.readouterr().err
