@@ -82,6 +82,8 @@ ONLY = {
         "selftest.faults.everywhere",
         "selftest.faults.state",
     },
+    "curvlinops": {"paths.curvlinops"},
+    "opacus": {"paths.opacus"},
     "jinja2": {"exports"},
     "plotly": {"exports"},
     "hypothesis": {"strategies", "fuzz"},

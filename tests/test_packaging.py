@@ -86,7 +86,7 @@ def test_the_metadata_name_what_it_needs_and_what_is_optional(wheel):
         requirement.partition(">")[0] for requirement in message.get_all("Requires-Dist") if ";" not in requirement
     }
     assert needed == {"torch", "backpack-for-pytorch", "hypothesis", "typer", "rich"}
-    assert set(message.get_all("Provides-Extra")) >= {"plot", "report", "test", "lint", "dev"}
+    assert set(message.get_all("Provides-Extra")) >= {"plot", "report", "peers", "test", "lint", "dev"}
     assert message["Requires-Python"] == ">=3.10"
     assert message["License-Expression"] == "MIT"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 
 from torch import Tensor, nn
 
@@ -27,6 +30,8 @@ _BUILT_IN = {
     "vmap_jacrev": "VmapJacrev",
     "vmap_jacfwd": "VmapJacfwd",
 }
+# Those of other libraries that jaccheck doesn't depend on, which take part where the package of the name is installed.
+_PEERS = {"curvlinops": "Curvlinops", "opacus": "Opacus"}
 DEFAULT = ("autograd", "batch_grad", "sqrt_ggn_exact")
 """The paths of the example, taken where none are named."""
 
@@ -35,8 +40,13 @@ _registered: dict[str, Path] = {}
 
 
 def paths() -> tuple[str, ...]:
-    """The names of all paths: the built-in ones, then the registered ones in their order."""
-    return (*_BUILT_IN, *_registered)
+    """The names of all paths: the built-in ones, those of other libraries that are installed, the registered ones."""
+    return (*_BUILT_IN, *_peers(), *_registered)
+
+
+@cache
+def _peers() -> tuple[str, ...]:
+    return tuple(name for name in _PEERS if find_spec(name))
 
 
 def register_path(path: Path) -> None:
@@ -82,18 +92,24 @@ def get(name: str) -> Path:
     """
     if name in _registered:
         return _registered[name]
-    if name not in _BUILT_IN:
+    known = _BUILT_IN | _PEERS
+    if name not in known:
         near = get_close_matches(str(name), paths(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InvalidProblem(f"no path is called {name!r}, the paths are {', '.join(paths())}{hint}")
     if name not in _loaded:
         try:
-            module = import_module(f"jaccheck.paths.{name}")
+            with warnings.catch_warnings():
+                if name in _PEERS:
+                    warnings.simplefilter("ignore")  # of what they use that is deprecated
+                module = import_module(f"jaccheck.paths.{name}")
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] == "jaccheck":
+            package = (error.name or "").partition(".")[0]
+            if package == "jaccheck":
                 raise
-            return _Missing(name, f"{error.name} is not installed")
-        _loaded[name] = getattr(module, _BUILT_IN[name])()
+            hint = "; pip install 'jaccheck[peers]'" if name in _PEERS else ""
+            return _Missing(name, f"{package} is not installed{hint}")
+        _loaded[name] = getattr(module, known[name])()
     return _loaded[name]
 
 
@@ -116,7 +132,7 @@ def resolve(paths: str | Sequence[str] | None) -> tuple[str, ...]:
     if paths is None:
         return DEFAULT
     if paths == "all":
-        return (*_BUILT_IN, *_registered)
+        return (*_BUILT_IN, *_peers(), *_registered)
     names = tuple(dict.fromkeys([paths] if isinstance(paths, str) else paths))
     if not names:
         raise InvalidProblem("no path is named; leave `paths` out for the default ones")

@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from jaccheck._capabilities import ABSENT
 from jaccheck._culprit import culprit, described
 from jaccheck._errors import Unsupported
+from jaccheck.paths._path import HOOK_REFUSALS
 
 _CONTEXT = threading.RLock()  # BackPACK's active extensions and hook handles, and warning filters, are global
 
-# torch on what BackPACK's full backward hooks don't go with
-_HOOK_REFUSALS = ("BackwardHookFunction", "Cannot use both regular backward hooks and full backward hooks")
 # BackPACK's RuntimeErrors on tensors that don't fit to a layer
 _SHAPE_CHECKS = ("check_shape", "check_same_V_dim")
 
@@ -74,7 +73,7 @@ def _reason(error: Exception) -> str | None:
         return words
     if isinstance(error, AttributeError) and re.search("no attribute '(output|input0)'", words):
         return f"{words}. BackPACK keeps one input and output of each layer; this one is used more than once."
-    if isinstance(error, RuntimeError) and any(refusal in words for refusal in _HOOK_REFUSALS):
+    if isinstance(error, RuntimeError) and any(refusal in words for refusal in HOOK_REFUSALS):
         return f"BackPACK's hooks can't be used here: {words}"
     if isinstance(error, RuntimeError) and ABSENT in words:
         return words

@@ -10,6 +10,9 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+# torch on what full backward hooks, BackPACK's and Opacus', don't go with
+HOOK_REFUSALS = ("BackwardHookFunction", "Cannot use both regular backward hooks and full backward hooks")
+
 
 @runtime_checkable
 class Path(Protocol):
