@@ -27,6 +27,7 @@ from jaccheck.diagnosis._places import (
 )
 from jaccheck.diagnosis._scaling import factor, sign
 from jaccheck.diagnosis._shape import Likeness as Likeness
+from jaccheck.diagnosis._shape import family as family
 from jaccheck.diagnosis._values import (
     computed,
     finite_for_not_finite,
@@ -55,11 +56,11 @@ SHAPES: tuple[Callable[[Evidence], Likeness | None], ...] = (
     factor,
     transposed,
     samples_for_classes,
-    summed,
     permuted_samples,
     permuted_classes,
     permuted_units,
     permuted_inputs,
+    summed,
     inaccurate,
 )
 """In the order in which they are tried: what says most first."""

@@ -1,4 +1,4 @@
-"""A failure made small: the round that showed it is drawn again, and shrunk by Hypothesis."""
+"""A failure made small: its round is drawn again and shrunk by Hypothesis, and what is left down to its numbers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from jaccheck.fuzz.checking import found_on
 from jaccheck.fuzz.drawing import run
 from jaccheck.fuzz.finding import CRASH, Finding, examined
 from jaccheck.fuzz.hand import Hand
+from jaccheck.fuzz.minimize import minimized
 from jaccheck.fuzz.plan import ROUND, Plan
 
 SHRINKING = 60.0  # seconds for one failure, if the time isn't limited otherwise
+HYPOTHESIS = 0.5  # the share of them after which Hypothesis has to leave the rest to `minimized`
 
 
 class _Stop(KeyboardInterrupt):
@@ -43,7 +45,7 @@ class _Chase:
 
     def __init__(self, plan: Plan, index: int, finding: Finding, deadline: float, hand: Hand) -> None:
         self.plan, self.index, self.failure, self.deadline, self.hand = plan, index, finding.failure, deadline, hand
-        self.last = self.smallest = finding
+        self.first = self.last = self.smallest = finding
         self.tried = 0
         self._passed = index % ROUND  # networks of the round that come before
         # Hypothesis tells failures apart by the class of the exception
@@ -62,34 +64,46 @@ class _Chase:
             return
         if self.hand.stopped() or time.monotonic() >= self.deadline:
             raise _Stop
-        self.tried += 1
-        self.hand.take(network, self.index, "shrinking")
-        found = found_on(self.plan, network, *self.question())
-        self.hand.free()
-        if self.failure in found:
-            self.last = found[self.failure]
+        if self.fails(network):
             self.smallest = min(self.smallest, self.last, key=lambda f: (len(f.network.to_json()), f.network.to_json()))
             raise self._exception
         if self.tried == 1:
             raise _NotAgain
 
+    def fails(self, network: Network) -> bool:
+        """Whether `network` shows the failure, in the same way."""
+        self.tried += 1
+        self.hand.take(network, self.index, "shrinking")
+        found = found_on(self.plan, network, *self.question()).get(self.failure)
+        self.hand.free()
+        if found is None or not found.like(self.first):
+            return False
+        self.last = found
+        return True
+
 
 def chase(plan: Plan, index: int, finding: Finding, seconds: float, hand: Hand) -> Chased:
     """Make the network of `finding`, which is number `index` of the campaign, as small as it gets in `seconds`."""
     start = time.monotonic()
-    chased = _Chase(plan, index, finding, start + min(seconds, SHRINKING), hand)
+    seconds = min(seconds, SHRINKING)
+    chased = _Chase(plan, index, finding, start + HYPOTHESIS * seconds, hand)
     number = index // ROUND
     complete, reproducible, interrupted = True, True, False
     try:
-        run(plan, number, plan.round_size(number), chased.judge)
-    except Disagreement:
-        pass
-    except (Flaky, _NotAgain):
-        reproducible = False
-    except KeyboardInterrupt as stop:
-        complete, interrupted = False, not isinstance(stop, _Stop)
-    small = chased.last if complete else chased.smallest
-    small = replace(small, unfinished=not complete, reproducible=reproducible)
+        try:
+            run(plan, number, plan.round_size(number), chased.judge)
+        except Disagreement:
+            pass
+        except (Flaky, _NotAgain):
+            reproducible = False
+        except _Stop:
+            chased.last = chased.smallest
+        if reproducible:
+            left = start + seconds - time.monotonic()
+            complete = minimized(chased.last.network, chased.fails, seconds=left, stop=hand.stopped).complete
+    except KeyboardInterrupt:
+        complete, interrupted = False, True
+    small = replace(chased.last, unfinished=not complete, reproducible=reproducible)
     if finding.failure.path != CRASH and not interrupted:
         small = replace(small, report=_whole(plan, small, chased.question()[1]))
     return Chased(small, chased.tried, time.monotonic() - start, interrupted)

@@ -14,6 +14,7 @@ from jaccheck._check import check, versions
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._report import Report
+from jaccheck.diagnosis import family
 from jaccheck.reproducer import NoReproducer, reproducer
 
 FORMAT = 1
@@ -130,6 +131,16 @@ class Finding:
             raise InvalidProblem(f"versions should be an object, but is {found!r}")
         network = Network.from_json(json.dumps(data["network"]))
         return cls(Failure(*(data[name] for name in Failure._fields)), network, tuple(paths), versions=found)
+
+    @property
+    def family(self) -> str:
+        """Of shapes of errors; "" if the error has none, see `jaccheck.diagnosis`."""
+        verdict = None if self.report is None else self.report.verdicts.get(self.failure.path)
+        return "" if verdict is None else family(verdict.error_shape)
+
+    def like(self, other: Finding) -> bool:
+        """Whether it is the same failure, by path, property, kind and, as far as both have one, the error's shape."""
+        return self.failure == other.failure and (self.family == other.family or "" in (self.family, other.family))
 
     def reproducer(self) -> str:
         """A script that shows it without jaccheck; see `jaccheck.reproducer`.
