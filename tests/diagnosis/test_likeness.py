@@ -10,14 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from jaccheck import check, register_path
+from jaccheck import check
 from jaccheck._report import Report
 from jaccheck.diagnosis import Evidence, likeness
 from jaccheck.enclosure import Ball
-from jaccheck.paths import unregister_path
 from jaccheck.strategies import networks
 from tests.planted import planted
-from tests.wrong_paths import WRONG
 
 
 def evidence(got, centre, radius=0.0, dtype=torch.float32, **others):
@@ -155,44 +153,64 @@ def test_whatever_the_factor_it_is_told_to_its_digits(k, numbers):
         assert found.shape in ("factor", "sum and mean", "permuted samples", "permuted classes", "lower precision")
 
 
-SHAPES = {
-    "sign": "sign",
-    "factor_two": "factor",
-    "transposed_if_square": "transposed axes",
-    "samples_reversed": "permuted samples",
-    "classes_reversed": "permuted classes",
-    "samples_and_classes_swapped": "transposed axes",
-    "units_rolled": "permuted units",
-    "last_sample_dropped": "zero",
-    "summed_over_batch": "sum and mean",
-    "mean_instead_of_sum": "sum and mean",
-    "by_way_of_bfloat16": "lower precision",
-    "activations_of_the_first_sample": "wrong samples",
-    "samples_behind_classes": "transposed axes",
-    "accumulates_over_calls": "accumulates over calls",
-    "wrong_for_17_samples": "factor",
+FAULTS = {
+    "sign": lambda j: -j,
+    "factor": lambda j: 2 * j,
+    "transposed axes": lambda j: j.mT.reshape(j.shape) if j.dim() == 4 else j,
+    "permuted samples": lambda j: j.flip(0),
+    "permuted classes": lambda j: j.flip(1),
+    "permuted units": lambda j: j.roll(1, 2),
+    "zero": lambda j: torch.cat([j[:-1], 0 * j[-1:]]),
+    "sum and mean": lambda j: j / len(j),
+    "lower precision": lambda j: j.bfloat16().to(j.dtype),
+    "wrong samples": lambda j: j[:1].expand_as(j),
 }
 
 
-def verdict_on(wrong, model, x):
-    path = WRONG[wrong]
-    register_path(path)
-    try:
-        report = check(model, x, paths=(wrong,), properties=(path.law,))
-    finally:
-        unregister_path(wrong)
-    assert Report.from_json(report.to_json()).verdicts[wrong] == report.verdicts[wrong]
-    return report, report.verdicts[wrong]
+def verdict_on(alter, law="enclosure"):
+    def fault(model, x, J):
+        return {name: alter(j) for name, j in J.items()}
 
-
-@pytest.mark.parametrize("wrong", SHAPES)
-def test_wrong_paths_look_like_what_they_are(wrong):
-    torch.manual_seed(3)
-    C = 5 if wrong == "samples_and_classes_swapped" else 3
-    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, C))
-    report, verdict = verdict_on(wrong, model, torch.rand(5, 3) + 0.5)
-    assert verdict.error_shape == SHAPES[wrong]
+    with torch.random.fork_rng(), planted(fault) as path:
+        torch.manual_seed(3)
+        model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 4))
+        report = check(model, torch.rand(5, 3) + 0.5, paths=(path,), properties=(law,))
+    verdict = report.verdicts[path]
+    assert Report.from_json(report.to_json()).verdicts[path] == verdict
     assert f"  looks like  {verdict.looks_like}\n" in str(report)
+    return verdict
+
+
+@pytest.mark.parametrize("shape", FAULTS)
+def test_a_path_with_such_a_fault_looks_like_it(shape):
+    assert verdict_on(FAULTS[shape]).error_shape == shape
+
+
+def test_a_malformed_jacobian_may_have_its_axes_transposed():
+    verdict = verdict_on(lambda j: j.transpose(0, 1))
+    assert (verdict.kind, verdict.looks_like) == ("shape", "transposed: the axes N and C are swapped")
+    verdict = verdict_on(lambda j: j.mT if j.dim() == 4 else j)
+    assert (verdict.kind, verdict.looks_like) == ("shape", "transposed: the axes of '2.weight' are swapped")
+
+
+def test_where_a_property_makes_another_problem_it_is_that_which_is_looked_at():
+    verdict = verdict_on(lambda j: j if len(j) == 5 else -j, "batching")
+    assert (verdict.property, verdict.error_shape) == ("batching", "sign")
+
+
+def test_results_that_add_up_from_call_to_call_are_told():
+    sums = {}
+
+    def fault(model, x, J):
+        before = sums.get(model, {})
+        sums[model] = {n: j + before[n] if n in before and before[n].shape == j.shape else j for n, j in J.items()}
+        return sums[model]
+
+    torch.manual_seed(0)
+    with planted(fault) as path:
+        report = check(nn.Linear(3, 2), torch.rand(2, 3), paths=(path,), properties=("sequence",))
+    assert report.verdicts[path].error_shape == "accumulates over calls"
+    assert "the k-th gives k times what the first gives" in report.verdicts[path].looks_like
 
 
 def test_paths_that_are_wrong_together_are_all_named():

@@ -9,16 +9,15 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 
-from jaccheck import Network, check, register_path
+from jaccheck import Network, check
 from jaccheck._errors import InvalidProblem
 from jaccheck._layers import Activation, Dropout, Linear, Repeat, Residual, Sequential
 from jaccheck._values import Values
 from jaccheck.fuzz._numbers import cost, simpler
 from jaccheck.fuzz._passes import PASSES, explicit, measure
 from jaccheck.fuzz.minimize import minimized
-from jaccheck.paths import unregister_path
 from jaccheck.strategies import networks
-from tests.wrong_paths import WRONG
+from tests.planted import planted
 
 UNIFORM = Values("uniform", seed=7)
 BIG = Network(
@@ -74,7 +73,7 @@ def test_numbers_become_as_simple_as_the_fault_lets_them():
     assert fails(start)
     found = minimized(start, fails).network
     assert (found.batch, found.parameters, found.x, found.dtype) == (1, 2, Values(), "float64")
-    assert [w.flatten().tolist() for w in weights(found)] == [[4, 4]]
+    assert all(number > 3 and cost(number) <= cost(4) for number in weights(found)[0].flatten().tolist())
 
 
 def test_samples_inputs_and_units_go_one_by_one_and_the_others_keep_their_numbers():
@@ -184,33 +183,29 @@ def test_a_network_that_cannot_be_made_smaller_stays():
 
 
 LOOKS = {
-    "transposed_if_square": ("transposed axes", 4),
-    "samples_reversed": ("permuted samples", 1),
-    "units_rolled": ("permuted units", 3),
-    "zeros_beyond_128_units": ("zero", 129),
-    "mean_instead_of_sum": ("factor", 1),
+    "transposed axes": (lambda j: j.mT if j.dim() == 4 and j.shape[2] == j.shape[3] else j, 4),
+    "permuted samples": (lambda j: j.flip(0), 1),
+    "permuted units": (lambda j: j.roll(1, 2), 3),
+    "zero": (lambda j: torch.where(torch.arange(j.shape[-1]) < 128, j, 0 * j), 129),
+    "factor": (lambda j: j / len(j), 1),
 }
 
 
-@pytest.mark.parametrize("wrong", LOOKS)
-def test_a_wrong_path_shrinks_to_what_still_looks_the_same(wrong):
-    shape, parameters = LOOKS[wrong]
-    path = WRONG[wrong]
-    register_path(path)
-    try:
+@pytest.mark.parametrize("shape", LOOKS)
+def test_a_wrong_path_shrinks_to_what_still_looks_the_same(shape):
+    alter, parameters = LOOKS[shape]
 
-        def fails(network: Network) -> bool:
-            verdict = check(*network.build(), paths=(wrong,), images=False).verdicts[wrong]
-            return verdict.kind == "value" and verdict.error_shape in (shape, "sum and mean")
+    def fails(network: Network) -> bool:
+        verdict = check(*network.build(), paths=(path,), images=False).verdicts[path]
+        return verdict.kind == "value" and verdict.error_shape in (shape, "sum and mean")
 
-        width = 130 if wrong == "zeros_beyond_128_units" else 3
-        start = Network((Linear(3, UNIFORM), Activation("Tanh"), Linear(3, UNIFORM)), 3, (width,), UNIFORM)
-        if wrong in ("transposed_if_square", "mean_instead_of_sum"):
-            start = Network((Linear(3, UNIFORM),), 3, (3,), UNIFORM)
+    with planted(lambda model, x, J: {name: alter(j) for name, j in J.items()}) as path:
+        inputs = (130,) if shape == "zero" else (3,)
+        start = Network((Linear(3, UNIFORM), Activation("Tanh"), Linear(3, UNIFORM)), 3, inputs, UNIFORM)
+        if shape in ("transposed axes", "factor"):
+            start = Network((Linear(3, UNIFORM),), 3, inputs, UNIFORM)
         assert fails(start)
         found = minimized(start, fails)
-    finally:
-        unregister_path(wrong)
     assert found.complete
     assert found.network.parameters == parameters
     assert all(float(number) in (0, 1) for number in found.network.x.numbers)
