@@ -181,7 +181,9 @@ class Report:
         try:
             from ._plot import figure, save
         except ImportError as error:
-            raise ImportError("plot() needs matplotlib: pip install 'jaccheck[plot]'") from error
+            raise ImportError(
+                "plot() needs matplotlib, which is not installed: pip install 'jaccheck[plot]'"
+            ) from error
         drawn = figure(self)
         if file is not None:
             save(drawn, file)

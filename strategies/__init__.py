@@ -1,11 +1,14 @@
 """Hypothesis strategies for networks and their pieces."""
 
-from .activations import activations as activations
-from .exact import exact_networks as exact_networks
-from .networks import networks as networks
-from .targets import devices as devices
-from .targets import dtypes as dtypes
-from .values import REGIMES as REGIMES
-from .values import values as values
+from jaccheck._needs import needs
+
+with needs("jaccheck.strategies"):
+    from .activations import activations as activations
+    from .exact import exact_networks as exact_networks
+    from .networks import networks as networks
+    from .targets import devices as devices
+    from .targets import dtypes as dtypes
+    from .values import REGIMES as REGIMES
+    from .values import values as values
 
 __all__ = ["REGIMES", "activations", "devices", "dtypes", "exact_networks", "networks", "values"]

@@ -17,6 +17,7 @@ DESCRIPTIONS = {"_activations", "_json", "_layers", "_network", "_values"}  # pl
 WORLD = {
     "_capabilities",
     "_culprit",
+    "_needs",
     "_parts",
     "_problem",
     "_process",
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"paths", "enclosure"},
     **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"diagnosis", "paths", "enclosure", "properties"}),
     "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"bench", "paths", "enclosure"},  # jaccheck itself: the public names
-    "strategies": ERRORS | DESCRIPTIONS | {"_capabilities"},
+    "strategies": ERRORS | DESCRIPTIONS | {"_capabilities", "_needs"},
     "bench": ERRORS | WORLD | CHECK | FINDINGS | {"paths"},
     "_example": DESCRIPTIONS,
     "_target": ERRORS | DESCRIPTIONS,
@@ -49,7 +50,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
     "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding"},
     "selftest": ERRORS | CHECK | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding", "paths", "properties"},
+    "__main__": {"_needs", "cli"},
     "cli": ERRORS
+    | {"_needs"}
     | CHECK
     | FINDINGS
     | DESCRIPTIONS

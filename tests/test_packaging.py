@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import torch
 
 from tests.source import FOLDERS, PLUGINS, ROOT
 
@@ -72,7 +74,7 @@ def test_the_command_and_the_plugin_are_entered(wheel):
     archive = ZipFile(wheel)
     (entries,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     lines = archive.read(entries).decode().splitlines()
-    assert "jaccheck = jaccheck.cli:entry_point" in lines[lines.index("[console_scripts]") :]
+    assert "jaccheck = jaccheck.__main__:main" in lines[lines.index("[console_scripts]") :]
     plugins = lines[lines.index("[pytest11]") :]
     assert "jaccheck = _jaccheck_pytest" in plugins
     assert "jaccheck_benchmark_xdist = _jaccheck_benchmark_xdist" in plugins
@@ -113,3 +115,9 @@ def test_a_folder_that_pyproject_forgets_is_seen(tree, tmp_path):
     packages = pyproject.read_text(encoding="utf-8").replace('    "jaccheck.enclosure.rules",\n', "")
     pyproject.write_text(packages, encoding="utf-8")
     assert "jaccheck/enclosure/rules/relu.py" in left_out(wheel_of(copy))
+
+
+@pytest.mark.skipif("JACCHECK_EXPECT_TORCH" not in os.environ, reason="no release of torch is asked for")
+def test_torch_is_the_release_that_was_asked_for():
+    """An environment's pin: what is installed later may move it."""
+    assert torch.__version__.partition("+")[0] == os.environ["JACCHECK_EXPECT_TORCH"]

@@ -119,4 +119,4 @@ try:
 except ImportError as error:
     print(error)
 """
-    assert run(code) == "plot() needs matplotlib: pip install 'jaccheck[plot]'"
+    assert run(code) == "plot() needs matplotlib, which is not installed: pip install 'jaccheck[plot]'"

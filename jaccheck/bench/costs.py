@@ -106,7 +106,9 @@ class Benchmark:
             from jaccheck._plot import save
             from jaccheck.bench._plot import figure
         except ImportError as error:
-            raise ImportError("plot() needs matplotlib: pip install 'jaccheck[plot]'") from error
+            raise ImportError(
+                "plot() needs matplotlib, which is not installed: pip install 'jaccheck[plot]'"
+            ) from error
         drawn = figure(self)
         if file is not None:
             save(drawn, file)

@@ -7,9 +7,12 @@ import sys
 from importlib import import_module
 from typing import Annotated, Any
 
-import typer
-
 from jaccheck._errors import InvalidProblem
+from jaccheck._needs import MissingPackage, needs
+
+with needs("the command line"):
+    import typer
+
 from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED, app
 
 COMMANDS = ("example", "check", "bench", "fuzz", "replay", "record", "compare", "report", "selftest")
@@ -29,10 +32,11 @@ def main(argv: list[str] | None = None) -> int:
         The exit status: 0 all agree, 1 a disagreement, 2 bad usage or input, 130 interrupted before any was found.
     """
     try:
-        status = app(args=argv, prog_name="jaccheck", standalone_mode=False)
+        with needs("this command"):
+            status = app(args=argv, prog_name="jaccheck", standalone_mode=False)
     except _CLICK_ERROR as error:
         return _refused(f"{error.format_message()} (see jaccheck --help)")
-    except InvalidProblem as error:
+    except (InvalidProblem, MissingPackage) as error:
         return _refused(str(error))
     except (typer.Abort, KeyboardInterrupt):
         print("jaccheck: interrupted", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +29,14 @@ STOPPED = {
 }
 
 
+def _colours() -> bool:
+    """Whether rich is there; without it the terminal gets what a file does."""
+    return find_spec("rich") is not None
+
+
 def say(text: str, style: str = "") -> None:
     """Print `text` as it is: coloured on a terminal, never wrapped."""
-    if not sys.stdout.isatty():
+    if not (sys.stdout.isatty() and _colours()):
         print(text)
         return
     from rich.console import Console
@@ -122,7 +128,7 @@ def summary_data(summary: Summary, files: Sequence[Path], scripts: Sequence[Scri
 @contextmanager
 def watching(plan: Plan) -> Iterator[Callable[[Summary], None]]:
     """A progress bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
+    if not (sys.stderr.isatty() and _colours()):
         yield lambda summary: None
         return
     from rich.console import Console

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from torch import Tensor, nn
 
 from jaccheck._errors import InvalidProblem, Unsupported
+from jaccheck._needs import missing
 from jaccheck._problem import admit
 from jaccheck.paths._path import Path as Path
 from jaccheck.paths._path import exact as exact
@@ -107,8 +108,7 @@ def get(name: str) -> Path:
             package = (error.name or "").partition(".")[0]
             if package == "jaccheck":
                 raise
-            hint = "; pip install 'jaccheck[peers]'" if name in _PEERS else ""
-            return _Missing(name, f"{package} is not installed{hint}")
+            return _Missing(name, f"this path needs {missing(error) or package}")
         _loaded[name] = getattr(module, known[name])()
     return _loaded[name]
 

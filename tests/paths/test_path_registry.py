@@ -140,7 +140,7 @@ assert jacobian(model, x)
 try:
     jacobian(model, x, "batch_grad")
 except Unsupported as error:
-    assert str(error) == "backpack is not installed", error
+    assert str(error) == "this path needs backpack, which is not installed: pip install backpack-for-pytorch", error
 else:
     raise AssertionError
 """)
