@@ -16,7 +16,8 @@ from jaccheck._picture import MOST_ENTRIES, picture
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Image, ProblemFacts, Report, Verdict
 from jaccheck.paths import get, resolve
-from jaccheck.properties import DEFAULT, PROPERTIES
+from jaccheck.properties import DEFAULT
+from jaccheck.properties import get as law
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._trial import Run, Trial
 from jaccheck.properties.enclosure import difference
@@ -135,8 +136,7 @@ def problem_size(problem: Problem) -> int:
 def _laws(properties: Sequence[str] | None, repeat: bool) -> tuple[str, ...]:
     names = DEFAULT if properties is None else tuple(dict.fromkeys(properties))
     for name in names:
-        if name not in PROPERTIES:
-            raise InvalidProblem(f"no property is called {name!r}, the properties are {', '.join(PROPERTIES)}")
+        law(name)
     if not names:
         raise InvalidProblem("no property is named; leave `properties` out for the default ones")
     return (*names, "determinism") if repeat and "determinism" not in names else names
@@ -144,7 +144,7 @@ def _laws(properties: Sequence[str] | None, repeat: bool) -> tuple[str, ...]:
 
 def _verdict(trial: Trial, laws: Sequence[str]) -> Verdict:
     """The first property's that isn't kept, else the first's; what others have to add stands in its reason."""
-    verdicts = [PROPERTIES[name].judge(trial) for name in laws]
+    verdicts = [law(name).judge(trial) for name in laws]
     wrong = [verdict for verdict in verdicts if verdict.status == "disagrees"]
     if not wrong:
         return verdicts[0]

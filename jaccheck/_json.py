@@ -156,4 +156,5 @@ _FIELDS: dict[str, Callable[[Any, str], object]] = {
     "frozen": _list,
     "numbers": _list,
     "put": _pairs,
+    "steps": _list,
 }

@@ -23,6 +23,7 @@ from ._layers import (
     sequential,
     total_size,
 )
+from ._steps import steps
 from ._values import DTYPES, ZEROS, Spec, Values, a_bool, a_tuple, an_integer, invalid, one_of
 
 MAX_NUMBERS = 2**25
@@ -50,6 +51,7 @@ class Network(Spec):
     x_layout: str = "contiguous"
     x_requires_grad: bool = False
     training: bool = True  # as a module is that was just made
+    steps: tuple[str, ...] = ()  # what happens to the model where the property `sequence` is asked; names of `STEPS`
 
     def __post_init__(self) -> None:
         layers_only("layers", self.layers)
@@ -68,6 +70,7 @@ class Network(Spec):
         one_of("x_layout", self.x_layout, LAYOUTS)
         a_bool("x_requires_grad", self.x_requires_grad)
         a_bool("training", self.training)
+        steps("steps", self.steps)
         outputs = followed("layers", self.layers, self.inputs)
         if len(outputs) != 1:
             raise InvalidProblem(f"inputs lead to outputs of the shape {list(outputs)}; append a Flatten to layers")

@@ -6,9 +6,10 @@ with needs("jaccheck.strategies"):
     from .activations import activations as activations
     from .exact import exact_networks as exact_networks
     from .networks import networks as networks
+    from .steps import in_use as in_use
     from .targets import devices as devices
     from .targets import dtypes as dtypes
     from .values import REGIMES as REGIMES
     from .values import values as values
 
-__all__ = ["REGIMES", "activations", "devices", "dtypes", "exact_networks", "networks", "values"]
+__all__ = ["REGIMES", "activations", "devices", "dtypes", "exact_networks", "in_use", "networks", "values"]

@@ -26,7 +26,7 @@ def replay(
     """Check the network of a saved failure again, by the same paths and property."""
     from jaccheck._check import check
     from jaccheck._target import text_of
-    from jaccheck.fuzz.finding import Finding
+    from jaccheck.fuzz.finding import Finding, asked_of
 
     import_modules(load)
     text = text_of(file)
@@ -38,7 +38,7 @@ def replay(
     law = finding.failure.property
     from jaccheck.properties import PROPERTIES
 
-    properties = (law,) if law in PROPERTIES else tuple(PROPERTIES)
+    properties = [asked_of(finding.network, name) for name in ((law,) if law in PROPERTIES else PROPERTIES)]
     report = check(model, x, paths=finding.paths, properties=properties, images=plot is not None)
     report = replace(report, again=again("replay", file, None, None, load))
     there = Path(file).with_suffix(".py")

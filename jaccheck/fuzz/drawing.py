@@ -16,16 +16,18 @@ from hypothesis.strategies import SearchStrategy
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
-from jaccheck.strategies import exact_networks, networks
+from jaccheck.strategies import exact_networks, in_use, networks
 
 STEPS = (32, 128, ROUND)
 """How far a round is drawn: all of it only if so many are needed, since that takes half a second."""
 
 
 def tried(dtypes: Sequence[str], devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
-    """Networks of all kinds; a quarter of them are exact, where no error is too small to be seen."""
+    """Networks of all kinds, and steps for `sequence`; a quarter are exact, where no error is too small to be seen."""
     ordinary = networks(dtypes=dtypes, devices=devices)
-    return st.one_of(ordinary, ordinary, ordinary, exact_networks(dtypes=dtypes, devices=devices))
+    exact = exact_networks(dtypes=dtypes, devices=devices)
+    found: SearchStrategy[Network] = in_use(st.one_of(ordinary, ordinary, ordinary, exact))
+    return found
 
 
 class _Enough(KeyboardInterrupt):

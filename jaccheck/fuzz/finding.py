@@ -52,6 +52,7 @@ def examined(
 
     A verdict tells of one failure. So where there is one, each property is asked by itself.
     """
+    properties = [asked_of(network, law) for law in properties]
     report = check(*network.build(), paths=paths, properties=properties, images=images)
     if report.ok:
         return report, {}
@@ -66,6 +67,11 @@ def examined(
     return report, {failure: _about(told, failure, again(network, paths, failure)) for failure, told in found.items()}
 
 
+def asked_of(network: Network, law: str) -> str:
+    """The property as it is asked of `network`: `sequence` with the network's steps."""
+    return f"sequence:{','.join(network.steps)}" if law == "sequence" else law
+
+
 def _about(report: Report, failure: Failure, again: str) -> Report:
     """The report with the verdict on the path that fails in front."""
     first = {path: verdict for path, verdict in report.verdicts.items() if path == failure.path}
@@ -75,7 +81,8 @@ def _about(report: Report, failure: Failure, again: str) -> Report:
 def again(network: Network, paths: Sequence[str], failure: Failure) -> str:
     """The Python expression that shows the failure."""
     chosen = tuple(paths) if failure.path == FORWARD else (failure.path,)
-    properties = "" if failure.property in ("enclosure", FORWARD) else f", properties=({failure.property!r},)"
+    law = asked_of(network, failure.property)
+    properties = "" if law in ("enclosure", FORWARD) else f", properties=({law!r},)"
     built = f"*jaccheck.Network.from_json({network.to_json()!r}).build()"
     return f"jaccheck.check({built}, paths={chosen!r}{properties})"
 

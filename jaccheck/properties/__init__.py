@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Protocol, runtime_checkable
 
+from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.paths import Path
@@ -39,8 +41,35 @@ class WithCases(Protocol):
         """All that its verdict on `path` rests on."""
 
 
+@runtime_checkable
+class WithArgument(Protocol):
+    """A property that can be told more: ``name:argument`` on the command line."""
+
+    def with_argument(self, text: str) -> Property:
+        """It, told so; InvalidProblem if it can't be."""
+
+
 PROPERTIES: dict[str, Property] = {
     p.name: p for p in (Enclosure(), State(), Determinism(), Exact(), EveryInput(), Batching(), Layout(), Sequence())
 }
 DEFAULT = ("enclosure", "state")
 """Those of `check`, where none are named."""
+
+
+def get(name: str) -> Property:
+    """The property called `name`, which may have an argument behind a colon.
+
+    Raises:
+        InvalidProblem: there is none, or it takes no such argument.
+    """
+    plain, colon, argument = name.partition(":")
+    law = PROPERTIES.get(plain)
+    if law is None:
+        near = get_close_matches(plain, PROPERTIES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InvalidProblem(f"no property is called {plain!r}, the properties are {', '.join(PROPERTIES)}{hint}")
+    if not colon:
+        return law
+    if not isinstance(law, WithArgument):
+        raise InvalidProblem(f"the property {plain!r} takes no argument, but {argument!r} is given")
+    return law.with_argument(argument)

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Listed
 from typing import Any
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
+from jaccheck._steps import STEPS, sequence
 from jaccheck.paths import extra_roundings, mode
 from jaccheck.properties._chance import chance
 from jaccheck.properties._form import malformed
-from jaccheck.properties._stage import STEPS, Stage
+from jaccheck.properties._happenings import HAPPENINGS
+from jaccheck.properties._stage import Stage
 from jaccheck.properties._trial import Trial
 from jaccheck.properties.enclosure import Enclosure
 
-LENGTH = 3  # of the steps in `STEPS`: which ones, the problem decides
+LENGTH = 3  # of a sequence, where none is given: then the problem decides which
 
 
 class Sequence:
     """After a few things have happened to a model, a path gives for it what it gives for a fresh one, bit for bit.
 
-    Updates of the parameters, moves, copies, failed calls, the user's own backward passes, and others (`STEPS`). In the
-    end the parameters have their first values again, and the Jacobian has to lie in the enclosure.
+    Updates of the parameters, moves, copies, failed calls, the user's own backward passes, and others (`STEPS`), with a
+    call after each. The result of an earlier call doesn't change, nor does it lie in the user's memory. In the end the
+    parameters have their first values again, and the Jacobian has to lie in the enclosure.
     """
 
     name = "sequence"
+
+    def __init__(self, steps: Listed[str] | None = None) -> None:
+        self.steps = steps
+
+    def with_argument(self, text: str) -> Sequence:
+        """``sequence:deepcopy,update`` names the steps."""
+        return Sequence(sequence(text))
 
     def judge(self, trial: Trial) -> Verdict:
         own = Enclosure().judge(trial)
@@ -40,19 +51,25 @@ class Sequence:
         except InvalidProblem as error:
             return verdict("vacuous", reason=str(error))
         end = stage.call()
+        if borrowed := stage.borrowed():
+            return verdict("disagrees", "state", borrowed)
         happened: list[str] = []
-        for words in [*drawn(trial.problem), "load_state_dict"]:
+        steps = drawn(trial.problem) if self.steps is None else self.steps
+        for name in [*steps, "load"]:
             try:
-                ran = STEPS[words](stage)
+                apart = HAPPENINGS[name](stage)
             except InvalidProblem:
                 continue
             except Exception as error:
-                reason = f"{after([*happened, 'a call'])}, {words} failed: {type(error).__name__}: {error}"
+                reason = f"{after([*happened, 'a call'])}, {STEPS[name]} failed: {type(error).__name__}: {error}"
                 return verdict("disagrees", "raised", reason)
-            apart = stage.apart(ran, f"in {words}") if ran is not None else None
-            happened.append(words)
-            end = stage.call()
-            apart = apart or stage.apart(end, after(happened))
+            happened.append(STEPS[name])
+            apart = apart or stage.overwritten(after(happened))
+            if apart is None:
+                earlier = stage.last, stage.kept
+                end = stage.call()
+                apart = stage.apart(end, after(happened))
+                apart = apart or stage.overwritten("in the next call", *earlier)
             if apart is not None:
                 return verdict("disagrees", "value", apart)
         if own.status == "agrees" and end.raised is None:
@@ -72,7 +89,7 @@ class Sequence:
 
 def drawn(problem: Problem) -> list[str]:
     """`LENGTH` different steps, the same ones for the same problem."""
-    return chance(problem).sample(sorted(STEPS.keys() - {"load_state_dict"}), LENGTH)
+    return chance(problem).sample(sorted(STEPS.keys() - {"load"}), LENGTH)
 
 
 def after(happened: list[str]) -> str:

@@ -2,78 +2,83 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import pytest
-from hypothesis import Phase, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis import HealthCheck, Phase, find, settings
+from hypothesis.stateful import run_state_machine_as_test
 
-from jaccheck import InvalidProblem, Network
+from jaccheck import InvalidProblem, Network, check
 from jaccheck._problem import admit
-from jaccheck.paths import Path, get, paths
-from jaccheck.properties._stage import STEPS, Stage
+from jaccheck._steps import STEPS
+from jaccheck.fuzz.finding import asked_of, examined
+from jaccheck.fuzz.machine import machine
+from jaccheck.paths import get, paths
+from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties.sequence import LENGTH, drawn
 from jaccheck.selftest.faults import bank
-from jaccheck.strategies import networks
+from jaccheck.strategies import in_use, networks
 
 NETWORKS = networks(max_outputs=6, max_width=5, max_depth=2, residual=True, containers=True, functional=True)
 
 
-def machine(path: Path, **options: object) -> None:
-    """Run sequences of steps on models of `NETWORKS`; AssertionError where `path` gives another result."""
-
-    class Machine(RuleBasedStateMachine):
-        @initialize(network=NETWORKS)
-        def begin(self, network: Network) -> None:
-            self.stages = [Stage(admit(*network.build()), path)]
-            self.happened = ["another call"]
-            self.stages[0].call()
-
-        @rule(network=NETWORKS)
-        def another_model(self, network: Network) -> None:
-            """From here on the two take turns."""
-            self.stages.append(Stage(admit(*network.build()), path))
-
-        @rule(words=st.sampled_from(sorted(STEPS)))
-        def happens(self, words: str) -> None:
-            stage = self.stages.pop(0)
-            self.stages.append(stage)
-            with suppress(InvalidProblem):  # it can't happen to this model
-                ran = STEPS[words](stage)
-                assert ran is None or stage.apart(ran, f"in {words}") is None
-            self.happened.append(words)
-            assert stage.apart(stage.call(), f"after {', '.join(self.happened)}") is None
-
-    run_state_machine_as_test(Machine, settings=settings(stateful_step_count=6, report_multiple_bugs=False, **options))
+def run(path, **options):
+    """AssertionError where `path` gives another result."""
+    settled = settings(stateful_step_count=6, report_multiple_bugs=False, **options)
+    run_state_machine_as_test(machine(path, NETWORKS), settings=settled)
 
 
 @pytest.mark.parametrize("name", paths())
 def test_every_path_gives_what_it_gives_for_a_fresh_model(name):
-    machine(get(name), max_examples=settings().max_examples // 2)
+    run(get(name), max_examples=settings().max_examples // 8)
 
 
-CAUGHT = (
-    "second_call",
-    "accumulates_over_calls",
-    "kept_by_the_model",
-    "broken_by_an_exception",
-    "wrong_in_another_thread",
-    "adds_what_grad_holds",
-    "parameters_as_they_were",
-)
-
-
-@pytest.mark.parametrize("name", CAUGHT)
+@pytest.mark.parametrize("name", ["second_call", "broken_by_an_exception", "reuses_memory"])
 def test_the_machine_catches(name):
     with bank()[name].inject(), pytest.raises(AssertionError):
-        machine(get(name), phases=[Phase.generate], derandomize=True, max_examples=500)
+        run(get(name), phases=[Phase.generate], derandomize=True, max_examples=500)
 
 
 def test_the_same_problem_has_the_same_steps():
     steps = [drawn(admit(*Network.from_json(text).build())) for text in (ONE, ONE, OTHER)]
     assert steps[0] == steps[1] != steps[2]
     assert len(steps[0]) == LENGTH
+
+
+def test_each_step_has_its_happening():
+    assert list(HAPPENINGS) == list(STEPS)
+
+
+def judged(network, path):
+    return check(*network.build(), paths=(path,), properties=(asked_of(network, "sequence"),)).verdicts[path]
+
+
+SHORTEST = {"wrong_in_another_thread": "thread", "broken_by_an_exception": "interrupt"}
+
+
+@pytest.mark.parametrize("name", SHORTEST)
+def test_what_fails_shrinks_to_the_shortest_sequence_and_says_it(name):
+    options = settings(max_examples=2000, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    with bank()[name].inject():
+        small = find(in_use(NETWORKS), lambda network: judged(network, name).status == "disagrees", settings=options)
+        report, found = examined(small, (name,), ("sequence",))
+        again = examined(Network.from_json(small.to_json()), (name,), ("sequence",))[1]
+    assert small.steps == (SHORTEST[name],)
+    assert STEPS[SHORTEST[name]] in report.verdicts[name].reason
+    assert [failure.property for failure in found] == ["sequence"]
+    assert found.keys() == again.keys()
+    assert f"sequence:{','.join(small.steps)}" in next(iter(found.values())).again
+
+
+@pytest.mark.parametrize(
+    ("law", "words"),
+    [
+        ("sequence:deepcopy,dance", r"sequence\[1\] is 'dance', but should be one of again"),
+        ("state:deepcopy", "the property 'state' takes no argument"),
+        ("sequense", "did you mean 'sequence'"),
+    ],
+)
+def test_what_is_no_sequence_is_refused(law, words):
+    with pytest.raises(InvalidProblem, match=words):
+        check(*Network.from_json(ONE).build(), properties=(law,))
 
 
 ONE = '{"format": 1, "layers": [{"kind": "Linear"}], "x": {"numbers": [1]}}'

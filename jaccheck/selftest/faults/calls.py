@@ -158,6 +158,29 @@ def _buffers_of_the_largest_batch() -> Compute:
     return compute
 
 
+def _reusing_memory() -> Compute:
+    """The same tensors each time, which are overwritten."""
+    kept: dict[Hashable, Tensor] = {}
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        return {
+            name: kept.setdefault((name, j.shape, j.dtype), torch.empty_like(j)).copy_(j)
+            for name, j in right(model, x).items()
+        }
+
+    return compute
+
+
+def _in_the_users_memory(model: nn.Module, x: Tensor) -> Jacobian:
+    """The input, or a parameter, where the Jacobian happens to have its values."""
+    J = right(model, x)
+    for own in (x, *model.parameters()):
+        for name, j in J.items():
+            if j.numel() == own.numel() and torch.equal(j.flatten(), own.detach().flatten()):
+                J[name] = own.detach().reshape(j.shape)
+    return J
+
+
 def _last_model() -> Compute:
     """With two models of one form in turn, it takes the parameters of the one before."""
     last: list[nn.Module] = []
@@ -239,6 +262,8 @@ FAULTS = [
         "after a larger batch rows are those of the larger one",
         _buffers_of_the_largest_batch,
     ),
+    made("reuses_memory", "each result is written over the one before", _reusing_memory),
+    computed("in_the_users_memory", "the result is a view of the input or of a parameter", _in_the_users_memory),
     made("parameters_of_the_last_model", "two models in turn are mixed up", _last_model),
     computed("wrong_if_extended", "what BackPACK has extended counts twice", _if_extended),
     made(

@@ -1,0 +1,63 @@
+"""What may happen to a model in use between two calls of a path, by name and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ._errors import InvalidProblem
+from ._values import a_tuple, one_of
+
+STEPS: Mapping[str, str] = MappingProxyType(
+    {
+        "again": "another call",
+        "ten": "ten more calls",
+        "other_samples": "a call with fewer samples, or more",
+        "other_input": "other numbers in the same input",
+        "update": "an update of the parameters in place",
+        "update_data": "an update of the parameters' data, which autograd doesn't see",
+        "new_memory": "new memory for the parameters",
+        "load": "load_state_dict",
+        "move": "a move to another dtype, a call there, and the way back",
+        "eval": "a call in eval mode",
+        "freeze": "a parameter frozen for one call",
+        "backward": "a backward pass of the user's own",
+        "backward_after": "a backward pass of the user's own through a graph from before a call",
+        "zero_grad": "a backward pass of the user's own, a call, and zero_grad",
+        "grad": "gradients set beforehand",
+        "no_grad": "a call under no_grad",
+        "deepcopy": "deepcopy",
+        "pickle": "pickle",
+        "extend": "BackPACK's extend, if it is in use",
+        "hooks": "a call with hooks of the user's",
+        "interrupt": "an exception in the middle of a call",
+        "another_model": "a call for another model",
+        "other_paths": "calls of other paths",
+        "thread": "a call in another thread",
+        "threads": "a call with one more thread of torch's",
+        "overwrite": "a result overwritten by its owner",
+    }
+)
+MOST = 64
+"""Steps of one sequence."""
+
+
+def sequence(text: str) -> tuple[str, ...]:
+    """The steps of ``"deepcopy,update"``; ``""`` has none.
+
+    Raises:
+        InvalidProblem: there is no such step, or there are too many.
+    """
+    names = tuple(name.strip() for name in text.split(",")) if text.strip() else ()
+    steps("sequence", names)
+    return names
+
+
+def steps(field: str, names: object) -> None:
+    """Refuse what is no sequence of steps."""
+    a_tuple(field, names)
+    assert isinstance(names, tuple)
+    if len(names) > MOST:
+        raise InvalidProblem(f"{field} has {len(names)} steps, but should have at most {MOST}")
+    for i, name in enumerate(names):
+        one_of(f"{field}[{i}]", name, STEPS)

@@ -1,0 +1,284 @@
+"""The steps of a sequence: what happens to a model in use."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from threading import Thread
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._steps import STEPS
+from jaccheck.paths import DEFAULT, get
+from jaccheck.properties._stage import Stage, tensors
+from jaccheck.properties._trial import Run, called
+
+OTHER = {
+    torch.float64: torch.float32,
+    torch.float32: torch.float64,
+    torch.float16: torch.float32,
+    torch.bfloat16: torch.float32,
+}
+"""Where a model is moved for a while; the way back is exact but for float64."""
+
+FEW = 2**10
+"""Numbers that no kernel divides among threads."""
+
+Happening = Callable[[Stage], str | None]
+"""It may say what is wrong by itself; it raises InvalidProblem where it can't happen to this model."""
+HAPPENINGS: dict[str, Happening] = {}
+"""One for each of `STEPS`."""
+
+
+def step(name: str) -> Callable[[Happening], Happening]:
+    def entered(function: Happening) -> Happening:
+        HAPPENINGS[name] = function
+        return function
+
+    return entered
+
+
+@step("again")
+def again(stage: Stage) -> str | None:
+    return stage.apart(stage.call(), f"in {STEPS['again']}")
+
+
+@step("ten")
+def ten(stage: Stage) -> str | None:
+    return stage.apart([stage.call() for _ in range(10)][-1], f"in {STEPS['ten']}")
+
+
+@step("other_samples")
+def other_samples(stage: Stage) -> None:
+    stage.call(x=stage.x[:1] if len(stage.x) > 1 else torch.cat((stage.x, stage.x)))
+
+
+@step("other_input")
+def other_input(stage: Stage) -> None:
+    if not stage.x.is_contiguous() or stage.x.is_neg():
+        raise InvalidProblem("the input is the user's own")
+    stage.x.copy_(stage.x.neg().roll(1, 0))
+    stage.changed()
+
+
+@step("update")
+def update(stage: Stage) -> None:
+    with torch.no_grad():
+        for p in stage.model.parameters():
+            p.mul_(-0.5)
+    stage.changed()
+
+
+@step("update_data")
+def update_data(stage: Stage) -> None:
+    for p in stage.model.parameters():
+        p.data.mul_(-0.5)
+    stage.changed()
+
+
+@step("new_memory")
+def new_memory(stage: Stage) -> None:
+    for p in stage.model.parameters():
+        p.data = p.detach().neg()
+    stage.changed()
+
+
+@step("load")
+def load(stage: Stage) -> None:
+    stage.original()
+
+
+@step("move")
+def move(stage: Stage) -> None:
+    dtype = stage.x.dtype
+    stage.model.to(OTHER[dtype])
+    stage.call(x=stage.x.to(OTHER[dtype]))
+    stage.model.to(dtype)
+    stage.changed()
+
+
+@step("eval")
+def evaluate(stage: Stage) -> None:
+    modes = [(module, module.training) for module in stage.model.modules()]
+    stage.model.eval()
+    stage.call()
+    for module, training in modes:
+        module.training = training
+
+
+@step("freeze")
+def freeze(stage: Stage) -> None:
+    trainable = [p for p in stage.model.parameters() if p.requires_grad]
+    trainable[0].requires_grad_(False)
+    stage.call()
+    trainable[0].requires_grad_()
+
+
+def _output(model: nn.Module, x: Tensor) -> Tensor | None:
+    """The sum of the output, if there is anything to differentiate."""
+    with torch.enable_grad():
+        f = model(x).sum()
+    return f if f.requires_grad else None
+
+
+def _backward(stage: Stage) -> None:
+    if not stage.extended():  # BackPACK's hooks run in each backward pass, and not all models are for it
+        f = _output(stage.model, stage.x)
+        if f is not None:
+            f.backward()  # type: ignore[no-untyped-call]
+
+
+@step("backward")
+def backward(stage: Stage) -> None:
+    _backward(stage)
+
+
+@step("backward_after")
+def backward_after(stage: Stage) -> str | None:
+    """The user's own gradients are what they are without any path, too."""
+    if stage.extended():
+        raise InvalidProblem("the model has BackPACK's hooks")
+    expected = _gradients(_output(fresh := stage.fresh_model(), stage.x), fresh)
+    f = _output(stage.model, stage.x)
+    stage.call()
+    got = _gradients(f, stage.model)
+    for name, gradient in got.items():
+        if not torch.equal(gradient.nan_to_num(), expected[name].nan_to_num()):
+            return f"after a call, the user's own gradient of {name!r}, of a graph from before it, is another one"
+    return None
+
+
+def _gradients(f: Tensor | None, model: nn.Module) -> dict[str, Tensor]:
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if f is None:
+        return {}
+    found = torch.autograd.grad(f, list(parameters.values()), allow_unused=True)
+    return {name: g for name, g in zip(parameters, found, strict=True) if g is not None}
+
+
+@step("zero_grad")
+def zero_grad(stage: Stage) -> None:
+    _backward(stage)
+    stage.call()
+    stage.model.zero_grad(set_to_none=False)
+
+
+@step("grad")
+def grad(stage: Stage) -> None:
+    for p in stage.model.parameters():
+        p.grad = torch.ones_like(p)
+
+
+@step("no_grad")
+def no_grad(stage: Stage) -> None:
+    with torch.no_grad():
+        stage.call()
+
+
+@step("deepcopy")
+def deep_copied(stage: Stage) -> None:
+    for p in stage.model.parameters():
+        p.grad = None
+    stage.model = deepcopy(stage.model)
+
+
+@step("pickle")
+def pickled(stage: Stage) -> None:
+    try:
+        pickle.dumps(stage.fresh_model())
+    except Exception as error:  # a class that pickle doesn't find, say
+        raise InvalidProblem(f"the model can't be pickled: {error}") from error
+    stage.model = pickle.loads(pickle.dumps(stage.model))
+
+
+@step("extend")
+def extend(stage: Stage) -> None:
+    backpack = sys.modules.get("backpack")
+    if backpack is not None:
+        backpack.extend(stage.model)
+
+
+@step("hooks")
+def hooks(stage: Stage) -> None:
+    def look(*_: object) -> None: ...
+
+    *_, last = stage.model.modules()
+    handles = [last.register_forward_hook(look), stage.model.register_forward_pre_hook(look)]
+    handles += [p.register_hook(look) for p in stage.model.parameters() if p.requires_grad]  # type: ignore[no-untyped-call]
+    stage.call()
+    for handle in handles:
+        handle.remove()
+
+
+class _Interrupted(Exception):
+    pass
+
+
+@step("interrupt")
+def interrupt(stage: Stage) -> None:
+    def raise_it(*_: object) -> None:
+        raise _Interrupted
+
+    *_, last = stage.model.modules()
+    handle = last.register_forward_pre_hook(raise_it)
+    stage.call()
+    handle.remove()
+    handles = [p.register_hook(raise_it) for p in stage.model.parameters() if p.requires_grad]  # type: ignore[no-untyped-call]
+    stage.call()
+    for handle in handles:
+        handle.remove()
+
+
+@step("another_model")
+def another_model(stage: Stage) -> str | None:
+    """It is the same one each time, with other parameters."""
+    if stage.other is None:
+        stage.other = Stage(stage.problem, stage.path)
+    other = stage.other
+    with torch.no_grad():
+        for p in other.model.parameters():
+            p.mul_(-2)
+    other.changed()
+    return other.apart(other.call(), f"in {STEPS['another_model']}")
+
+
+@step("other_paths")
+def other_paths(stage: Stage) -> None:
+    for name in DEFAULT:
+        if name != stage.path.name:
+            called(get(name), stage.model, stage.x, stage.problem.before)
+
+
+@step("thread")
+def in_a_thread(stage: Stage) -> str | None:
+    runs: list[Run] = []
+    thread = Thread(target=lambda: runs.append(stage.call()))
+    thread.start()
+    thread.join()
+    return stage.apart(runs[0], f"in {STEPS['thread']}")
+
+
+@step("threads")
+def threads(stage: Stage) -> str | None:
+    if max(t.numel() for t in (stage.x, *tensors(stage.model))) > FEW:
+        raise InvalidProblem("with more threads, sums may be split in another way")
+    number = torch.get_num_threads()
+    torch.set_num_threads(number + 1)
+    try:
+        return stage.apart(stage.call(), f"in {STEPS['threads']}")
+    finally:
+        torch.set_num_threads(number)
+
+
+@step("overwrite")
+def overwrite(stage: Stage) -> None:
+    last, stage.last = stage.last, None
+    for j in (last or {}).values():
+        try:
+            j.zero_()
+        except (AttributeError, RuntimeError) as error:  # no tensor; or one whose elements share their memory
+            raise InvalidProblem(f"it can't be written to: {error}") from error
