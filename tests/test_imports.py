@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnosis": ERRORS | WORLD | FINDINGS | {"enclosure", "paths", "properties"},
     "reproducer": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"diagnosis", "paths", "properties"},
     "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"diagnosis", "reproducer"},
+    "fuzz.machine": ERRORS | WORLD | DESCRIPTIONS | {"paths", "properties"},
     "defects": ERRORS | WORLD | CHECK | {"fuzz.finding", "paths", "enclosure", "properties"},
     "fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"fuzz.finding", "defects", "strategies"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
