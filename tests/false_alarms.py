@@ -92,7 +92,7 @@ class Tally:
             self.elements[network.dtype, path] += verdict.elements
             self.vacuous[network.dtype, path] += verdict.vacuous
         for failure in failures:
-            self._disagreement((*failure, *self._explained(failure, network)), network.to_json())
+            self._disagreement((*failure[:3], *self._explained(failure, network)), network.to_json())
         if measured and report.forward is None:
             self._measure(network, [path for path, v in report.verdicts.items() if v.status == "agrees"])
 

@@ -188,7 +188,7 @@ def _findings(db: sqlite3.Connection) -> Iterator[FindingRow]:
         finding = Finding.from_json(text)
         told = None if report is None else Report.from_json(report)
         yield FindingRow(
-            *finding.failure,
+            *finding.failure[:3],
             headline=str(finding.failure),
             text=str(told) if told is not None else detail or "",
             network=finding.network,

@@ -14,7 +14,7 @@ from jaccheck.fuzz.chasing import Chased, chase
 from jaccheck.fuzz.crew import CallingWorker, Worker
 from jaccheck.fuzz.database import opened
 from jaccheck.fuzz.exploring import Batch, explore, replay
-from jaccheck.fuzz.finding import Failure, Finding
+from jaccheck.fuzz.finding import Failure, Finding, recognized
 from jaccheck.fuzz.interrupt import first_ctrl_c
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.logread import findings_of, left_of, summary_of
@@ -148,7 +148,8 @@ class Campaign:
             self._rounds.exhausted(worker)
         else:
             self._rounds.give_back(worker, replace(part, first=batch.done))
-        new = [finding for finding in batch.found.values() if finding.failure not in self._record.listed]
+        found = recognized(batch.found, self._record.listed)  # others may have found the same meanwhile
+        new = [finding for failure, finding in found.items() if failure not in self._record.listed]
         for row in batch.rows:
             self._record.row(row, worker)
         self._found(worker, new, batch.rows[-1].index if batch.rows else None)
@@ -175,6 +176,7 @@ class Campaign:
 
     def _replayed(self, worker: int, earlier: Earlier, found: dict[Failure, Finding]) -> None:
         self.summary.replayed += 1
+        found = recognized(found, self._record.listed)
         self._record.again(found)
         self._found(worker, [f for f in found.values() if f.failure not in self._record.listed], None)
         self._replays.done(earlier, shown=bool(found))

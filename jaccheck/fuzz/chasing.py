@@ -12,7 +12,7 @@ from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.fuzz.checking import found_on
 from jaccheck.fuzz.drawing import run
-from jaccheck.fuzz.finding import CRASH, Finding, examined
+from jaccheck.fuzz.finding import CRASH, Finding, alike, examined
 from jaccheck.fuzz.hand import Hand
 from jaccheck.fuzz.minimize import minimized
 from jaccheck.fuzz.plan import ROUND, Plan
@@ -59,11 +59,11 @@ class _Chase:
 
     def judge(self, network: Network) -> None:
         """Raise if `network` shows the failure."""
+        if self.hand.stopped() or time.monotonic() >= self.deadline:
+            raise _Stop
         if self._passed > 0:
             self._passed -= 1
             return
-        if self.hand.stopped() or time.monotonic() >= self.deadline:
-            raise _Stop
         if self.fails(network):
             self.smallest = min(self.smallest, self.last, key=lambda f: (len(f.network.to_json()), f.network.to_json()))
             raise self._exception
@@ -74,11 +74,11 @@ class _Chase:
         """Whether `network` shows the failure, in the same way."""
         self.tried += 1
         self.hand.take(network, self.index, "shrinking")
-        found = found_on(self.plan, network, *self.question()).get(self.failure)
+        found = found_on(self.plan, network, *self.question()).get(self.failure._replace(shape=""))
         self.hand.free()
-        if found is None or not found.like(self.first):
+        if found is None or not alike(found.family, self.first.family):
             return False
-        self.last = found
+        self.last = found.called(self.failure)
         return True
 
 
@@ -112,4 +112,4 @@ def chase(plan: Plan, index: int, finding: Finding, seconds: float, hand: Hand) 
 def _whole(plan: Plan, finding: Finding, properties: tuple[str, ...]) -> Report | None:
     """The report with the verdicts on all paths, and with pictures."""
     _, reports = examined(finding.network, plan.paths, properties, images=True)
-    return reports.get(finding.failure, finding.report)
+    return reports.get(finding.failure._replace(shape=""), finding.report)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jaccheck._network import Network
 from jaccheck.fuzz.checking import Row, checked, found_on
 from jaccheck.fuzz.drawing import drawn
-from jaccheck.fuzz.finding import Failure, Finding
+from jaccheck.fuzz.finding import Failure, Finding, Listed, recognized
 from jaccheck.fuzz.hand import Hand
 from jaccheck.fuzz.plan import Plan, Slice
 
@@ -28,9 +28,7 @@ class Batch:
     interrupted: bool = False
 
 
-def explore(
-    plan: Plan, part: Slice, listed: frozenset[Failure], spent: Mapping[str, float], seconds: float, hand: Hand
-) -> Batch:
+def explore(plan: Plan, part: Slice, listed: Listed, spent: Mapping[str, float], seconds: float, hand: Hand) -> Batch:
     """Check `part` of a round for at most `seconds`, or to the first failure that isn't `listed`."""
     batch = Batch(done=part.first)
     try:
@@ -56,7 +54,7 @@ def replay(plan: Plan, finding: Finding, hand: Hand) -> dict[Failure, Finding]:
 def _check(
     plan: Plan,
     numbered: Sequence[tuple[int, Network]],
-    listed: frozenset[Failure],
+    listed: Listed,
     spent: Mapping[str, float],
     seconds: float,
     hand: Hand,
@@ -69,6 +67,8 @@ def _check(
             break
         hand.take(network, index, "checking")
         row, found = checked(plan, index, network, shares)
+        found = recognized(found, listed)
+        row = replace(row, failures=tuple(found))
         hand.free()
         for part in row.asked[-1:]:
             shares[", ".join(part.properties)] = shares.get(", ".join(part.properties), 0.0) + part.seconds

@@ -30,10 +30,12 @@ class Failure(NamedTuple):
     path: str
     property: str
     kind: str
+    shape: str = ""
+    """Of the error, where it isn't that of the first failure with the same path, property and kind: a family's name."""
 
     def __str__(self) -> str:
         said = {FORWARD: "the forward pass is wrong", CRASH: f"jaccheck itself raised {self.kind}"}
-        return said.get(self.path, f"{self.path}: {self.property} ({self.kind})")
+        return said.get(self.path, f"{self.path}: {self.property} ({self.kind}{self.shape and f', {self.shape}'})")
 
 
 def failures(report: Report) -> Iterator[Failure]:
@@ -125,6 +127,7 @@ class Finding:
             InvalidProblem: `text` isn't one; the message names the field.
         """
         data = _object(text)
+        data.setdefault("shape", "")
         for name in Failure._fields:
             if not isinstance(data.get(name), str):
                 raise InvalidProblem(f"{name} should be a string, but is {data.get(name)!r}")
@@ -145,9 +148,9 @@ class Finding:
         verdict = None if self.report is None else self.report.verdicts.get(self.failure.path)
         return "" if verdict is None else family(verdict.error_shape)
 
-    def like(self, other: Finding) -> bool:
-        """Whether it is the same failure, by path, property, kind and, as far as both have one, the error's shape."""
-        return self.failure == other.failure and (self.family == other.family or "" in (self.family, other.family))
+    def called(self, failure: Failure) -> Finding:
+        """The same, of the failure as it is listed."""
+        return replace(self, failure=failure)
 
     def reproducer(self) -> str:
         """A script that shows it without jaccheck; see `jaccheck.reproducer`.
@@ -165,8 +168,8 @@ class Finding:
         """A name for its file, the same for the same failure on the same network."""
         digest = zlib.crc32(self.network.to_json().encode())
         failure = self.failure
-        words = [failure.path, failure.kind] if failure.path != FORWARD else [FORWARD]
-        name = "-".join([*words, f"{digest:08x}"])
+        words = [failure.path, failure.kind, failure.shape] if failure.path != FORWARD else [FORWARD]
+        name = "-".join([*filter(None, words), f"{digest:08x}"])
         return "".join(c if c.isalnum() or c in "-_." else "_" for c in name) + ".json"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
@@ -179,6 +182,31 @@ class Finding:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.to_json() + "\n", encoding="utf-8")
         return file
+
+
+Listed = Mapping[Failure, str]
+"""What has been found, each with the family of shapes of its error."""
+
+
+def recognized(found: Mapping[Failure, Finding], listed: Listed) -> dict[Failure, Finding]:
+    """The same findings under the names of those that are listed, where they are the same.
+
+    By path, property, kind and, as far as both have one, the error's shape. One that differs from all that are listed
+    in the shape alone is named after that.
+    """
+    named: dict[Failure, Finding] = {}
+    for failure, finding in found.items():
+        others = [other for other in listed if other[:3] == failure[:3]]
+        same = [other for other in others if alike(listed[other], finding.family)]
+        same.sort(key=lambda other: listed[other] != finding.family)
+        name = same[0] if same else failure._replace(shape=finding.family if others else "")
+        named[name] = finding.called(name)
+    return named
+
+
+def alike(family: str, other: str) -> bool:
+    """Whether two errors may be of the same shape, "" being none that is known."""
+    return family == other or not family or not other
 
 
 def _object(text: str) -> dict[str, Any]:

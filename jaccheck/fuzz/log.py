@@ -113,7 +113,8 @@ class Log:
         """The script that shows a finding."""
         with self._transaction():
             self.db.execute(
-                "UPDATE finding SET reproducer = ? WHERE path = ? AND property = ? AND kind = ?", (script, *failure)
+                "UPDATE finding SET reproducer = ? WHERE path = ? AND property = ? AND kind = ? AND shape = ?",
+                (script, *failure),
             )
 
     def flush(self, summary: Summary) -> None:

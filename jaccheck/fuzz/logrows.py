@@ -38,7 +38,7 @@ def write(db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
     _add_totals(db, entries)
     again = Counter(failure for entry in entries for failure in entry.again)
     db.executemany(
-        "UPDATE finding SET again = again + ? WHERE path = ? AND property = ? AND kind = ?",
+        "UPDATE finding SET again = again + ? WHERE path = ? AND property = ? AND kind = ? AND shape = ?",
         [(times, *failure) for failure, times in again.items()],
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from jaccheck.fuzz.checking import Row
-from jaccheck.fuzz.finding import Failure, Finding
+from jaccheck.fuzz.finding import Failure, Finding, Listed
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.summary import Summary
 
@@ -21,13 +21,13 @@ class Record:
         self._files: dict[Failure, Path | None] = {}
 
     @property
-    def listed(self) -> frozenset[Failure]:
+    def listed(self) -> Listed:
         """What has been found."""
-        return frozenset(finding.failure for finding in self.summary.findings)
+        return {finding.failure: finding.family for finding in self.summary.findings}
 
     def row(self, row: Row, worker: int) -> None:
         """A network has been checked."""
-        again = self.listed.intersection(row.failures)
+        again = self.listed.keys() & row.failures
         self.summary.count(row)
         self.summary.again.update(again)
         if self.log is not None:
@@ -35,7 +35,7 @@ class Record:
 
     def again(self, failures: Collection[Failure]) -> None:
         """Findings showed on the network of an earlier one."""
-        self.summary.again.update(self.listed.intersection(failures))
+        self.summary.again.update(self.listed.keys() & failures)
 
     def found(self, finding: Finding, worker: int, network: int | None) -> None:
         """A new finding, on network number `network`."""

@@ -53,6 +53,7 @@ CREATE TABLE finding (
     path TEXT NOT NULL,
     property TEXT NOT NULL,
     kind TEXT NOT NULL,
+    shape TEXT NOT NULL,  -- of the error, if it isn't that of the first with the same path, property and kind
     network INTEGER,  -- where it was found; NULL if on the network of an earlier finding
     json TEXT NOT NULL,  -- as in its file, with the network that shows it
     report TEXT,  -- JSON, with pictures
@@ -62,7 +63,7 @@ CREATE TABLE finding (
     reproducible INTEGER NOT NULL,  -- 0: it comes and goes
     again INTEGER NOT NULL DEFAULT 0,  -- on how many other networks it was seen
     file TEXT,
-    UNIQUE (path, property, kind)
+    UNIQUE (path, property, kind, shape)
 );
 
 CREATE TABLE event (

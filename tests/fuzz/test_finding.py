@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ import jaccheck
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._report import ForwardFinding
-from jaccheck.fuzz.finding import CRASH, FORWARD, Failure, Finding, again, examined, failures
+from jaccheck.fuzz.finding import CRASH, FORWARD, Failure, Finding, again, examined, failures, recognized
 from jaccheck.strategies import networks
 from tests.planted import doubled, leaving_gradients, planted
 from tests.reports import AGREES, WRONG, report
@@ -121,3 +122,36 @@ def test_a_failure_reads_as_words():
 
 def test_a_wrong_forward_pass_is_shown_again_by_all_paths():
     assert again(NETWORK, ("a", "b"), Failure(FORWARD, FORWARD, "value")).endswith(".build(), paths=('a', 'b'))")
+
+
+def shaped(kind, shape):
+    verdict = replace(WRONG, path="planted", error_shape=shape)
+    return Finding(Failure("planted", "enclosure", kind), NETWORK, ("planted",), report(verdict))
+
+
+def test_a_finding_is_recognized_by_its_shape_as_far_as_both_have_one():
+    first = shaped("value", "factor")
+    (name,) = recognized({first.failure: first}, {})
+    assert name == first.failure
+    listed = {name: "scaled"}
+    for shape in ("factor", "sign", "sum and mean", None, "one layer only"):
+        other = shaped("value", shape)
+        assert list(recognized({other.failure: other}, listed)) == [name]
+    moved = shaped("value", "permuted samples")
+    (second,) = recognized({moved.failure: moved}, listed)
+    assert second == Failure("planted", "enclosure", "value", "moved")
+    assert str(second) == "planted: enclosure (value, moved)"
+    listed[second] = "moved"
+    for shape, expected in (("transposed axes", second), ("factor", name), (None, name)):
+        other = shaped("value", shape)
+        found = recognized({other.failure: other}, listed)
+        assert list(found) == [expected]
+        assert found[expected].failure == expected
+    back = Finding.from_json(found[expected].called(second).to_json())
+    assert back.failure == second
+
+
+def test_the_file_of_an_earlier_release_has_no_shape():
+    data = FINDING.data()
+    del data["shape"]
+    assert Finding.from_json(json.dumps(data)) == FINDING

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from torch import nn
 
 import jaccheck.fuzz.chasing
 import jaccheck.fuzz.checking
@@ -97,6 +98,23 @@ def test_going_on_finds_each_failure_once_and_counts_the_rest():
     assert summary.networks == 160
     assert summary.again[Failure(path, "state", "state")] > 120
     assert 0 < summary.again[Failure(path, "enclosure", "value")] < 60
+
+
+def test_two_faults_of_a_path_that_look_different_are_two_findings_and_each_is_counted():
+    """Behind a Tanh the Jacobian is doubled; elsewhere, that of a square layer is transposed."""
+
+    def fault(model, x, J):
+        if any(isinstance(m, nn.Tanh) for m in model.modules()):
+            return {name: 2 * j for name, j in J.items()}
+        return {name: j.mT if j.dim() == 4 and j.shape[2] == j.shape[3] > 1 else j for name, j in J.items()}
+
+    with planted(fault) as path:
+        summary = run(paths=(path,), properties=("enclosure",), keep_going=True, examples=150)
+    assert sorted(finding.family for finding in summary.findings) == ["moved", "scaled"]
+    assert {finding.failure[:3] for finding in summary.findings} == {(path, "enclosure", "value")}
+    assert len({finding.file_name for finding in summary.findings}) == 2
+    assert all(summary.again[finding.failure] > 0 for finding in summary.findings)
+    assert all(finding.network.parameters <= 5 for finding in summary.findings)
 
 
 def drawn(**changes) -> list[str]:
@@ -281,9 +299,9 @@ COSTLY = ("batching", "layout", "sequence")
 def test_each_network_is_asked_the_cheap_properties_and_one_of_the_others_in_turn(monkeypatch):
     asked = []
 
-    def note(network, paths, properties):
+    def note(network, paths, properties, **options):
         asked.append(properties)
-        return examined(network, paths, properties)
+        return examined(network, paths, properties, **options)
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "examined", note)
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=9)
@@ -303,9 +321,9 @@ def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share():
 def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monkeypatch):
     asked = []
 
-    def note(network, paths, properties):
+    def note(network, paths, properties, **options):
         asked.append((paths, properties))
-        return examined(network, paths, properties)
+        return examined(network, paths, properties, **options)
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "examined", note)
     monkeypatch.setattr(jaccheck.fuzz.chasing, "examined", note)
