@@ -126,6 +126,14 @@ def _tensors(layer: Linear, fan_in: int, dtype: str) -> tuple[Tensor, Tensor]:
     return weight, bias.double()
 
 
+def fewer_steps(network: Network) -> Candidates:
+    """Nothing, or less, happens to the model."""
+    if network.steps:
+        yield partial(replace, network, steps=())
+    for i in range(len(network.steps)):
+        yield partial(replace, network, steps=(*network.steps[:i], *network.steps[i + 1 :]))
+
+
 def narrowed(network: Network) -> Candidates:
     """Layers of fewer units, samples of fewer numbers, with whatever numbers then come to stand where."""
     if len(network.inputs) > 1:
@@ -291,6 +299,7 @@ PASSES: tuple[Pass, ...] = (
     without_layers,
     unwrapped,
     merged,
+    fewer_steps,
     fewer_samples,
     narrowed_together,
     narrowed,
@@ -302,7 +311,7 @@ PASSES: tuple[Pass, ...] = (
 
 
 def measure(network: Network) -> tuple[float, ...]:
-    """What makes one network smaller than another: layers, then numbers, then options, then how simple numbers are."""
+    """What makes a network smaller than another: layers and steps, numbers, options, how simple the numbers are."""
     every = [layer for _, layer, _ in places(network)]
     linears = [layer for layer in every if isinstance(layer, Linear)]
     samples = network.batch if network.batch else 1.5
@@ -312,7 +321,7 @@ def measure(network: Network) -> tuple[float, ...]:
     options += sum(getattr(network, name) != getattr(default, name) for name in names)
     numbers = total_cost(network.x) + sum(total_cost(layer.weight) + total_cost(layer.bias) for layer in linears)
     return (
-        len(every),
+        len(every) + len(network.steps),
         network.parameters + samples * prod(network.inputs) + samples,
         options + 0.1 * len(network.inputs),
         numbers,

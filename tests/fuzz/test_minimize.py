@@ -35,6 +35,7 @@ BIG = Network(
     x_layout="strided",
     x_requires_grad=True,
     training=False,
+    steps=("deepcopy", "pickle", "again"),
 )
 BARE = Linear(bias=None)
 
@@ -55,9 +56,10 @@ def has(kind: type) -> Any:
         (lambda n: bool(weights(n)) and not n.training, Network((BARE,), training=False)),
         (lambda n: bool(weights(n)) and n.dtype == "bfloat16", Network((BARE,), dtype="bfloat16")),
         (lambda n: bool(weights(n)) and n.batch >= 3, Network((BARE,), batch=3)),
+        (lambda n: bool(weights(n)) and "pickle" in n.steps, Network((BARE,), steps=("pickle",))),
         (lambda n: bool(weights(n)) and not n.batch, Network((BARE,), batch=0)),
     ],
-    ids=["a bias", "a GELU", "evaluation mode", "bfloat16", "three samples", "no sample"],
+    ids=["a bias", "a GELU", "evaluation mode", "bfloat16", "three samples", "a step", "no sample"],
 )
 def test_what_is_left_is_the_smallest(fails, expected):
     start = BIG if fails(BIG) else Network(BIG.layers, batch=0, inputs=BIG.inputs)
