@@ -47,7 +47,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"diagnosis", "reproducer"},
     "fuzz.machine": ERRORS | WORLD | DESCRIPTIONS | {"paths", "properties"},
     "defects": ERRORS | WORLD | CHECK | {"fuzz.finding", "paths", "enclosure", "properties"},
-    "fuzz": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"fuzz.finding", "defects", "strategies"},
+    "fuzz": ERRORS
+    | CHECK
+    | FINDINGS
+    | DESCRIPTIONS
+    | {"_target", "defects", "fuzz.finding", "paths", "properties", "strategies"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
     "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding"},
     "selftest": ERRORS | CHECK | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding", "paths", "properties"},

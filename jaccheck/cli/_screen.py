@@ -162,7 +162,8 @@ def _show_finding(finding: Finding, file: Path, script: Script, again: int) -> N
     if finding.report is not None:
         say(str(finding.report))
     if finding.crash is not None:
-        say(f"{finding.failure}: a fault of jaccheck's own.\n{finding.crash.rstrip()}")
+        whose = "" if finding.failure.property == "process" else ": a fault of jaccheck's own"
+        say(f"{finding.failure}{whose}.\n{finding.crash.rstrip()}")
     say(f"  network     {finding.network!r}")
     if finding.unfinished:
         say("  unfinished  the time was up before the network was as small as it can be")

@@ -12,7 +12,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
-from jaccheck.cli._campaign import logged, resumed
+from jaccheck.cli._campaign import TIMEOUT, crew, logged, registered, resumed
 from jaccheck.cli._options import (
     Json,
     Load,
@@ -38,7 +38,19 @@ def fuzz(
     seconds: Annotated[float | None, typer.Option(help="Stop after this time.", metavar="S")] = None,
     examples: Annotated[int | None, typer.Option(help="Stop after this many networks.", metavar="K")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed and --examples give the same networks.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes; only 1 for now.", metavar="W")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes, by default one a core; 1 is this one.", metavar="W")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds a network, by default 300; then its process is replaced.", metavar="S")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="The workers of the Dask cluster with this scheduler.", metavar="ADDRESS")
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="Where failures are shared: a folder, or redis://… for several machines.", metavar="WHERE"),
+    ] = None,
     path: Paths = None,
     property: Properties = None,
     dtype: Annotated[list[str] | None, typer.Option(help="A dtype; repeat it for several.", metavar="NAME")] = None,
@@ -56,8 +68,10 @@ def fuzz(
     as_json: Json = False,
 ) -> int:
     """Make up networks until a path fails on one; then make that one small, show it and save it."""
-    if workers != 1:
-        raise InvalidProblem(f"--workers is {workers}, but fuzz runs in one process as yet; leave it out")
+    if workers is not None and workers < 1:
+        raise InvalidProblem(f"--workers is {workers}, but should be at least 1")
+    if timeout is not None and not timeout > 0:
+        raise InvalidProblem(f"--timeout is {timeout}, but should be more than 0")
     if seconds is not None and not seconds > 0:
         raise InvalidProblem(f"--seconds is {seconds}, but should be more than 0")
     if examples is not None and examples < 1:
@@ -67,6 +81,7 @@ def fuzz(
     from jaccheck.fuzz.campaign import Campaign
     from jaccheck.fuzz.log import Log
 
+    own = registered()
     opened: Log | None = None
     if resume is not None:
         opened, plan = resumed(context, resume, seconds)
@@ -86,7 +101,7 @@ def fuzz(
             examples=examples,
             keep_going=keep_going,
             known=not no_known,
-            database=str(save_dir / "examples") if seed is None else None,
+            database=str(save_dir / "examples") if database is None and seed is None else database,
             folder=save_dir,
             load=tuple(load or ()),
         )
@@ -94,8 +109,15 @@ def fuzz(
         if log is not None:
             opened = Log.create(log, plan)
     folder = plan.folder
-    with one_thread(), screen.watching(plan) as watch:
-        summary = Campaign(plan, log=opened, watch=watch, keep=lambda f: written(folder, f.save)).run()
+    with one_thread(), crew(plan, workers, timeout, dask, own) as hired, screen.watching(plan) as watch:
+        summary = Campaign(
+            plan,
+            hired,
+            log=opened,
+            timeout=TIMEOUT if timeout is None else timeout,
+            watch=watch,
+            keep=lambda finding: written(folder, finding.save),
+        ).run()
     files = [written(folder, finding.save) for finding in summary.findings]
     scripts = [beside(finding, file) for finding, file in zip(summary.findings, files, strict=True)]
     if opened is not None:

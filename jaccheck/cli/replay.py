@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jaccheck._errors import InvalidProblem
-from jaccheck.cli._app import app
+from jaccheck.cli._app import DISAGREEMENT, app
+from jaccheck.cli._campaign import TIMEOUT
 from jaccheck.cli._options import Json, Load, Plot, Reproducer, again, import_modules
+from jaccheck.cli._screen import say
 from jaccheck.cli._scripts import Script, of_report
 from jaccheck.cli._shown import show_report
+
+if TYPE_CHECKING:
+    from jaccheck._report import Report
+    from jaccheck.fuzz.crew import Loss
+    from jaccheck.fuzz.finding import Finding
 
 
 @app.command()
@@ -26,7 +34,8 @@ def replay(
     """Check the network of a saved failure again, by the same paths and property."""
     from jaccheck._check import check
     from jaccheck._target import text_of
-    from jaccheck.fuzz.finding import Finding, asked_of
+    from jaccheck.fuzz.crew import Loss
+    from jaccheck.fuzz.finding import PROCESS, Finding, asked_of
 
     import_modules(load)
     text = text_of(file)
@@ -35,12 +44,42 @@ def replay(
         model, x = finding.network.build()
     except InvalidProblem as error:
         raise InvalidProblem(f"{file}: {error}") from error
-    law = finding.failure.property
     from jaccheck.properties import PROPERTIES
 
-    properties = [asked_of(finding.network, name) for name in ((law,) if law in PROPERTIES else PROPERTIES)]
-    report = check(model, x, paths=finding.paths, properties=properties, images=plot is not None)
+    law = finding.failure.property
+    laws = (law,) if law in PROPERTIES else finding.properties or tuple(PROPERTIES)
+    properties = tuple(asked_of(finding.network, name) for name in laws)
+    if law == PROCESS:
+        found = _in_a_process(finding, properties, load, plot is not None)
+        if isinstance(found, Loss):
+            return _show_loss(finding, found, as_json)
+        report = found
+    else:
+        report = check(model, x, paths=finding.paths, properties=properties, images=plot is not None)
     report = replace(report, again=again("replay", file, None, None, load))
     there = Path(file).with_suffix(".py")
     script = Script(there) if reproducer is None and there.exists() else of_report(reproducer, model, x, report)
     return show_report(report, model, x, as_json, plot, script)
+
+
+def _in_a_process(finding: Finding, properties: tuple[str, ...], load: list[str] | None, images: bool) -> Report | Loss:
+    """Check in a process that may end."""
+    from jaccheck.fuzz.exploring import checked_once
+    from jaccheck.fuzz.finding import WORKER
+    from jaccheck.fuzz.pool import outlived
+    from jaccheck.paths import resolve
+
+    path = finding.failure.path
+    paths = finding.paths if path == WORKER else (path,)
+    resolve(paths)
+    question = (finding.network, paths, properties, images)
+    return outlived(checked_once, *question, load=tuple(load or ()), seconds=finding.timeout or TIMEOUT)
+
+
+def _show_loss(finding: Finding, loss: Loss, as_json: bool) -> int:
+    failure = finding.failure._replace(kind=loss.kind)
+    if as_json:
+        print(json.dumps({"format": 1, "ok": False, **failure._asdict(), "detail": loss.said}))
+    else:
+        say(f"{failure}, again.\n{loss.said}")
+    return DISAGREEMENT

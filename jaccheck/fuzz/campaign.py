@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
+from jaccheck._errors import InvalidProblem
 from jaccheck.fuzz.chasing import Chased, chase
-from jaccheck.fuzz.crew import CallingWorker, Worker
+from jaccheck.fuzz.crew import CallingWorker, Loss, Worker
 from jaccheck.fuzz.database import opened
-from jaccheck.fuzz.exploring import Batch, explore, replay
+from jaccheck.fuzz.drawing import drawn
+from jaccheck.fuzz.exploring import Batch, alone, explore, replay
 from jaccheck.fuzz.finding import Failure, Finding, recognized
 from jaccheck.fuzz.interrupt import first_ctrl_c
 from jaccheck.fuzz.log import Log
@@ -23,22 +25,31 @@ from jaccheck.fuzz.record import Keep, Record
 from jaccheck.fuzz.replaying import Earlier, Replays
 from jaccheck.fuzz.rounds import Rounds
 from jaccheck.fuzz.summary import Summary
+from jaccheck.fuzz.suspects import Suspect
 
 GO = 0.5  # seconds that a worker explores in one go: what is lost if everything dies
+GRACE = 10.0  # seconds that a network in hand may take when the time is up
+PATIENCE = 120.0  # seconds without any worker
+FALSE_STARTS = 3  # of a process that dies before it has done anything
 
 
 @dataclass
 class Job:
-    """What a worker is busy with, and what to do with what comes of it."""
+    """What a worker is busy with, and what to do with what comes of it, or if the worker dies of it."""
 
     worker: int
     done: Callable[[Any], None]
+    lost: Callable[[Loss], None]
+    starts: bool = False
+    """A process that is no use as yet."""
+    killed: bool = False
 
 
 class Campaign:
     """One run of `plan` by `crew`; `watch` is called after each network, or several, and `keep` with each finding.
 
-    With a `log` of an earlier run it goes on where that ended.
+    With a `log` of an earlier run it goes on where that ended. A worker that has one network in hand for more than
+    `timeout` seconds is replaced, as is one that dies.
     """
 
     def __init__(
@@ -47,22 +58,27 @@ class Campaign:
         crew: Sequence[Worker] | None = None,
         *,
         log: Log | None = None,
+        timeout: float | None = None,
         watch: Callable[[Summary], None] = lambda summary: None,
         keep: Keep = lambda finding: None,
     ) -> None:
-        self.plan, self.watch = plan, watch
+        self.plan, self.timeout, self.watch = plan, timeout, watch
         self.summary = Summary(plan) if log is None else summary_of(log.db, plan)
         self.crew = [CallingWorker()] if crew is None else list(crew)
         for worker in self.crew:
             worker.watch = self._glance
         self._record = Record(self.summary, log, keep)
-        self._before = self.summary.seconds
+        self._before, self._start = self.summary.seconds, inf
         self._rounds = Rounds(plan, *((0, ()) if log is None else left_of(log.db, plan)))
         self._chases: deque[tuple[int, Finding]] = deque()
         for finding, network, _ in () if log is None else findings_of(log.db):
             if finding.unfinished and network is not None:
                 self._chases.append((network, finding))
-        self._replays = Replays(plan, opened(plan.database), len(self.crew))
+        self._replays = Replays(plan, opened(plan.database), self.crew)
+        self._suspects: deque[Suspect] = deque()
+        self._last = time.monotonic()
+        self._to_start = set(range(len(self.crew)))
+        self._false_starts = 0
         self._jobs: dict[Future[Any], Job] = {}
         self._ending: str | None = None if self.summary.ok or plan.keep_going else "finding"
         """Why no more is explored."""
@@ -71,30 +87,45 @@ class Campaign:
         """Draw and check networks until the plan is done, something is found, or Ctrl-C.
 
         Raises:
-            InvalidProblem: no network can be drawn within the plan's limits.
+            InvalidProblem: no network can be drawn within the plan's limits, or no worker starts.
             LogFailure: the log can't be written any more.
         """
-        self._start = time.monotonic()
-        left = inf if self.plan.seconds is None else self.plan.seconds - self._before
-        self._deadline = self._start + left
         try:
             with first_ctrl_c(lambda: self._end("interrupted")):
                 while True:
                     self._assign()
-                    if not self._jobs:
+                    if self._over():
                         break
-                    self._gather()
+                    self._gather(0.1)
         except KeyboardInterrupt:
             self._ending = "interrupted"
+            self._gather(0)
         finally:
             for worker in self.crew:
                 worker.close()
             self.summary.stopped = self._ending or "examples"
             self.summary.seconds = self._elapsed()
+            while self._suspects:
+                self._conclude(self._suspects.popleft(), None)
+            self._record.catch_up()
         return self.summary
 
+    def _over(self) -> bool:
+        """Whether nothing is being done and nothing is left to do, or nobody is left who could."""
+        if any(not job.starts for job in self._jobs.values()):
+            self._last = time.monotonic()
+            return False
+        if self._jobs and time.monotonic() - self._last > PATIENCE:
+            raise InvalidProblem(f"no worker has been there for {PATIENCE:.0f} s")
+        ended = self._ending is not None or self._rounds.finished
+        return not self._jobs or (ended and not self._suspects and not self._chases)
+
     def _elapsed(self) -> float:
-        return self._before + time.monotonic() - self._start
+        return self._before + max(0.0, time.monotonic() - self._start)
+
+    def _left(self) -> float:
+        """Seconds until the time is up."""
+        return inf if self.plan.seconds is None else self.plan.seconds - self._elapsed()
 
     def _end(self, why: str) -> None:
         """Explore no more; after an interruption, don't shrink any more, either."""
@@ -112,42 +143,103 @@ class Campaign:
                 self._give(number)
 
     def _give(self, worker: int) -> None:
-        left = self._deadline - time.monotonic()
+        left = self._left()
         if left <= 0 and self._ending is None:
             self._end("seconds")
-        if self._chases and left > 0:
-            index, finding = self._chases.popleft()
-            self.summary.chasing += 1
-            self._submit(worker, lambda chased: self._chased(worker, chased), chase, index, finding, left)
+        if self._ending is not None and not self._chases and not self._suspects:
+            return
+        if worker in self._to_start:
+            self._to_start.remove(worker)
+            future = self.crew[worker].start()
+            self._jobs[future] = Job(worker, lambda pid: self._started(worker, pid), self._stillborn, starts=True)
+        elif self._suspects and left > -GRACE and self._ending != "interrupted":
+            self._examine(worker, self._suspects.popleft())
+        elif self._chases and left > 0:
+            self._chase(worker, *self._chases.popleft(), left)
         elif self._ending is None:
             earlier = self._replays.take(worker, begins=not self._rounds.busy(worker))
             if earlier is not None:
-                self._submit(worker, lambda found: self._replayed(worker, earlier, found), replay, earlier.finding)
+                self._replay(worker, earlier)
             elif (part := self._rounds.take(worker)) is not None:
                 self._explore(worker, part, min(GO, left))
 
-    def _explore(self, worker: int, part: Slice, seconds: float) -> None:
-        spent = {law: self.summary.spent[law] for law in self.plan.turns[1]}
-        done = lambda batch: self._explored(worker, part, batch)  # noqa: E731
-        self._submit(worker, done, explore, part, self._record.listed, spent, seconds)
-
-    def _submit(self, worker: int, done: Callable[[Any], None], work: Callable[..., Any], *arguments: Any) -> None:
+    def _submit(
+        self,
+        worker: int,
+        done: Callable[[Any], None],
+        lost: Callable[[Loss], None],
+        work: Callable[..., Any],
+        *arguments: Any,
+    ) -> None:
         future = self.crew[worker].submit(work, self.plan, *arguments)
-        self._jobs[future] = Job(worker, done)
+        self._jobs[future] = Job(worker, done, lost)
 
-    def _gather(self) -> None:
-        """Take what has been done, and wait for it if there is nothing."""
-        done, _ = wait(self._jobs, timeout=0.1, return_when=FIRST_COMPLETED)
+    def _gather(self, seconds: float) -> None:
+        """Take what has been done, after waiting a while for it if there is nothing."""
+        done, _ = wait(self._jobs, timeout=seconds, return_when=FIRST_COMPLETED)
         for future in done:
-            self._jobs.pop(future).done(future.result())
+            job = self._jobs.pop(future)
+            try:
+                result = future.result()
+            except (BrokenExecutor, CancelledError):
+                self._lost(job)
+            else:
+                job.done(result)
+        for job in self._jobs.values():
+            self._look_after(job)
         self._record.flush(self._elapsed())
         self.watch(self.summary)
+
+    def _look_after(self, job: Job) -> None:
+        """End a worker that hangs, or that is still at it long after the time is up."""
+        worker = self.crew[job.worker]
+        worker.attend()
+        hangs = self.timeout is not None and worker.busy_for() > self.timeout
+        if not job.killed and (hangs or (self._left() < -GRACE and worker.busy_for())):
+            job.killed = True
+            worker.kill("hung" if hangs else "abandoned")
+
+    def _started(self, worker: int, pid: int) -> None:
+        self.crew[worker].started(pid)
+        self._start = min(self._start, time.monotonic())
+        self._false_starts = 0
+
+    def _stillborn(self, loss: Loss) -> None:
+        self._false_starts += 1
+        if self._false_starts == FALSE_STARTS:
+            raise InvalidProblem(f"no worker starts: {' '.join(loss.said.split())}")
+
+    def _lost(self, job: Job) -> None:
+        """A worker's process has ended: say so, and let another one take its place."""
+        loss = self.crew[job.worker].loss()
+        self._to_start.add(job.worker)
+        self._record.event(loss.kind, job.worker, loss.said)
+        job.lost(loss)
+
+    def _explore(self, worker: int, part: Slice, seconds: float) -> None:
+        def lost(loss: Loss) -> None:
+            self._rounds.leave(worker)
+            if self._suspect(loss, numbered=True):
+                place = loss.in_hand.index - part.index(0)
+                self._rounds.put(replace(part, last=place), replace(part, first=place + 1))
+            elif len(part) == 1 and loss.kind != "abandoned":
+                (network,) = drawn(self.plan, part)
+                self._suspects.append(Suspect(loss, network, part.index(part.first), self.plan.paths))
+            else:  # one by one, to see which it was
+                self._rounds.put(*part.singly())
+
+        spent = {law: self.summary.spent[law] for law in self.plan.turns[1]}
+        listed = self._record.listed
+        self._submit(worker, lambda b: self._explored(worker, part, b), lost, explore, part, listed, spent, seconds)
 
     def _explored(self, worker: int, part: Slice, batch: Batch) -> None:
         if batch.exhausted:
             self._rounds.exhausted(worker)
         else:
             self._rounds.give_back(worker, replace(part, first=batch.done))
+        self._count(worker, batch)
+
+    def _count(self, worker: int, batch: Batch) -> None:
         found = recognized(batch.found, self._record.listed)  # others may have found the same meanwhile
         new = [finding for failure, finding in found.items() if failure not in self._record.listed]
         for row in batch.rows:
@@ -165,21 +257,76 @@ class Campaign:
         if new and not self.plan.keep_going and self._ending is None:
             self._end("finding")
 
-    def _chased(self, worker: int, chased: Chased) -> None:
-        self.summary.chasing -= 1
-        self.summary.shrinking += chased.tried
-        self.summary.spent["shrinking"] += chased.seconds
-        self._record.smaller(chased.finding, worker)
-        self._replays.add(worker, chased.finding)
-        if chased.interrupted:
-            self._end("interrupted")
+    def _chase(self, worker: int, index: int, finding: Finding, left: float) -> None:
+        def done(chased: Chased) -> None:
+            self.summary.chasing -= 1
+            self.summary.shrinking += chased.tried
+            self.summary.spent["shrinking"] += chased.seconds
+            self._record.smaller(chased.finding, worker)
+            self._replays.add(chased.finding, worker)
+            if chased.interrupted:
+                self._end("interrupted")
 
-    def _replayed(self, worker: int, earlier: Earlier, found: dict[Failure, Finding]) -> None:
-        self.summary.replayed += 1
-        found = recognized(found, self._record.listed)
-        self._record.again(found)
-        self._found(worker, [f for f in found.values() if f.failure not in self._record.listed], None)
-        self._replays.done(earlier, shown=bool(found))
+        def lost(loss: Loss) -> None:
+            self.summary.chasing -= 1
+            self._suspect(loss, numbered=False)
+
+        self.summary.chasing += 1
+        self._submit(worker, done, lost, chase, index, finding, left)
+
+    def _replay(self, worker: int, earlier: Earlier) -> None:
+        def done(found: dict[Failure, Finding]) -> None:
+            self.summary.replayed += 1
+            found = recognized(found, self._record.listed)
+            self._record.again(found)
+            self._found(worker, [f for f in found.values() if f.failure not in self._record.listed], None)
+            self._replays.done(earlier, shown=bool(found))
+
+        def lost(loss: Loss) -> None:
+            self._suspect(loss, numbered=False)
+
+        self._submit(worker, done, lost, replay, earlier.finding)
+
+    def _suspect(self, loss: Loss, *, numbered: bool) -> bool:
+        """Whether it is known which network a worker died of; `numbered`: it is one of the plan's and has no row."""
+        network, index = loss.in_hand.network, loss.in_hand.index
+        if network is not None and loss.kind != "abandoned":
+            self._suspects.append(Suspect(loss, network, index if numbered else None, self.plan.paths))
+        return network is not None and loss.kind != "abandoned"
+
+    def _examine(self, worker: int, suspect: Suspect) -> None:
+        """Try the network of `suspect` once more; then path by path, to see which one it is."""
+
+        def lost(loss: Loss) -> None:
+            self._suspects.appendleft(suspect) if path is None else self._conclude(suspect, path)
+
+        path: str | None = None
+        if suspect.index is not None and suspect.take_whole():
+            part = self.plan.slice_of(suspect.index)
+
+            def counted(batch: Batch) -> None:
+                self._count(worker, batch)
+                self._conclude(replace(suspect, index=None), None)
+
+            self._submit(worker, counted, lost, explore, part, self._record.listed, {}, inf)
+            return
+        path = suspect.take_path(self._record.listed)
+        if path is None:
+            self._conclude(suspect, None)
+        else:
+            self._submit(worker, lambda _: self._suspects.appendleft(suspect), lost, alone, suspect.network, path)
+
+    def _conclude(self, suspect: Suspect, path: str | None) -> None:
+        """Report what a worker died of; `path` is the one that did it, if one did it by itself."""
+        finding = suspect.finding(path, self.plan, self.timeout)
+        new = finding.failure not in self._record.listed
+        if suspect.index is not None:
+            self._record.row(suspect.row(finding), 0)
+        else:
+            self._record.again([finding.failure])
+        if new:
+            self._record.found(finding, 0, suspect.index)
+            self._replays.add(finding, None)
 
     def _glance(self, doing: str) -> None:
         self.watch(self.summary)

@@ -4,24 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from jaccheck.fuzz.hand import Hand, OwnHand
+from jaccheck.fuzz.note import NOTHING, InHand
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Loss:
+    """The end of a worker's process."""
+
+    kind: str
+    """"crashed", "hung", or "abandoned" (neither: the time was up, or it was interrupted)."""
+    said: str
+    """How it ended, and what it printed."""
+    in_hand: InHand = NOTHING
+
+
 class Worker(Protocol):
-    """One at a time: what is submitted has been done before more is."""
+    """One at a time: what is submitted has been done before more is. A process that is gone breaks the future."""
 
     watch: Callable[[str], None]
     """Called with each network that it takes, where that can be seen."""
+
+    def start(self) -> Future[int]:
+        """Start its process, or another one in place of it."""
+
+    def started(self, pid: int) -> None:
+        """Called with what the future of `start` gives."""
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """Let it do ``work(*arguments, hand)``."""
 
     def stop(self) -> None:
         """Ask it to end what it does, which it does after the network at hand."""
+
+    def busy_for(self) -> float:
+        """Seconds that it has had the network at hand; 0 if that can't be seen, or there is none."""
+
+    def attend(self) -> None:
+        """Called now and then, to see whether its process is there."""
+
+    def kill(self, why: str) -> None:
+        """End its process, which is "hung" or to be "abandoned"."""
+
+    def loss(self) -> Loss:
+        """What became of its process, which has ended."""
 
     def close(self) -> None:
         """Let it go, at once if it is busy."""
@@ -41,11 +72,17 @@ class Calling(Executor):
 
 
 class CallingWorker:
-    """The calling process."""
+    """The calling process, which nobody can replace."""
 
     def __init__(self) -> None:
         self.watch: Callable[[str], None] = lambda doing: None
         self._executor, self._hand = Calling(), OwnHand(lambda doing: self.watch(doing))
+
+    def start(self) -> Future[int]:
+        return self._executor.submit(int)
+
+    def started(self, pid: int) -> None:
+        pass
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         hand: Hand = self._hand
@@ -53,6 +90,18 @@ class CallingWorker:
 
     def stop(self) -> None:
         self._hand.stop = True
+
+    def busy_for(self) -> float:
+        return 0.0
+
+    def attend(self) -> None:
+        pass
+
+    def kill(self, why: str) -> None:
+        raise NotImplementedError
+
+    def loss(self) -> Loss:
+        raise NotImplementedError
 
     def close(self) -> None:
         pass

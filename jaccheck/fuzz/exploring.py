@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from jaccheck._check import check
 from jaccheck._network import Network
+from jaccheck._report import Report
 from jaccheck.fuzz.checking import Row, checked, found_on
 from jaccheck.fuzz.drawing import drawn
 from jaccheck.fuzz.finding import Failure, Finding, Listed, recognized
@@ -49,6 +51,24 @@ def replay(plan: Plan, finding: Finding, hand: Hand) -> dict[Failure, Finding]:
     found = found_on(plan, finding.network, paths, properties)
     hand.free()
     return found
+
+
+def alone(plan: Plan, network: Network, path: str, hand: Hand) -> dict[Failure, Finding]:
+    """Check `network` by one path, to see whether the process outlives it."""
+    hand.take(network, -1, "replaying")
+    found = found_on(plan, network, (path,), plan.properties)
+    hand.free()
+    return found
+
+
+def checked_once(
+    network: Network, paths: tuple[str, ...], properties: tuple[str, ...], images: bool, hand: Hand
+) -> Report:
+    """The report on `network`."""
+    hand.take(network, -1, "replaying")
+    report = check(*network.build(), paths=paths, properties=properties, images=images)
+    hand.free()
+    return report
 
 
 def _check(

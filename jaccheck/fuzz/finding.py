@@ -22,6 +22,10 @@ FORWARD = "forward"
 """Stands for path and property where the model's own forward pass is wrong, and no path is accused."""
 CRASH = "jaccheck"
 """Stands for them where jaccheck itself fails."""
+WORKER = "worker"
+"""Stands for the path where a worker's process died or hung, and no path did it by itself."""
+PROCESS = "process"
+"""Stands for the property where a process died ("crashed") or didn't end ("hung")."""
 
 
 class Failure(NamedTuple):
@@ -34,6 +38,8 @@ class Failure(NamedTuple):
     """Of the error, where it isn't that of the first failure with the same path, property and kind: a family's name."""
 
     def __str__(self) -> str:
+        if self.property == PROCESS:
+            return f"{'a worker' if self.path == WORKER else self.path}: the process {self.kind}"
         said = {FORWARD: "the forward pass is wrong", CRASH: f"jaccheck itself raised {self.kind}"}
         return said.get(self.path, f"{self.path}: {self.property} ({self.kind}{self.shape and f', {self.shape}'})")
 
@@ -98,7 +104,11 @@ class Finding:
     paths: tuple[str, ...]
     report: Report | None = field(default=None, compare=False)
     crash: str | None = field(default=None, compare=False)
-    """The traceback, where it is jaccheck that failed."""
+    """The traceback, where it is jaccheck that failed, or how the process ended and its last words."""
+    timeout: float | None = field(default=None, compare=False)
+    """Seconds after which the process was said to hang."""
+    properties: tuple[str, ...] = field(default=(), compare=False)
+    """What was asked when the process ended."""
     unfinished: bool = field(default=False, compare=False)
     """The time was up before the network was as small as it can be."""
     reproducible: bool = field(default=True, compare=False)
@@ -117,6 +127,8 @@ class Finding:
             "paths": list(self.paths),
             "network": json.loads(self.network.to_json()),
             "versions": dict(self.versions),
+            **({} if self.timeout is None else {"timeout": self.timeout}),
+            **({"properties": list(self.properties)} if self.properties else {}),
         }
 
     @classmethod
@@ -140,7 +152,14 @@ class Finding:
         if not isinstance(found, dict):
             raise InvalidProblem(f"versions should be an object, but is {found!r}")
         network = Network.from_json(json.dumps(data["network"]))
-        return cls(Failure(*(data[name] for name in Failure._fields)), network, tuple(paths), versions=found)
+        timeout = data.get("timeout")
+        if timeout is not None and (type(timeout) not in (int, float) or not timeout > 0):
+            raise InvalidProblem(f"timeout should be a number of seconds, but is {timeout!r}")
+        asked = data.get("properties", [])
+        if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+            raise InvalidProblem(f"properties should be a list of names, but is {asked!r}")
+        failure = Failure(*(data[name] for name in Failure._fields))
+        return cls(failure, network, tuple(paths), versions=found, timeout=timeout, properties=tuple(asked))
 
     @property
     def family(self) -> str:
@@ -159,7 +178,11 @@ class Finding:
             NoReproducer: there can't be one; the message says why.
         """
         if self.report is None:
-            raise NoReproducer("this is a fault of jaccheck's own")
+            raise NoReproducer(
+                "a process that ends can't tell; see it again by jaccheck replay"
+                if self.failure.property == PROCESS
+                else "this is a fault of jaccheck's own"
+            )
         path = None if self.failure.path == FORWARD else self.failure.path
         return reproducer(*self.network.build(), self.report, path)
 

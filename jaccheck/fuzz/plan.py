@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,11 @@ class Plan:
         """How many networks round `number` draws: the last one of a given number of examples may be short."""
         return ROUND if self.examples is None else max(0, min(ROUND, self.examples - number * ROUND))
 
+    def slice_of(self, index: int) -> Slice:
+        """Network number `index` alone."""
+        number, place = divmod(index, ROUND)
+        return Slice(number, self.round_size(number), place, place + 1)
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -67,5 +72,9 @@ class Slice:
         """The number in the whole campaign of the network at `place` in the round."""
         return self.number * ROUND + place
 
+    def singly(self) -> list[Slice]:
+        """Each of its networks."""
+        return [replace(self, first=place, last=place + 1) for place in range(self.first, self.last)]
+
     def __len__(self) -> int:
-        return self.last - self.first
+        return max(0, self.last - self.first)

@@ -19,6 +19,7 @@ class Record:
     def __init__(self, summary: Summary, log: Log | None = None, keep: Keep = lambda finding: None) -> None:
         self.summary, self.log, self._keep = summary, log, keep
         self._files: dict[Failure, Path | None] = {}
+        self._unsaved: dict[Failure, tuple[Finding, int, int | None]] = {}
 
     @property
     def listed(self) -> Listed:
@@ -49,13 +50,20 @@ class Record:
         findings[place] = finding
         self._save(finding, worker, None)
 
+    def catch_up(self) -> None:
+        """Save what a Ctrl-C has kept from being saved."""
+        for unsaved in list(self._unsaved.values()):
+            self._save(*unsaved)
+
     def _save(self, finding: Finding, worker: int, network: int | None) -> None:
+        self._unsaved[finding.failure] = (finding, worker, network)
         file, before = self._keep(finding), self._files.get(finding.failure)
         if before is not None and file is not None and before != file:
             before.unlink(missing_ok=True)
         self._files[finding.failure] = file
         if self.log is not None:
             self.log.finding(finding, worker, network, file)
+        del self._unsaved[finding.failure]
 
     def event(self, what: str, worker: int | None = None, detail: str | None = None) -> None:
         """Something has happened to a worker, or to the controller."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jaccheck.fuzz.crew import CallingWorker, Worker
 from jaccheck.fuzz.database import Database
-from jaccheck.fuzz.finding import Finding
+from jaccheck.fuzz.finding import CRASH, FORWARD, PROCESS, WORKER, Finding
 from jaccheck.fuzz.plan import Plan
 
 
@@ -21,12 +23,13 @@ class Earlier:
 
 
 class Replays:
-    """What each of `workers` has still to try of the database."""
+    """What each of `crew` has still to try of the database."""
 
-    def __init__(self, plan: Plan, database: Database | None, workers: int) -> None:
+    def __init__(self, plan: Plan, database: Database | None, crew: Sequence[Worker]) -> None:
         self._plan, self._database = plan, database
-        self._queues: list[deque[Earlier]] = [deque() for _ in range(workers)]
-        self._seen: list[set[bytes]] = [set() for _ in range(workers)]
+        self._queues: list[deque[Earlier]] = [deque() for _ in crew]
+        self._seen: list[set[bytes]] = [set() for _ in crew]
+        self._replaceable = [not isinstance(worker, CallingWorker) for worker in crew]
         self._old = frozenset() if database is None else frozenset(database.findings())
 
     def take(self, worker: int, *, begins: bool) -> Earlier | None:
@@ -34,15 +37,18 @@ class Replays:
         queue, seen = self._queues[worker], self._seen[worker]
         if begins and not queue and self._database is not None:
             for value, finding in self._database.findings().items():
-                if value not in seen and _fits(self._plan, finding):
+                deadly = finding.failure.property == PROCESS and not self._replaceable[worker]
+                if value not in seen and not deadly and _fits(self._plan, finding):
                     queue.append(Earlier(value, finding, value in self._old))
                 seen.add(value)
         return queue.popleft() if queue else None
 
-    def add(self, worker: int, finding: Finding) -> None:
-        """What `worker` has found is for the others."""
+    def add(self, finding: Finding, worker: int | None) -> None:
+        """What `worker` has found is for the others to try; if None, for later runs alone."""
         if self._database is not None:
-            self._seen[worker].add(self._database.add(finding))
+            value = self._database.add(finding)
+            for seen in self._seen if worker is None else [self._seen[worker]]:
+                seen.add(value)
 
     def done(self, earlier: Earlier, *, shown: bool) -> None:
         """Forget what an earlier run has found and what shows no more."""
@@ -53,6 +59,6 @@ class Replays:
 def _fits(plan: Plan, finding: Finding) -> bool:
     """Whether the plan asks what `finding` was found by."""
     failure, network = finding.failure, finding.network
-    general = failure.path == failure.property  # no path is accused
-    asked = failure.path in plan.paths and failure.property in plan.properties
-    return (general or asked) and network.dtype in plan.dtypes and network.device in plan.devices
+    path = failure.path in (*plan.paths, FORWARD, CRASH, WORKER)
+    asked = path and failure.property in (*plan.properties, FORWARD, CRASH, PROCESS)
+    return asked and network.dtype in plan.dtypes and network.device in plan.devices

@@ -51,15 +51,22 @@ class Rounds:
         if rest:
             self._of[worker] = rest
 
+    def put(self, *parts: Slice) -> None:
+        """Nobody has come to `parts` after all."""
+        self._left.extend(part for part in parts if part)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all networks have been taken."""
+        return not self._left and not any(self._of.values()) and not self.plan.round_size(self._next)
+
     def exhausted(self, worker: int) -> None:
         """The round of `worker` has no more networks."""
         self._of.pop(worker, None)
 
     def leave(self, worker: int) -> None:
         """`worker` is gone; what it had before it is left to others."""
-        mine = self._of.pop(worker, None)
-        if mine:
-            self._left.append(mine)
+        self.put(*filter(None, [self._of.pop(worker, None)]))
 
     def _begun(self) -> Slice | None:
         return self._left.popleft() if self._left else None

@@ -207,7 +207,7 @@ def refused(capsys, arguments: str) -> str:
         ("fuzz --examples 0", "--examples is 0, but should be at least 1"),
         ("fuzz --examples 1.5", "'--examples'"),
         ("fuzz --seed -1", "--seed is -1, but should be at least 0"),
-        ("fuzz --workers 2", "--workers is 2, but fuzz runs in one process as yet; leave it out"),
+        ("fuzz --timeout 0", "--timeout is 0.0, but should be more than 0"),
         ("fuzz --workers 0", "--workers is 0"),
         # files to write and to replay
         ("fuzz --save-dir a_file", "--save-dir is a_file, but"),

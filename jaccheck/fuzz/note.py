@@ -1,0 +1,85 @@
+"""A worker's note of the network that it has in hand, in a file that outlives it."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._network import Network
+
+SIZE = 1 << 22  # of the file; a network whose JSON is larger is known by its number alone
+_HEAD = struct.Struct("<BBxxxxxxdqqq")
+"""Asked to stop, doing, since when, number in the campaign, networks so far, bytes of JSON behind."""
+DOING = ("", "checking", "shrinking", "replaying")
+
+
+@dataclass(frozen=True)
+class InHand:
+    """What a note says."""
+
+    doing: str
+    """One of `DOING`; the first if there is no network in hand."""
+    seconds: float
+    """Since it was taken."""
+    index: int
+    network: Network | None
+
+
+NOTHING = InHand("", 0.0, -1, None)
+
+
+class Note:
+    """Shared by a worker, who writes all but the first byte, and the controller, who writes that."""
+
+    def __init__(self, file: Path) -> None:
+        with file.open("r+b" if file.exists() else "w+b") as opened:
+            opened.truncate(SIZE)
+            self._map = mmap.mmap(opened.fileno(), SIZE)
+        self._taken = 0
+
+    def clear(self) -> None:
+        """As it was at first, but for the request to stop."""
+        stop = self._map[0]
+        self._map[: _HEAD.size] = bytes(_HEAD.size)
+        self._map[0] = stop
+
+    # the controller's side
+
+    def stop(self) -> None:
+        self._map[0] = 1
+
+    @property
+    def taken(self) -> int:
+        """How many networks it has taken in hand."""
+        return int(_HEAD.unpack_from(self._map)[4])
+
+    def read(self) -> InHand:
+        _, doing, since, index, _, length = _HEAD.unpack_from(self._map)
+        network = None
+        if doing and length:
+            try:
+                network = Network.from_json(bytes(self._map[_HEAD.size : _HEAD.size + length]))
+            except (InvalidProblem, UnicodeDecodeError):  # it was about to write it
+                network = None
+        return InHand(DOING[doing], time.monotonic() - since if doing else 0.0, index, network)
+
+    # the worker's side
+
+    def take(self, network: Network, index: int, doing: str) -> None:
+        text = network.to_json().encode()
+        length = len(text) if len(text) <= SIZE - _HEAD.size else 0
+        self._map[1] = 0
+        self._map[_HEAD.size : _HEAD.size + length] = text[:length]
+        self._taken += 1
+        number = DOING.index(doing)
+        _HEAD.pack_into(self._map, 0, self._map[0], number, time.monotonic(), index, self._taken, length)
+
+    def free(self) -> None:
+        self._map[1] = 0
+
+    def stopped(self) -> bool:
+        return self._map[0] != 0
