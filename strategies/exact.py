@@ -29,6 +29,8 @@ ANY: tuple[Activation, ...] = (  # exact for every argument
     Activation("Softshrink", (("lambd", 1),)),
     Activation("Hardshrink"),
 )
+SCALED = ANY[:6]
+"""Exact for arguments of any size."""
 ABOVE: tuple[Activation, ...] = (Activation("ELU"), Activation("ELU", (("alpha", 2),)), Activation("CELU"))
 """Exact from 0 on."""
 AT_ZERO = tuple(Activation(name) for name in ("Tanh", "Sigmoid", "SiLU", "Softsign", "Tanhshrink"))
@@ -95,9 +97,13 @@ def _exact_networks(draw: DrawFn, limits: _Limits) -> Network:
     dtype, device = draw(st.sampled_from(limits.targets))
     batch, (first, *widths) = draw(_shapes(limits))
     bias, end, phase = draw(st.sampled_from(_STYLES)), draw(st.sampled_from(_ENDS)), draw(st.integers(0, 20))
+    scale = draw(st.sampled_from(_SCALES))
     hidden = draw(st.lists(st.sampled_from(ANY + ABOVE), min_size=len(widths) - 1, max_size=len(widths) - 1))
     if end == "outermost":  # the last layer gives 0, where φ' of the last activation is exact
         hidden = [*hidden, AT_ZERO[phase % len(AT_ZERO)]]
+    if scale:  # which no constant goes with
+        bias, end, hidden = "none", "linear", [activation for activation in hidden if activation in SCALED]
+        widths = [*widths[: len(hidden)], widths[-1]]
     positive = any(activation in ABOVE for activation in hidden)
     batch, (first, *_), widths = sizes.fitted(
         batch, (first,), list(widths), min_batch=1, max_outputs=limits.max_outputs, max_jacobian=limits.max_jacobian
@@ -114,10 +120,14 @@ def _exact_networks(draw: DrawFn, limits: _Limits) -> Network:
         layers.append(Linear(width, weight, Values(numbers=numbers) if biased else None))
         layers += [activation for activation in hidden[i : i + 1] if activation.name != "Identity"]
         fan_in = width
-    x = Values(numbers=_counting(batch * first, max(each, budget - each * len(widths)), positive, phase))
+    numbers = _counting(batch * first, max(each, budget - each * len(widths)), positive, phase)
+    form = FORMATS[dtype]
+    exponent = {"": 0, "small": form.lowest + 6, "large": form.highest - budget - 2}[scale]
+    x = Values(numbers=numbers, exponent=exponent)
     return Network(layers=tuple(layers), batch=batch, inputs=(first,), x=x, dtype=dtype, device=device)
 
 
+_SCALES = ("",) * 8 + ("small", "large")
 _STYLES = ("all", "all", "last", "none")
 _ENDS = ("linear",) * 7 + ("outermost",)
 

@@ -26,7 +26,7 @@ def outputs(max_width: int) -> list[int]:
 
 def batches(min_batch: int, max_batch: int) -> list[int]:
     """N; 0 comes last, being no simpler than 1."""
-    often = {1: 12, 2: 12, 3: 8, 4: 8, 5: 2, 6: 2, 7: 2, 8: 2} | dict.fromkeys(range(9, 18), 1)
+    often = {1: 12, 2: 12, 3: 8, 4: 8, 5: 2, 6: 2, 7: 2, 8: 2} | dict.fromkeys(range(9, 18), 2)
     often |= dict.fromkeys(_near_powers(18, max_batch), 1)
     often.setdefault(min_batch, 1)
     often.setdefault(max_batch, 1)

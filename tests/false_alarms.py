@@ -1,25 +1,31 @@
 """Measure how often the three claims of a check fail on random networks: no false alarm, sharp, something to say.
 
-    python -m tests.false_alarms --networks 100000 --seed 0 --workers 2
+    nice python -m tests.false_alarms --checks 1000000 --seed 0 --workers 2 --keep false-alarms.jsonl > result.json
 
-draws networks from `jaccheck.strategies.networks()` with its defaults, judges every path by every property, and prints
-as JSON: the verdicts of each path; the disagreements, each with the known defects that explain it or with none, which
-is a false alarm or a discovery; for each dtype the largest ``|value - centre| / radius``, the share of elements of
-which nothing is known, and the median of ``‖radius‖ / ‖Jacobian‖`` in units of u. Exit status 1: something unexplained.
-The same seed gives the same networks, with any number of workers.
+draws networks as `jaccheck fuzz` does, judges every path on each by the properties that cost little and by one of the
+others in turn (with --all by all of them), and prints as JSON: how many checks there were, of one path by one property
+on one network each; the verdicts of each path; the disagreements, each with the known defects that explain it or with
+none, which is a false alarm or a discovery; for each dtype the largest ``|value - centre| / radius``, the share of
+elements of which nothing is known, and the median of ``‖radius‖ / ‖Jacobian‖`` in units of u. Exit status 1: something
+unexplained. The same seed gives the same networks, with any number of workers. What --keep names holds each round that
+is done: the same command goes on from there, after an interruption or with a higher number.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import itertools
 import json
+import pickle
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 from statistics import median
 from traceback import format_exc
 
@@ -30,15 +36,17 @@ from hypothesis import HealthCheck, Phase, Verbosity
 from jaccheck import InvalidProblem, Network, Unsupported, jacobian
 from jaccheck._check import versions
 from jaccheck._state import untouched
+from jaccheck._values import DTYPES
 from jaccheck.defects.known import known
 from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.probe import UNIT_ROUNDOFF
+from jaccheck.fuzz.drawing import tried
 from jaccheck.fuzz.finding import Failure, examined
+from jaccheck.fuzz.plan import CHEAP
 from jaccheck.paths import extra_roundings, get, mode, resolve
 from jaccheck.properties import PROPERTIES
-from jaccheck.strategies import networks
 
-ROUND = 500  # networks of one run of Hypothesis
+ROUND = 200  # networks of one run of Hypothesis
 EXAMPLES = 3  # networks kept of each disagreement that nothing explains
 
 
@@ -47,6 +55,7 @@ class Tally:
     """What was seen on some networks."""
 
     networks: int = 0
+    checks: Counter[str] = field(default_factory=Counter)  # by property: of one path on one network each
     refused: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)  # (path, status)
     disagreements: Counter[tuple[str, ...]] = field(default_factory=Counter)  # (path, property, kind, known defects …)
@@ -60,7 +69,7 @@ class Tally:
     def add(self, other: Tally) -> None:
         self.networks += other.networks
         self.checking += other.checking
-        for name in ("refused", "verdicts", "disagreements", "elements", "vacuous"):
+        for name in ("checks", "refused", "verdicts", "disagreements", "elements", "vacuous"):
             getattr(self, name).update(getattr(other, name))
         for key, ratio in other.ratios.items():
             self.ratios[key] = max(ratio, self.ratios.get(key, 0.0))
@@ -87,6 +96,8 @@ class Tally:
             self._disagreement(key, f"{network.to_json()}\n{format_exc()}")
             return
         self.checking += time.perf_counter() - start
+        for law in properties:
+            self.checks[law] += len(report.verdicts)
         for path, verdict in report.verdicts.items():
             self.verdicts[path, verdict.status] += 1
             self.elements[network.dtype, path] += verdict.elements
@@ -135,7 +146,8 @@ class Tally:
         elements, vacuous = _by_dtype(self.elements), _by_dtype(self.vacuous)
         return {
             "networks": self.networks,
-            "checks": sum(self.verdicts.values()),
+            "checks": sum(self.checks.values()),
+            "checks by property": dict(self.checks),
             "verdicts": _nested(self.verdicts),
             "disagreements": [
                 {
@@ -174,75 +186,158 @@ def _nested(pairs: dict[tuple[str, str], float] | Counter[tuple[str, str]]) -> d
     return nested
 
 
-def drawn(seed: str, count: int) -> Iterator[Network]:
-    """`count` networks; the same seed gives the same ones."""
+def drawn(seed: str, number: int) -> Iterator[Network]:
+    """So many networks; the same seed gives the same ones."""
     found: list[Network] = []
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
-        max_examples=count,
+        max_examples=number,
         deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
         verbosity=Verbosity.quiet,
     )
-    @hypothesis.given(networks())
+    @hypothesis.given(tried(DTYPES))
     def collect(network: Network) -> None:
         found.append(network)
 
     collect()
-    return iter(found[:count])
+    return iter(found[:number])
 
 
-def round_of(seed: str, count: int, paths: Sequence[str], properties: Sequence[str], every: int) -> Tally:
-    """One round, with ratios and sharpness of every so many networks."""
+@dataclass(frozen=True)
+class Task:
+    """What is asked of each round."""
+
+    paths: tuple[str, ...]
+    properties: tuple[str, ...]
+    every: int
+    """Ratios and sharpness of each so-many-th network."""
+    whole: bool
+    """All properties on each network."""
+
+    def turn(self, number: int) -> tuple[str, ...]:
+        cheap = tuple(law for law in self.properties if law in CHEAP)
+        others = [law for law in self.properties if law not in CHEAP]
+        return self.properties if self.whole or not others else (*cheap, others[number % len(others)])
+
+
+def round_of(seed: str, number: int, task: Task) -> Tally:
+    """One round."""
     torch.set_num_threads(1)
     tally = Tally()
-    for i, network in enumerate(drawn(seed, count)):
-        tally.judge(network, paths, properties, measured=i % every == 0)
+    for i, network in enumerate(drawn(seed, number)):
+        tally.judge(network, task.paths, task.turn(i), measured=i % task.every == 0)
     return tally
 
 
-def tallies(
-    jobs: Sequence[tuple[str, int]], paths: Sequence[str], properties: Sequence[str], every: int, workers: int
-) -> Iterator[Tally]:
-    """One for each job, in order; with one worker in this process."""
+Job = tuple[str, int]  # seed and number of networks
+
+
+def tallies(jobs: Iterable[Job], task: Task, workers: int) -> Iterator[tuple[Job, Tally]]:
+    """One for each job, in order; with one worker in this process, and never many jobs ahead."""
     if workers == 1:
-        yield from (round_of(*job, paths, properties, every) for job in jobs)
+        yield from ((job, round_of(*job, task)) for job in jobs)
         return
+    waiting = iter(jobs)
     with ProcessPoolExecutor(workers) as pool:
-        futures = [pool.submit(round_of, *job, paths, properties, every) for job in jobs]
+
+        def submitted(count: int) -> list[tuple[Job, Future[Tally]]]:
+            return [(job, pool.submit(round_of, *job, task)) for job in itertools.islice(waiting, count)]
+
+        ahead = deque(submitted(2 * workers))
         try:
-            yield from (future.result() for future in futures)
+            while ahead:
+                job, future = ahead.popleft()
+                yield job, future.result()
+                ahead.extend(submitted(1))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
+class Kept:
+    """The rounds that are done, in a file: a line for each, pickled, beside what it was asked."""
+
+    def __init__(self, file: Path | None, task: Task) -> None:
+        self.file, self.asked = file, {"task": repr(task), "versions": dict(versions())}
+
+    def rounds(self) -> dict[Job, Tally]:
+        """Those of the same task with the same versions; a line that an interruption has cut off is left out."""
+        found: dict[Job, Tally] = {}
+        if self.file is None or not self.file.exists():
+            return found
+        for line in self.file.read_text(encoding="utf-8").splitlines():
+            try:
+                data = json.loads(line)
+            except ValueError:
+                continue
+            if data["asked"] == self.asked:
+                found[data["seed"], data["count"]] = pickle.loads(base64.b64decode(data["tally"]))
+        return found
+
+    def add(self, job: Job, tally: Tally) -> None:
+        if self.file is None:
+            return
+        packed = base64.b64encode(pickle.dumps(tally)).decode()
+        line = json.dumps({"seed": job[0], "count": job[1], "asked": self.asked, "tally": packed})
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(f"\n{line}\n")  # on a line of its own, whatever an interruption has left
+
+
+def jobs_of(seed: int, networks: int | None) -> Iterator[Job]:
+    """Rounds up to so many networks, or without an end."""
+    for i in itertools.count():
+        size = ROUND if networks is None else min(ROUND, networks - i * ROUND)
+        if size <= 0:
+            return
+        yield f"{seed}/{i}", size
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", type=int, default=2000)
+    parser.add_argument("--networks", type=int, help="stop after so many; default: 2000, or as many as --checks takes")
+    parser.add_argument("--checks", type=int, help="stop once there are so many checks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the rounds that are done, and begin with these")
     parser.add_argument("--path", action="append", help="a path's name; may be given several times; default: all paths")
     parser.add_argument("--property", action="append", help=f"likewise, of {', '.join(PROPERTIES)}; default: all")
+    parser.add_argument("--all", action="store_true", help="all properties on each network")
     parser.add_argument(
-        "--measure-every", type=int, default=4, metavar="K", help="ratios and sharpness of each K-th network"
+        "--measure-every", type=int, default=20, metavar="K", help="ratios and sharpness of each K-th network"
     )
     options = parser.parse_args(argv)
-    paths = resolve(options.path or "all")
     properties = tuple(options.property or PROPERTIES)
-    starts = range(0, options.networks, ROUND)
-    jobs = [(f"{options.seed}/{i}", min(ROUND, options.networks - start)) for i, start in enumerate(starts)]
-    total, began = Tally(), time.perf_counter()
+    task = Task(resolve(options.path or "all"), properties, options.measure_every, options.all)
+    networks = 2000 if options.networks is options.checks is None else options.networks
+    kept, total, began = Kept(options.keep, task), Tally(), time.perf_counter()
+    done = kept.rounds()
+
+    def enough() -> bool:
+        return options.checks is not None and sum(total.checks.values()) >= options.checks
+
+    def counted(tally: Tally) -> None:
+        total.add(tally)
+        said = f"{total.networks} networks, {sum(total.checks.values())} checks, {len(total.unexplained)} unexplained"
+        print(f"{said}, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+
     try:
-        for tally in tallies(jobs, paths, properties, options.measure_every, options.workers):
-            total.add(tally)
-            said = f"{total.networks} of {options.networks} networks, {len(total.unexplained)} unexplained"
-            print(f"{said}, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        for job in jobs_of(options.seed, networks):
+            if job not in done or enough():
+                break
+            counted(done[job])
+        if not enough():
+            missing = (job for job in jobs_of(options.seed, networks) if job not in done)
+            for job, tally in tallies(missing, task, options.workers):
+                kept.add(job, tally)
+                counted(tally)
+                if enough():
+                    break
     except KeyboardInterrupt:
         print("interrupted: what follows is of the rounds that were complete", file=sys.stderr)
-    asked = {"seed": options.seed, "paths": list(paths), "properties": properties}
+    asked = {"seed": options.seed, "paths": list(task.paths), "properties": properties, "all": options.all}
     summary = {**asked, **total.summary(), "seconds": time.perf_counter() - began}
     json.dump(summary, sys.stdout, indent=2)
     print()

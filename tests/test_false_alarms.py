@@ -49,3 +49,38 @@ def test_what_was_measured_has_a_number_for_each_dtype(capsys):
         0 <= ratio <= 1 for found in summary["largest |value - centre| / radius"].values() for ratio in found.values()
     )
     assert torch.get_num_threads() == 1
+
+
+def test_each_network_gets_the_cheap_properties_and_one_of_the_others(capsys):
+    false_alarms.main(["--networks", "8", "--path", "batch_grad"])
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["checks by property"]["enclosure"] == summary["checks by property"]["exact"]
+    assert summary["checks by property"]["batching"] == summary["checks by property"]["enclosure"] // 4
+    assert summary["checks"] == sum(summary["checks by property"].values())
+
+
+def test_what_was_kept_is_not_done_again(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(false_alarms, "ROUND", 5)
+    options = ["--path", "batch_grad", "--property", "enclosure", "--keep", str(tmp_path / "kept.jsonl")]
+    rounds = []
+    round_of = false_alarms.round_of
+    monkeypatch.setattr(false_alarms, "round_of", lambda *job: rounds.append(job[0]) or round_of(*job))
+
+    def summary(*more):
+        rounds.clear()
+        false_alarms.main([*options, *more])
+        found = json.loads(capsys.readouterr().out)
+        return {key: found[key] for key in ("networks", "checks", "verdicts")}
+
+    first = summary("--networks", "10")
+    assert rounds == ["0/0", "0/1"]
+    assert summary("--networks", "10") == first
+    assert rounds == []
+    with (tmp_path / "kept.jsonl").open("a") as file:
+        file.write('{"seed": "0/2", "cou')  # an interruption in the middle of a line
+    assert summary("--checks", "12")["networks"] == 15
+    assert rounds == ["0/2"]
+    assert summary("--checks", "3")["networks"] == 5
+    assert rounds == []
+    summary("--networks", "10", "--seed", "1")
+    assert rounds == ["1/0", "1/1"]

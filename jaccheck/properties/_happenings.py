@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import sys
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,6 +11,7 @@ from threading import Thread
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._steps import STEPS
@@ -73,10 +75,20 @@ def update(stage: Stage) -> None:
     stage.changed()
 
 
+@step("update_one")
+def update_one(stage: Stage) -> None:
+    with torch.no_grad():
+        for p in stage.model.parameters():
+            if p.numel():
+                last = tuple(size - 1 for size in p.shape)
+                p[last] = 1 - p[last]
+    stage.changed()
+
+
 @step("update_data")
 def update_data(stage: Stage) -> None:
     for p in stage.model.parameters():
-        p.data.mul_(-0.5)
+        p.data.copy_(p.data.flatten().roll(1).view(p.shape))  # so that no sum or norm tells of it either
     stage.changed()
 
 
@@ -251,6 +263,19 @@ def other_paths(stage: Stage) -> None:
     for name in DEFAULT:
         if name != stage.path.name:
             called(get(name), stage.model, stage.x, stage.problem.before)
+
+
+@step("reseed")
+def reseed(stage: Stage) -> str | None:
+    if any(isinstance(module, _DropoutNd) and module.training for module in stage.model.modules()):
+        raise InvalidProblem("Dropout draws")
+    for seed in range(3):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        apart = stage.apart(stage.call(), "with other random numbers to come")  # then the generators are as they were
+        if apart is not None:
+            return apart
+    return None
 
 
 @step("thread")

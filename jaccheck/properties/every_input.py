@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +21,10 @@ from jaccheck.paths import Path, mode
 from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
+from jaccheck.properties._kinks import at_kinks
 from jaccheck.properties._trial import Trial
 from jaccheck.properties._variants import Take, Variant, Varied
+from jaccheck.properties.exact import Exact
 
 ARGUMENTS = 2**16
 HALF = (torch.float16, torch.bfloat16)
@@ -30,7 +34,8 @@ class EveryInput:
     """Each activation of the model has the right derivative at all 65,536 arguments, NaNs and infinities among them.
 
     Of float32 and float64, which have too many, 65,536 are taken: one next to each number of float16 or bfloat16, other
-    ones for another problem.
+    ones for another problem. At its kinks, where the enclosure allows either side, the derivative is torch's own, bit
+    for bit.
 
     It stands behind a `Linear` whose bias has it as its Jacobian: 65,536 biases and one sample, where a path goes back
     from the output, so that one pass takes all. Where it goes forward, one bias and all finite numbers as samples: what
@@ -40,13 +45,39 @@ class EveryInput:
     name = "every_input"
 
     def __init__(self) -> None:
+        self._exact = Exact()
+        self._kinked: WeakKeyDictionary[Problem, list[tuple[str, Problem]]] = WeakKeyDictionary()
         self._by_mode = {"reverse": _Arguments(self.name, _as_biases), "forward": _Arguments(self.name, _as_samples)}
 
     def judge(self, trial: Trial) -> Verdict:
-        return self._by_mode[mode(trial.path)].judge(trial)
+        verdict = self._by_mode[mode(trial.path)].judge(trial)
+        if verdict.status in ("disagrees", "unsupported") or mode(trial.path) == "forward":
+            return verdict
+        for words, alone in self._at_kinks(trial.problem):
+            found = self._exact.judge(Trial(alone, trial.path, Judge(alone)))
+            if found.status == "disagrees":
+                return replace(found, property=self.name, reason=f"{words} at its kinks: {found.reason}")
+        return verdict
 
     def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
-        return self._by_mode[mode(path)].cases(problem, path)
+        yield from self._by_mode[mode(path)].cases(problem, path)
+        if mode(path) != "forward":
+            for _, alone in self._at_kinks(problem):
+                yield from self._exact.cases(alone, path)
+
+    def _at_kinks(self, problem: Problem) -> list[tuple[str, Problem]]:
+        if problem not in self._kinked:
+            try:
+                rules = [(call, rule) for call, rule in Oracle(problem.model, problem.x).rules]
+            except Unsupported:
+                rules = []
+            kinked = {
+                _said(call): (partial(_module, call), tuple(kink[0] for kink in rule.phi.kinks))
+                for call, rule in rules
+                if isinstance(rule, Elementwise)
+            }
+            self._kinked[problem] = list(at_kinks(kinked, problem.x))
+        return self._kinked[problem]
 
 
 class _Arguments(Varied):

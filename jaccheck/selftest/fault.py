@@ -11,8 +11,8 @@ from jaccheck.fuzz.finding import FORWARD
 Injection = Callable[[], AbstractContextManager[object]]
 """Puts a fault in for a while; each time with a fresh memory."""
 
-BASE = "autograd"
-"""The path that wrong paths begin with."""
+BASE = "vmap_jacrev"
+"""The path that wrong paths begin with: the one with the fewest defects of its own."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Fault:
     """The paths to be named together, and no others; ``(FORWARD,)`` where the model's own values are wrong."""
     equivalent: str | None = None
     """Why nobody can see it, the result being right all the same."""
+    base: str = BASE
+    """For a path of its own, the one that it begins with, whose defects it has."""
     family: str = ""
     """The file of `jaccheck.selftest.faults` in which it stands."""
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
-from jaccheck.fuzz.checking import turn
+from jaccheck.fuzz.checking import asked, turn
 from jaccheck.fuzz.drawing import drawn
-from jaccheck.fuzz.finding import Failure, examined
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
 from jaccheck.paths import DEFAULT
 from jaccheck.properties import PROPERTIES
-from jaccheck.selftest.fault import BASE, Fault
+from jaccheck.selftest.fault import Fault
 
 ENOUGH = 10**6  # networks: more than any budget allows
 
@@ -56,6 +55,7 @@ class _Search:
     """The fault is in but while networks are drawn, and while it is asked what is wrong without it."""
 
     fault: Fault
+    plan: Plan
     stack: ExitStack = field(default_factory=ExitStack)
 
     def put_in(self) -> None:
@@ -65,17 +65,19 @@ class _Search:
         self.stack.close()
 
     def wrong(self, network: Network, paths: Sequence[str], properties: Sequence[str]) -> dict[str, set[str]]:
-        """For each property who is accused by it."""
+        """For each property who is accused by it, unless a known defect explains it, as in `fuzz`."""
         found: dict[str, set[str]] = defaultdict(set)
-        for failure in _failures(network, paths, properties):
-            found[failure.property].add(failure.path)
+        with suppress(InvalidProblem):
+            for failure in asked(self.plan, network, tuple(paths), tuple(properties)).found:
+                found[failure.property].add(failure.path)
         return found
 
     def without(self, network: Network, paths: Sequence[str], properties: Sequence[str]) -> dict[str, set[str]]:
         """The same where nothing has been put in, said of the fault's own path too: that of what it begins with."""
         if self.fault.own_path:
-            found = self.wrong(network, [BASE if path == self.fault.name else path for path in paths], properties)
-            return {law: {self.fault.name, *paths} if BASE in paths else paths for law, paths in found.items()}
+            name, base = self.fault.name, self.fault.base
+            found = self.wrong(network, [base if path == name else path for path in paths], properties)
+            return {law: {name, *paths} if base in paths else paths for law, paths in found.items()}
         self.take_out()
         try:
             return self.wrong(network, paths, properties)
@@ -83,15 +85,22 @@ class _Search:
             self.put_in()
 
 
-def hunt(fault: Fault, *, seed: int = 0, budget: float = 20.0, properties: Sequence[str] = tuple(PROPERTIES)) -> Hunt:
-    """Look for `fault` for at most `budget` seconds of the processor, and `properties` alone to find it.
+def hunt(
+    fault: Fault,
+    *,
+    seed: int = 0,
+    budget: float = 20.0,
+    most: int = ENOUGH,
+    properties: Sequence[str] = tuple(PROPERTIES),
+) -> Hunt:
+    """Look for `fault` for at most `budget` seconds of the processor, on at most so many networks, by `properties`.
 
     What is wrong on a network without the fault doesn't count, so that the libraries' own defects are no kills.
     """
     plan = Plan(seed, fault.paths, tuple(properties), DTYPES, ("cpu",), examples=ENOUGH)
-    search, accused = _Search(fault), set(fault.accused)
+    search, accused = _Search(fault, plan), set(fault.accused)
     number, start = 0, time.process_time()
-    for part in _parts(seed):
+    for part in parts(seed):
         search.put_in()
         try:
             for network in part:
@@ -102,7 +111,7 @@ def hunt(fault: Fault, *, seed: int = 0, budget: float = 20.0, properties: Seque
                         seconds = time.process_time() - start
                         return _confirmed(search, network, kills[0], number + 1, seconds, properties)
                 number += 1
-                if time.process_time() - start >= budget:
+                if number == most or time.process_time() - start >= budget:
                     return Hunt(fault, number, time.process_time() - start)
         finally:
             search.take_out()
@@ -111,8 +120,8 @@ def hunt(fault: Fault, *, seed: int = 0, budget: float = 20.0, properties: Seque
 
 def _due(search: _Search, network: Network, laws: Sequence[str]) -> list[str]:
     """Those of `laws` that find nothing without the fault."""
-    asked = [law for law in laws if law in PROPERTIES] or ["enclosure"]  # a wrong forward pass has no property
-    others = search.without(network, search.fault.paths, asked)
+    which = [law for law in laws if law in PROPERTIES] or ["enclosure"]  # a wrong forward pass has no property
+    others = search.without(network, search.fault.paths, which)
     return [law for law in laws if not others.get(law)]
 
 
@@ -122,9 +131,9 @@ def _confirmed(
     """Who else is accused, and by what; that isn't part of the time."""
     fault = search.fault
     witnesses = tuple(path for path in DEFAULT if path not in fault.paths)
-    asked = law if law in PROPERTIES else "enclosure"
-    named = search.wrong(network, (*fault.paths, *witnesses), (asked,)).get(law, set())
-    others = set() if named <= set(fault.accused) else search.without(network, witnesses, (asked,)).get(law, set())
+    which = (law if law in PROPERTIES else "enclosure",)
+    named = search.wrong(network, (*fault.paths, *witnesses), which).get(law, set())
+    others = set() if named <= set(fault.accused) else search.without(network, witnesses, which).get(law, set())
     by = [
         one
         for one in properties
@@ -133,14 +142,7 @@ def _confirmed(
     return Hunt(fault, networks, seconds, law, network, tuple(by), tuple(sorted(named - set(fault.accused) - others)))
 
 
-def _failures(network: Network, paths: Sequence[str], properties: Sequence[str]) -> list[Failure]:
-    try:
-        return list(examined(network, paths, properties)[1])
-    except InvalidProblem:
-        return []
-
-
-def _parts(seed: int) -> Iterator[tuple[Network, ...]]:
+def parts(seed: int) -> Iterator[tuple[Network, ...]]:
     """The networks that `fuzz` draws, in parts that are drawn in one go."""
     for number in range(ENOUGH // ROUND):
         for first, last in ((0, 32), (32, 128), (128, ROUND)):

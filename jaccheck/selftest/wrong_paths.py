@@ -73,9 +73,11 @@ def right(model: nn.Module, x: Tensor) -> Jacobian:
     return get(BASE).jacobian(model, x)
 
 
-def made(name: str, words: str, make: Callable[[], Compute], equivalent: str | None = None) -> Fault:
+def made(
+    name: str, words: str, make: Callable[[], Compute], equivalent: str | None = None, *, base: str = BASE
+) -> Fault:
     """The path that `make` gives, anew each time, so that it begins without memory."""
-    return Fault(name, words, partial(_registered, name, make), (name,), equivalent)
+    return Fault(name, words, partial(_registered, name, make), (name,), equivalent, base)
 
 
 def computed(name: str, words: str, compute: Compute, equivalent: str | None = None) -> Fault:

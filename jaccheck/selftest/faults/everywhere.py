@@ -48,9 +48,10 @@ def _weights(name: str, words: str, change: Callable[[Tensor], Tensor]) -> Fault
     def grad(original: Any) -> Any:
         def wrong(outputs: Tensor, inputs: Any, *args: Any, **kwargs: Any) -> Any:
             found = original(outputs, inputs, *args, **kwargs)
+            of = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
             return tuple(
                 change(g) if g is not None and p.dim() == 2 and isinstance(p, nn.Parameter) else g
-                for p, g in zip(inputs, found, strict=True)
+                for p, g in zip(of, found, strict=True)
             )
 
         return wrong

@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jaccheck.paths import get
 from jaccheck.selftest.fault import Fault
-from jaccheck.selftest.wrong_paths import Jacobian, computed, right
+from jaccheck.selftest.wrong_paths import Jacobian, made
 
+LOOP = "autograd"
+"""These begin with it, since torch.func declines a function without a rule for it."""
 Slope = Callable[[Tensor, Tensor, Any], Tensor]
 """From z, the right φ'(z) and the module to what stands instead."""
 
@@ -58,11 +61,10 @@ def sloped(name: str, words: str, kind: type[nn.Module], slope: Slope, equivalen
     """The derivative of `kind` is another one; models without it have the right Jacobian."""
 
     def compute(model: nn.Module, x: Tensor) -> Jacobian:
-        if not any(type(module) is kind for module in model.modules()):
-            return right(model, x)
-        return right(_instead(model, kind, slope), x)
+        here = any(type(module) is kind for module in model.modules())
+        return get(LOOP).jacobian(_instead(model, kind, slope) if here else model, x)
 
-    return computed(name, words, compute, equivalent)
+    return made(name, words, lambda: compute, equivalent, base=LOOP)
 
 
 def _between(low: float, high: float, factor: float = 1.25) -> Slope:

@@ -1,0 +1,51 @@
+"""``jaccheck tolerances``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaccheck._errors import InvalidProblem
+from jaccheck.cli import _screen as screen
+from jaccheck.cli._app import AGREEMENT, app
+from jaccheck.cli._options import Json, one_thread, written
+
+
+@app.command()
+def tolerances(
+    networks: Annotated[int, typer.Option(help="On so many networks.", metavar="K")] = 100,
+    sample: Annotated[int | None, typer.Option(help="Only so many faults, spread over all.", metavar="K")] = None,
+    seed: Annotated[int, typer.Option(help="Of the networks, and of the sample.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw the rules into this file.", metavar="FILE")] = None,
+    as_json: Json = False,
+) -> int:
+    """Measure by how much the usual rules fail: false alarms on right results, and faults that they find."""
+    for option, value in (("--networks", networks), ("--sample", 1 if sample is None else sample)):
+        if value < 1:
+            raise InvalidProblem(f"{option} is {value}, but should be at least 1")
+    if seed < 0:
+        raise InvalidProblem(f"--seed is {seed}, but should be at least 0")
+    from jaccheck.selftest.score import chosen
+    from jaccheck.selftest.tolerances import tolerances as measured
+
+    with one_thread():
+        found = measured(
+            chosen(sample=sample, seed=seed),
+            networks=networks,
+            seed=seed,
+            watch=lambda words: print(words, file=sys.stderr, flush=True),
+        )
+    if plot is not None:
+        try:
+            written(plot, found.plot)
+        except ImportError as error:
+            raise InvalidProblem(str(error)) from error
+    if as_json:
+        print(json.dumps(found.data(), allow_nan=False))
+    else:
+        screen.say(str(found))
+    return AGREEMENT
