@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | FINDINGS
     | DESCRIPTIONS
     | {"_target", "defects", "fuzz.finding", "paths", "properties", "strategies"},
+    "atlas": ERRORS | WORLD | DESCRIPTIONS | {"defects", "enclosure", "fuzz.finding", "paths", "properties"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
     "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding"},
     "selftest": ERRORS | CHECK | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding", "paths", "properties"},
@@ -64,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {
         "_example",
         "_target",
+        "atlas",
         "bench",
         "defects",
         "exports",
@@ -95,8 +97,8 @@ ONLY = {
     "jinja2": {"exports"},
     "plotly": {"exports"},
     "hypothesis": {"strategies", "fuzz"},
-    "matplotlib": {"_plot", "bench._plot"},
-    "numpy": {"_plot", "bench._plot", "_process", "selftest.faults.state"},
+    "matplotlib": {"_plot", "atlas._plot", "bench._plot"},
+    "numpy": {"_plot", "atlas._plot", "bench._plot", "_process", "selftest.faults.state"},
     "pytest": PLUGINS,
     "pytest_benchmark": PLUGINS,
     "rich": {"cli"},

@@ -15,7 +15,19 @@ with needs("the command line"):
 
 from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED, app
 
-COMMANDS = ("example", "check", "bench", "fuzz", "replay", "record", "compare", "report", "selftest", "tolerances")
+COMMANDS = (
+    "example",
+    "check",
+    "bench",
+    "atlas",
+    "fuzz",
+    "replay",
+    "record",
+    "compare",
+    "report",
+    "selftest",
+    "tolerances",
+)
 """In the order of --help."""
 for _command in COMMANDS:
     import_module(f"jaccheck.cli.{_command}")

@@ -47,7 +47,7 @@ class EveryInput:
     def __init__(self) -> None:
         self._exact = Exact()
         self._kinked: WeakKeyDictionary[Problem, list[tuple[str, Problem]]] = WeakKeyDictionary()
-        self._by_mode = {"reverse": _Arguments(self.name, _as_biases), "forward": _Arguments(self.name, _as_samples)}
+        self._by_mode = {"reverse": _Arguments(self.name, as_biases), "forward": _Arguments(self.name, as_samples)}
 
     def judge(self, trial: Trial) -> Verdict:
         verdict = self._by_mode[mode(trial.path)].judge(trial)
@@ -165,14 +165,14 @@ class _Function(nn.Module):
         return result
 
 
-def _as_biases(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
+def as_biases(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
     """``f(0) = Σ φ(b)``, so that ``∂f/∂b = φ'(b)``."""
     first = _linear(torch.zeros_like(every)[:, None], every)
     last = _linear(torch.ones_like(every)[None], None)
     return nn.Sequential(first, activation, last), torch.zeros_like(every[:1, None])
 
 
-def _as_samples(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
+def as_samples(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
     """``f(x) = φ(x + b)`` for ``b = 0``, so that ``∂f/∂b = φ'(x)``."""
     every = every[every.isfinite()]
     one = torch.ones_like(every[:1])

@@ -1,0 +1,1 @@
+"""How accurate each path's derivative of each activation is, at every argument of a dtype."""
