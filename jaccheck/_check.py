@@ -30,6 +30,7 @@ def check(
     paths: str | Sequence[str] | None = None,
     properties: Sequence[str] | None = None,
     repeat: bool = False,
+    seed: int | None = None,
     images: bool | None = None,
 ) -> Report:
     """Compute the batched Jacobian of `model` at `x` by each path, and judge each by the proven enclosure.
@@ -41,6 +42,8 @@ def check(
         properties: names of `jaccheck.properties.PROPERTIES`; None means that the Jacobian lies in the enclosure and
             that nothing of the user's has changed.
         repeat: call each path twice and compare the two results as well.
+        seed: lets layers of chance in, such as Dropout in training mode: each path and the oracle begin with torch's
+            random numbers at this seed, so that all draw the same. Afterwards they go on as if nothing had been.
         images: keep pictures of the Jacobians for `Report.plot`; None: where they are small.
 
     Returns:
@@ -52,7 +55,7 @@ def check(
     names = resolve(paths)
     chosen = {name: get(name) for name in names}  # before the snapshot: importing a path may change global state
     laws = _laws(properties, repeat)
-    problem = admit(model, x)
+    problem = admit(model, x, seed=seed)
     try:
         judge = Judge(problem)
         verdicts: dict[str, Verdict] = {}
@@ -82,7 +85,8 @@ def check(
         problem.before.restore()
         raise
     asked = "" if properties is None else f", properties={tuple(properties)!r}"
-    again = f"jaccheck.check(model, x, paths={names!r}{asked})"
+    begin = "" if problem.seed is None else f", seed={problem.seed}"
+    again = f"jaccheck.check(model, x, paths={names!r}{asked}{begin})"
     return Report(verdicts, facts(problem), judge.forward, again, _Pictures(pictures))
 
 
@@ -93,6 +97,7 @@ def assert_agreement(
     paths: str | Sequence[str] | None = None,
     properties: Sequence[str] | None = None,
     repeat: bool = False,
+    seed: int | None = None,
 ) -> None:
     """Raise unless each path's Jacobian lies in the enclosure and leaves no trace; see `check`.
 
@@ -102,7 +107,7 @@ def assert_agreement(
         InvalidProblem: the model or the input can't be used, or a path or property is unknown.
     """
     __tracebackhide__ = True
-    report = check(model, x, paths=paths, properties=properties, repeat=repeat, images=False)
+    report = check(model, x, paths=paths, properties=properties, repeat=repeat, seed=seed, images=False)
     if not report.ok:
         error = Disagreement(str(report))
         error.report = report

@@ -8,6 +8,7 @@ from typing import Any
 
 from ._activations import ACTIVATIONS
 from ._errors import InvalidProblem
+from ._history import Hook
 from ._layers import LAYERS, MAX_NESTING, Activation, Layer
 from ._values import Spec, Values, changed, invalid
 
@@ -115,8 +116,12 @@ def _pairs(value: object, where: str) -> tuple[Any, ...]:
     return tuple(_list(pair, f"{where}[{i}]") for i, pair in enumerate(_list(value, where)))
 
 
+def _hooks(value: object, where: str) -> tuple[Hook, ...]:
+    return tuple(_read(Hook, item, f"{where}[{i}]") for i, item in enumerate(_list(value, where)))
+
+
 def _layers(value: object, where: str) -> tuple[Layer, ...]:
-    if where.count(".layers") > MAX_NESTING:
+    if where.count(".layers") + where.count(".other") > MAX_NESTING:
         raise _Located(f"{where} is nested more than {MAX_NESTING} deep")
     return tuple(_layer(item, f"{where}[{i}]") for i, item in enumerate(_list(value, where)))
 
@@ -149,6 +154,8 @@ def _located(where: str, got: object, should: str) -> _Located:
 
 _FIELDS: dict[str, Callable[[Any, str], object]] = {
     "layers": _layers,
+    "other": _layers,
+    "hooks": _hooks,
     "weight": _values,
     "bias": _values,
     "x": _values,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ._activations import ACTIVATIONS
 from ._errors import InvalidProblem
+from ._modules import Chain, Either, Functional, Sum
 from ._values import ZEROS, Spec, Values, a_bool, a_tuple, an_integer, invalid, one_of
 
 Shape = tuple[int, ...]
@@ -219,10 +220,38 @@ class Repeat(_Container):
         return nn.Sequential(first, *others)
 
 
-Layer = Linear | Activation | Flatten | Dropout | Sequential | Residual | Repeat
+@dataclass(frozen=True, repr=False)
+class Switch(_Container):
+    """Its layers, in place of `other` ones that lead to the same shape and aren't active."""
+
+    other: tuple[Layer, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        layers_only("other", self.other)
+
+    def follow(self, shape: Shape) -> Shape:
+        after, instead = super().follow(shape), followed("other", self.other, shape)
+        if after != instead:
+            raise InvalidProblem(
+                f"is a Switch between the shapes {list(after)} and {list(instead)}; make them the same"
+            )
+        return after
+
+    def size(self, shape: Shape) -> Size:
+        parameters, features = super().size(shape)
+        others, instead = total_size(self.other, shape)
+        return parameters + others, features + instead
+
+    def build(self, shape: Shape, target: Target) -> nn.Module:
+        return Either(_one(_modules(layers, shape, target)) for layers in (self.layers, self.other))
+
+
+Layer = Linear | Activation | Flatten | Dropout | Sequential | Residual | Repeat | Switch
 LAYERS: dict[str, type[Layer]] = {
-    layer.__name__: layer for layer in (Linear, Activation, Flatten, Dropout, Sequential, Residual, Repeat)
+    layer.__name__: layer for layer in (Linear, Activation, Flatten, Dropout, Sequential, Residual, Repeat, Switch)
 }
+CONTAINERS = (Sequential, Residual, Repeat, Switch)
 
 
 def layers_only(field: str, layers: object) -> None:
@@ -240,10 +269,20 @@ def count(layers: Listed[Layer], nesting: int = 0) -> int:
     total = 0
     for layer in layers:
         inner = count(layer.layers, nesting + 1) if isinstance(layer, _Container) else 0
+        inner += count(layer.other, nesting + 1) if isinstance(layer, Switch) else 0
         total += 1 + inner * (layer.times if isinstance(layer, Repeat) else 1)
         if total > MAX_LAYERS:
             raise InvalidProblem(f"layers are more than {MAX_LAYERS} in all")
     return total
+
+
+def within(layers: Listed[Layer]) -> Iterator[Layer]:
+    """The layers that are active, those of containers instead of these, each once."""
+    for layer in layers:
+        if isinstance(layer, _Container):
+            yield from within(layer.layers)
+        else:
+            yield layer
 
 
 def followed(field: str, layers: Listed[Layer], shape: Shape) -> Shape:
@@ -282,44 +321,6 @@ def _modules(layers: Listed[Layer], shape: Shape, target: Target) -> OrderedDict
 
 def _one(modules: OrderedDict[str, nn.Module]) -> nn.Module:
     return modules["0"] if len(modules) == 1 else nn.Sequential(modules)
-
-
-class Functional(nn.Module):
-    """An activation as a user's own module writes it."""
-
-    def __init__(self, name: str, parameters: dict[str, Any]) -> None:
-        super().__init__()
-        self.name, self.parameters_ = name, parameters
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = ACTIVATIONS[self.name].function(x, **self.parameters_)
-        return result
-
-
-class Chain(nn.Module):
-    """A user's own container: its children one after another."""
-
-    def __init__(self, layers: OrderedDict[str, nn.Module]) -> None:
-        super().__init__()
-        for i, layer in layers.items():
-            self.add_module(f"layer{i}", layer)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.children():
-            x = layer(x)
-        return x
-
-
-class Sum(nn.Module):
-    """``x + inner(x)``"""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = x + self.inner(x)
-        return result
 
 
 def sequential(layers: Listed[Layer], shape: Shape, target: Target) -> nn.Sequential:

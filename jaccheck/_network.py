@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ._errors import InvalidProblem
+from ._history import USES, Hook, use
 from ._json import read, written
 from ._layers import (
     LAYOUTS,
     MAX_WIDTH,
+    Dropout,
     Layer,
     Target,
     arranged,
@@ -22,6 +24,7 @@ from ._layers import (
     layers_only,
     sequential,
     total_size,
+    within,
 )
 from ._steps import steps
 from ._values import DTYPES, ZEROS, Spec, Values, a_bool, a_tuple, an_integer, invalid, one_of
@@ -51,6 +54,9 @@ class Network(Spec):
     x_layout: str = "contiguous"
     x_requires_grad: bool = False
     training: bool = True  # as a module is that was just made
+    x_retains_grad: bool = False  # x is the result of an operation, and keeps its gradient
+    hooks: tuple[Hook, ...] = ()  # the user's
+    used_before: str = ""  # how the model has been used, with other parts active
     steps: tuple[str, ...] = ()  # what happens to the model where the property `sequence` is asked; names of `STEPS`
 
     def __post_init__(self) -> None:
@@ -71,6 +77,12 @@ class Network(Spec):
         a_bool("x_requires_grad", self.x_requires_grad)
         a_bool("training", self.training)
         steps("steps", self.steps)
+        a_bool("x_retains_grad", self.x_retains_grad)
+        a_tuple("hooks", self.hooks)
+        for i, hook in enumerate(self.hooks):
+            if type(hook) is not Hook:
+                raise invalid(f"hooks[{i}]", hook, "a Hook")
+        one_of("used_before", self.used_before, USES)
         outputs = followed("layers", self.layers, self.inputs)
         if len(outputs) != 1:
             raise InvalidProblem(f"inputs lead to outputs of the shape {list(outputs)}; append a Flatten to layers")
@@ -89,11 +101,21 @@ class Network(Spec):
         """The number of parameters, frozen ones included."""
         return total_size(self.layers, self.inputs)[0]
 
+    @property
+    def random(self) -> bool:
+        """Whether f(x) is left to chance: `check` needs a seed."""
+        return self.training and any(isinstance(layer, Dropout) and layer.p > 0 for layer in within(self.layers))
+
+    @property
+    def seed(self) -> int | None:
+        """What `check` takes as its seed: 0, or None where nothing is left to chance."""
+        return 0 if self.random else None
+
     def build(self) -> tuple[nn.Module, Tensor]:
         """The model, and the input ``[N, *features]``.
 
         Raises:
-            InvalidProblem: there is no such device here.
+            InvalidProblem: there is no such device here, or no BackPACK if the model has been used with it.
         """
         if self.device != "cpu" and int(self.device[5:]) >= torch.cuda.device_count():
             raise invalid("device", self.device, f"'cpu', or one of the {torch.cuda.device_count()} CUDA devices here")
@@ -101,6 +123,14 @@ class Network(Spec):
             model = sequential(self.layers, self.inputs, Target(self.dtype, self.device)).train(self.training)
             x = self.x.tensor((self.batch, *self.inputs), self.dtype).to(self.device)
             x = arranged(x, self.x_layout).requires_grad_(self.x_requires_grad)
+        with torch.inference_mode(False), torch.enable_grad():
+            if self.used_before:
+                use(model, torch.ones(2, *self.inputs, dtype=x.dtype, device=x.device), self.used_before)
+            for hook in self.hooks:
+                hook.register(model)
+            if self.x_retains_grad:
+                x = x.requires_grad_().view_as(x)
+                x.retain_grad()
         return model, x
 
     def to_json(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.parameter import is_lazy
 
+from jaccheck._chance import generators, seeded
 from jaccheck._culprit import culprit, described
 from jaccheck._errors import InvalidProblem
 from jaccheck._state import Snapshot
@@ -29,6 +31,7 @@ class Problem:
     x: Tensor  # [N, *features]
     output: Tensor  # f(x), [N, C], detached
     before: Snapshot  # how everything was when it was let in
+    seed: int | None = None  # with which random numbers begin, where f(x) depends on any
 
     @property
     def N(self) -> int:
@@ -50,18 +53,23 @@ class Problem:
         """That of the input, the output and all parameters."""
         return self.x.device
 
+    def chance(self) -> AbstractContextManager[None]:
+        """Inside, layers of chance draw what they drew for `output`."""
+        return seeded(self.seed, self.device)
+
     @cached_property
     def parameters(self) -> dict[str, Tensor]:
         """The parameters that require grad, by name; tied ones once, under their first name."""
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
 
-def admit(model: nn.Module, x: Tensor) -> Problem:
+def admit(model: nn.Module, x: Tensor, *, seed: int | None = None) -> Problem:
     """Let `model` and `x` in, after one forward pass that leaves no trace.
 
     Args:
         model: maps ``[N, *features]`` to f(x), ``[N, C]``.
         x: ``[N, *features]``, in the dtype and on the device of the parameters; N may be 0.
+        seed: with which random numbers begin; None lets no layers in that need any.
     Raises:
         InvalidProblem: they can't be used; the message says why and what to do. An exception of the model's own is
             its cause.
@@ -91,11 +99,13 @@ def admit(model: nn.Module, x: Tensor) -> Problem:
             )
     if not x.ndim:
         raise InvalidProblem("x is a scalar, but should be a batch, [N, *features]; try x.reshape(1, 1)")
-    unfit = [described(layer, name) for name, layer in model.named_modules() if _depends_on_mode(layer)]
+    _check_seed(seed)
+    unfit = [(described(layer, name), layer) for name, layer in model.named_modules() if _depends_on_mode(layer, seed)]
     if unfit:
+        or_seed = ", or pass a seed" if all(_draws(layer) for _, layer in unfit) else ""
         raise InvalidProblem(
-            f"the model is in training mode, and f(x) is no function of x alone in {_listed(unfit)}; "
-            "call model.eval() first"
+            "the model is in training mode, and f(x) is no function of x alone in "
+            f"{_listed([words for words, _ in unfit])}; call model.eval() first{or_seed}"
         )
     mixing = [described(layer, name) for name, layer in model.named_modules() if _mixes_samples(layer)]
     if mixing:
@@ -103,9 +113,9 @@ def admit(model: nn.Module, x: Tensor) -> Problem:
             f"{_listed(mixing)} mixes the samples, in any mode, since track_running_stats is False; set it to True"
         )
     before = Snapshot.take(model, x)
-    output = _output(model, x, before)
+    output, draws = _output(model, x, before, seed)
     _check_output(output, x)
-    return Problem(model, x, output, before)
+    return Problem(model, x, output, before, seed if draws else None)
 
 
 def _check_tensor(what: str, tensor: Tensor) -> None:
@@ -142,27 +152,43 @@ def _check_alike(parameters: Mapping[str, Tensor], x: Tensor) -> None:
             )
 
 
-def _depends_on_mode(layer: nn.Module) -> bool:
-    """Whether, as it is in training mode, it mixes the samples, leaves it to chance, or changes by being called."""
+def _check_seed(seed: object) -> None:
+    if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):
+        raise InvalidProblem(f"the seed is {seed!r}, but should be an integer from 0 to 2**63 - 1, or None")
+
+
+def _depends_on_mode(layer: nn.Module, seed: int | None) -> bool:
+    """Whether, as it is in training mode, it mixes the samples, changes by being called, or is left to mere chance."""
     if not layer.training:
         return False
-    if isinstance(layer, (_BatchNorm, nn.RReLU)):
+    if isinstance(layer, _BatchNorm):
         return True
     if isinstance(layer, _InstanceNorm):
         return layer.track_running_stats
+    return seed is None and _draws(layer)
+
+
+def _draws(layer: nn.Module) -> bool:
+    """Whether it needs random numbers in training mode."""
     if isinstance(layer, _DropoutNd):
         return layer.p > 0
-    return isinstance(layer, (nn.RNNBase, nn.MultiheadAttention)) and layer.dropout > 0
+    return isinstance(layer, nn.RReLU) or (isinstance(layer, (nn.RNNBase, nn.MultiheadAttention)) and layer.dropout > 0)
 
 
 def _mixes_samples(layer: nn.Module) -> bool:
     return isinstance(layer, _BatchNorm) and layer.running_mean is None
 
 
-def _output(model: nn.Module, x: Tensor, before: Snapshot) -> Tensor:
+def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> tuple[Tensor, bool]:
+    """f(x), and whether random numbers were drawn for it."""
     try:
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), seeded(seed, x.device):
+            first = None if seed is None else [generator.get_state() for generator in generators(x.device)]
             output = model(x)
+            draws = first is not None and any(
+                not torch.equal(generator.get_state(), state)
+                for generator, state in zip(generators(x.device), first, strict=True)
+            )
         if before.input_changed():
             raise InvalidProblem("the model changes its input in place; use inplace=False in its first layers")
     except InvalidProblem:
@@ -174,7 +200,7 @@ def _output(model: nn.Module, x: Tensor, before: Snapshot) -> Tensor:
         before.expect(before.undone())
     if not isinstance(output, Tensor):
         raise InvalidProblem(f"f(x) is a {type(output).__name__}, but should be one tensor, [N, C]")
-    return output.detach()
+    return output.detach(), draws
 
 
 def _check_output(output: Tensor, x: Tensor) -> None:

@@ -5,6 +5,7 @@ from jaccheck._needs import needs
 with needs("jaccheck.strategies"):
     from .activations import activations as activations
     from .exact import exact_networks as exact_networks
+    from .networks import EVERYTHING as EVERYTHING
     from .networks import networks as networks
     from .steps import in_use as in_use
     from .targets import devices as devices
@@ -12,4 +13,14 @@ with needs("jaccheck.strategies"):
     from .values import REGIMES as REGIMES
     from .values import values as values
 
-__all__ = ["REGIMES", "activations", "devices", "dtypes", "exact_networks", "in_use", "networks", "values"]
+__all__ = [
+    "EVERYTHING",
+    "REGIMES",
+    "activations",
+    "devices",
+    "dtypes",
+    "exact_networks",
+    "in_use",
+    "networks",
+    "values",
+]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
-BYTES = 13  # what a block takes
+BYTES = 14  # what a block takes
 
 
 class Choices:

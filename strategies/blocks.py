@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
 
-from jaccheck._layers import Activation, Dropout, Layer, Linear, Repeat, Residual, Sequential
+from jaccheck._layers import Activation, Dropout, Layer, Linear, Repeat, Residual, Sequential, Switch
 
 from ._choices import Choices
 from .activations import PER_NAME, table
-from .values import Recipe, recipes
+from .values import DIGITS, Recipe, recipes
 
 SQUARE: dict[str, Callable[[tuple[Layer, ...]], Layer]] = {  # their Linear keeps the width
     "residual": Residual,
@@ -20,6 +20,11 @@ SQUARE: dict[str, Callable[[tuple[Layer, ...]], Layer]] = {  # their Linear keep
 }
 Built = tuple[str, tuple[str, ...]]
 """The form of a block, and which parameters of its Linear are frozen."""
+
+OPTIONAL = ("residual", "reuse", "tied", "own", "functional", "switch", "dropout")
+"""The forms that aren't drawn unless asked for."""
+DROPPED = (0.5, 0.5, 0.5, 0.25, 0.1, 0.9, 0.7, 1.0)
+"""The share of elements that a Dropout drops."""
 
 _FROZEN = (("weight",), ("bias",), ("bias", "weight"))
 
@@ -31,6 +36,8 @@ class Block:
     linear: Linear
     activations: tuple[Activation, ...]
     form: str
+    extra: int = 0
+    """What else the form leaves open, by 8 bits."""
 
     def layers(self, width: int) -> tuple[Layer, ...]:
         linear = replace(self.linear, width=width)
@@ -38,7 +45,9 @@ class Block:
         if self.form == "functional":
             return (linear, *(replace(activation, functional=True) for activation in self.activations))
         if self.form == "dropout":
-            return (*inner, Dropout())
+            return (*inner, Dropout(DROPPED[self.extra % len(DROPPED)]))
+        if self.form == "switch":
+            return (Switch(inner, other=(Linear(width, DIGITS(self.extra), bias=None),)),)
         if self.form in SQUARE:
             return (SQUARE[self.form](inner),)
         return inner if self.form == "plain" else (Sequential(inner, own=self.form == "own"),)
@@ -48,7 +57,7 @@ def built(optional: Sequence[str], frozen: bool) -> tuple[Built, ...]:
     """Forms and frozen parameters of blocks, the plain ones first."""
     forms, parts = ("nested", *optional), _FROZEN if frozen else ()
     found: list[Built] = [("plain", ())] * 70
-    found += [(form, ()) for form in forms for _ in range(8)]
+    found += [(form, ()) for form in forms for _ in range(max(5, 30 // len(forms)))]
     found += [("plain", part) for part in parts for _ in range(3)]
     return (*found, *product(forms, parts))
 
@@ -95,4 +104,5 @@ def block(
         bias=None if bias is None else bias(bias_seed),
         frozen=frozen if bias is not None else tuple(name for name in frozen if name == "weight"),
     )
-    return Block(linear, tuple(activation for activation in activations if activation is not None), form)
+    behind_it = tuple(activation for activation in activations if activation is not None)
+    return Block(linear, behind_it, form, extra=choices.pick(range(256)))

@@ -6,22 +6,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
+from types import MappingProxyType
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
 from jaccheck._activations import ACTIVATIONS, CORE
+from jaccheck._history import HOOKS, USES, Hook
 from jaccheck._layers import LAYOUTS, Flatten, Linear, Sequential
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
 
 from . import sizes
 from ._choices import BYTES, Choices
-from .blocks import Built, block, built, extra
+from .blocks import OPTIONAL, Built, block, built, extra
 from .targets import chosen, computes, present
 from .values import REGIMES, ordered, recipes, special
 
+EVERYTHING = MappingProxyType(
+    dict.fromkeys(
+        (
+            *("residual", "reuse", "tied", "containers", "functional"),
+            *("switch", "dropout", "hooks", "retained", "used_before"),
+        ),
+        True,
+    )
+)
+"""The arguments of `networks` that ask for what makes libraries stumble, besides hard numbers: as ``**EVERYTHING``."""
 DEFAULT_ACTIVATIONS = tuple(ACTIVATIONS)
 
 
@@ -43,7 +55,11 @@ def networks(
     tied: bool = False,
     containers: bool = False,
     functional: bool = False,
+    switch: bool = False,
     dropout: bool = False,
+    hooks: bool = False,
+    retained: bool = False,
+    used_before: bool = False,
 ) -> SearchStrategy[Network]:
     """Feed-forward networks with a batch, most of them small.
 
@@ -61,7 +77,11 @@ def networks(
         frozen: some parameters don't require grad (always at least one does).
         residual, reuse, tied: sums ``a + layers(a)``; the same layers twice; two layers with the same parameters.
         containers, functional: modules of our own instead of `Sequential`, and instead of `torch.nn.ReLU`, ….
-        dropout: Dropout, in training and in evaluation mode.
+        switch: one of two parts, the other of which isn't active.
+        dropout: Dropout, in training mode (then `check` needs a seed, see `Network.random`) and in evaluation mode.
+        hooks: a user's hooks on modules and parameters, which change no value.
+        retained: x is the result of an operation and retains its gradient.
+        used_before: the model has been used with other parts active, under BackPACK too.
     Raises:
         InvalidArgument: the limits can't be met, or a name is unknown.
     """
@@ -71,19 +91,13 @@ def networks(
         ("max_width", max_width, 1),
         ("max_depth", max_depth, 0),
         ("max_outputs", max_outputs, max(1, min_batch)),
-        ("max_jacobian", max_jacobian, 2 * (max_depth + 1) * max(1, min_batch)),
+        ("max_jacobian", max_jacobian, (4 if switch else 2) * (max_depth + 1) * max(1, min_batch)),
     ):
         if type(limit) is not int or limit < least:
             raise InvalidArgument(f"{name}={limit!r} should be an integer of at least {least}")
     places = chosen("devices", present() if devices is None else devices, present())
-    optional = {
-        "residual": residual,
-        "reuse": reuse,
-        "tied": tied,
-        "own": containers,
-        "functional": functional,
-        "dropout": dropout,
-    }
+    optional = (residual, reuse, tied, containers, functional, switch, dropout)
+    asked_for = [form for form, wanted in zip(OPTIONAL, optional, strict=True) if wanted]
     limits = _Limits(
         batches=tuple(sizes.batches(min_batch, max_batch)),
         widths=tuple(sizes.widths(max_width)),
@@ -91,7 +105,11 @@ def networks(
         inputs=tuple(sizes.inputs(max_width)),
         targets=tuple(product(chosen("dtypes", dtypes, DTYPES), places)),
         regimes=ordered(chosen("values", values, REGIMES)),
-        built=built([name for name, wanted in optional.items() if wanted], frozen),
+        # half of the networks have none of these forms, so that all paths do them
+        built=(built((), frozen), built(asked_for, frozen)),
+        hooks=_HOOKED if hooks else (0,),
+        retained=_SELDOM if retained else (False,),
+        uses=_USES if used_before else ("",),
         activations=chosen("activations", activations, DEFAULT_ACTIVATIONS),
         min_batch=min_batch,
         max_outputs=max_outputs,
@@ -123,13 +141,19 @@ class _Limits:
     inputs: tuple[tuple[int, ...], ...]
     targets: tuple[tuple[str, str], ...]
     regimes: tuple[str, ...]
-    built: tuple[Built, ...]
+    built: tuple[tuple[Built, ...], ...]
+    hooks: tuple[int, ...]
+    retained: tuple[bool, ...]
+    uses: tuple[str, ...]
     activations: tuple[str, ...]
     min_batch: int
     max_outputs: int
     max_jacobian: int
 
 
+_HOOKED = (*(0,) * 12, 1, 1, 2, 2)  # how many
+_SELDOM = (*(False,) * 7, True)
+_USES = (*("",) * 5, *USES[1:] * 2)
 _LAYOUTS = (*("contiguous",) * 8, *LAYOUTS[1:])
 
 
@@ -145,11 +169,13 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
     bare = choices.pick((False, False, True, True, True))  # no activation behind the last layer
     batch, inputs = choices.pick(limits.batches), choices.pick(limits.inputs)
     x = choices.pick(recipes(regime, "x", dtype))(choices.seed())
-    if regime == "nonfinite":
-        x = replace(x, put=special(choices, dtype))
+    forms, used_before, retained = choices.pick(limits.built), choices.pick(limits.uses), choices.pick(limits.retained)
+    hooks = tuple(Hook(choices.pick(HOOKS), choices.pick(range(64))) for _ in range(choices.pick(limits.hooks)))
+    if regime in ("nonfinite", "extreme"):
+        x = replace(x, put=special(choices, dtype, finite=regime == "extreme"))
 
-    drawn = [block(Choices(data), regime, dtype, names, limits.widths, limits.built) for data in blocks[:-1]]
-    drawn.append(block(Choices(blocks[-1]), regime, dtype, names, limits.outputs, limits.built))
+    drawn = [block(Choices(data), regime, dtype, names, limits.widths, forms) for data in blocks[:-1]]
+    drawn.append(block(Choices(blocks[-1]), regime, dtype, names, limits.outputs, forms))
     if bare:
         drawn[-1] = replace(drawn[-1], activations=())
     if not any(_trainable(block.linear) for block in drawn):  # then the last bias, or weight, is
@@ -162,6 +188,7 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
         min_batch=limits.min_batch,
         max_outputs=limits.max_outputs,
         max_jacobian=limits.max_jacobian,
+        twice=[block.form == "switch" for block in drawn],
     )
     layers = (
         *(() if before is None else (before,)),
@@ -178,6 +205,9 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
         x_layout=layout,
         x_requires_grad=requires_grad,
         training=training,
+        x_retains_grad=retained,
+        hooks=hooks,
+        used_before=used_before,
     )
 
 

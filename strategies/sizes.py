@@ -6,6 +6,8 @@ draws larger integers less often.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from math import prod
 
 Shape = tuple[int, ...]
@@ -51,16 +53,24 @@ def _repeated(often: dict[int, int], low: int, high: int) -> list[int]:
 
 
 def fitted(
-    batch: int, inputs: Shape, widths: list[int], *, min_batch: int, max_outputs: int, max_jacobian: int
+    batch: int,
+    inputs: Shape,
+    widths: list[int],
+    *,
+    min_batch: int,
+    max_outputs: int,
+    max_jacobian: int,
+    twice: Sequence[bool] = (),
 ) -> tuple[int, Shape, list[int]]:
     """The same, halved here and there until ``N C`` and ``N C P`` keep to their limits; a width of 0 is the one before.
 
-    Every halving makes one of them smaller, down to `min_batch` and 1, where the limits must hold.
+    Every halving makes one of them smaller, down to `min_batch` and 1, where the limits must hold. Layers that are
+    there `twice` have twice the parameters.
     """
     while True:
         width, parameters = prod(inputs), 0
-        for own in widths:
-            parameters += (own or width) * (width + 1)
+        for own, double in zip_longest(widths, twice, fillvalue=False):
+            parameters += (own or width) * (width + 1) * (2 if double else 1)
             width = own or width
         outputs = max(batch, 1) * width
         if outputs <= max_outputs and outputs * parameters <= max_jacobian:

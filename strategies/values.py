@@ -52,7 +52,7 @@ class Recipe:
         return Values(self.kind, self.numbers, drawn, self.exponent, self.rows)
 
 
-_DIGITS = Recipe()
+DIGITS = Recipe()
 _INTEGERS = Recipe("choice", _SMALL[:-1])
 _SPARSE = Recipe("choice", (0, 0, 0, 1, -1))
 _SIGNS = Recipe("choice", (1, -1))
@@ -76,12 +76,12 @@ def recipes(regime: str, role: str, dtype: str) -> tuple[Recipe, ...]:
     form = FORMATS[dtype]
     if regime == "integers":
         if role == "bias":
-            return (_DIGITS,) * 4 + (_ZEROS,) * 2 + (_INTEGERS, _SIGNS)
-        return (_DIGITS,) * 4 + (_INTEGERS,) * 3 + (_SPARSE, _SPARSE, _SIGNS, _POWERS, _HALVES, _ZEROS, Recipe(rows=1))
+            return (DIGITS,) * 4 + (_ZEROS,) * 2 + (_INTEGERS, _SIGNS)
+        return (DIGITS,) * 4 + (_INTEGERS,) * 3 + (_SPARSE, _SPARSE, _SIGNS, _POWERS, _HALVES, _ZEROS, Recipe(rows=1))
     if role == "bias":
-        ordinary: tuple[Recipe, ...] = (_DIGITS, _ZEROS, _ZEROS, *(_SMALLER,) * 4, _UNIFORM)
+        ordinary: tuple[Recipe, ...] = (DIGITS, _ZEROS, _ZEROS, *(_SMALLER,) * 4, _UNIFORM)
     else:
-        ordinary = (_DIGITS, _INTEGERS, *(_UNIFORM,) * 10, *_scaled(-1, 1), _SAME_ROWS, _TWO_ROWS)
+        ordinary = (DIGITS, _INTEGERS, *(_UNIFORM,) * 10, *_scaled(-1, 1), _SAME_ROWS, _TWO_ROWS)
     if regime == "saturated":
         dead = tuple(Recipe("cycle", (sign,), exponent) for sign in (-1, 1) for exponent in (4, 7))
         larger = (Recipe(exponent=3), Recipe(exponent=6), *(dead if role == "bias" else ()))
@@ -113,20 +113,22 @@ def values(dtype: str = "float64", role: str = "weight", regimes: Sequence[str] 
     return numbers()
 
 
-def special(choices: Choices, dtype: str) -> tuple[tuple[int, Number], ...]:
+def special(choices: Choices, dtype: str, *, finite: bool) -> tuple[tuple[int, Number], ...]:
     """What to `put` into the input, by four bytes: NaN, infinities, now and then numbers at the dtype's ends.
 
-    The first is NaN for zeros, the second, if there is one, stands at another place.
+    The first is NaN for zeros, the second, if there is one, stands at another place. Where all shall be `finite`, there
+    may be none, and those at the ends are what makes one sample overflow.
     """
     form = FORMATS[dtype]
-    numbers: tuple[Number, ...] = (
-        *("nan",) * 4,
-        *("inf", "-inf") * 3,
+    ends: tuple[Number, ...] = (
         (2.0 - 2.0 ** (1 - form.precision)) * 2.0 ** (form.highest - 1),  # the largest number
         -(2.0 ** (form.highest - 1)),
         2.0**form.lowest,  # the smallest
         "-0.0",
     )
+    numbers: tuple[Number | None, ...] = (*("nan",) * 4, *("inf", "-inf") * 3, *ends)
+    if finite:
+        numbers = (None, None, *ends[:2], *ends)
     places = range(64)
     first = (choices.pick(places), choices.pick(numbers))
     second = (choices.pick(places), choices.pick((None,) * len(numbers) + numbers))

@@ -108,7 +108,7 @@ class Tally:
             self._measure(network, [path for path, v in report.verdicts.items() if v.status == "agrees"])
 
     def _explained(self, failure: Failure, network: Network) -> tuple[str, ...]:
-        return tuple(defect.id for defect in known(failure, *network.build()))
+        return tuple(defect.id for defect in known(failure, *network.build(), seed=network.seed))
 
     def _disagreement(self, key: tuple[str, ...], example: str) -> None:
         self.disagreements[key] += 1
@@ -116,10 +116,10 @@ class Tally:
             self.examples[key].append(example)
 
     def _measure(self, network: Network, paths: Sequence[str]) -> None:
-        model, x = network.build()
+        (model, x), seed = network.build(), network.seed
         with untouched(model, x):
             try:
-                oracle = Oracle(model, x)
+                oracle = Oracle(model, x, seed=seed)
             except Unsupported:
                 return
         every = slice(None)
@@ -134,7 +134,7 @@ class Tally:
             self.sharpness.setdefault(network.dtype, []).append((widest / largest) ** 0.5 / u)
         for path in paths:
             roundings = {"mode": mode(get(path)), "extra_roundings": extra_roundings(get(path))}
-            for name, got in jacobian(model, x, path).items():
+            for name, got in jacobian(model, x, path, seed=seed).items():
                 ball = oracle.rows(name, every, every, **roundings)
                 judged = (ball.radius < inf) & (ball.radius > 0) & ball.centre.isfinite()
                 ratios = (got.double() - ball.centre).abs()[judged] / ball.radius[judged]

@@ -13,7 +13,7 @@ from tests import source
 # Each group of modules, and which others it may import besides itself. A module belongs to the longest that fits, so
 # a new one at the top level needs a line. What comes later knows what came before, and never the other way round.
 ERRORS = {"_errors"}
-DESCRIPTIONS = {"_activations", "_json", "_layers", "_network", "_steps", "_values"}  # plain data
+DESCRIPTIONS = {"_activations", "_history", "_json", "_layers", "_modules", "_network", "_steps", "_values"}  # plain data
 WORLD = {
     "_capabilities",
     "_culprit",
@@ -30,11 +30,12 @@ FINDINGS = {"_plot", "_report", "_text"}  # they show, they don't compute
 CHECK = {"_check", "_picture"}
 MAY_IMPORT: dict[str, set[str]] = {
     "_errors": set(),
-    **dict.fromkeys(DESCRIPTIONS, ERRORS | DESCRIPTIONS),
-    **dict.fromkeys(WORLD, ERRORS | WORLD),
+    **dict.fromkeys(DESCRIPTIONS, ERRORS | DESCRIPTIONS | {"_chance"}),
+    "_chance": set(),
+    **dict.fromkeys(WORLD, ERRORS | WORLD | {"_chance"}),
     **dict.fromkeys(FINDINGS, ERRORS | FINDINGS | {"_network"}),
     "paths": ERRORS | WORLD,
-    "enclosure": ERRORS | {"_capabilities"},  # the oracle owes nothing to what it judges
+    "enclosure": ERRORS | {"_capabilities", "_chance"},  # the oracle owes nothing to what it judges
     "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"paths", "enclosure"},
     **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"diagnosis", "paths", "enclosure", "properties"}),
     "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"bench", "paths", "enclosure"},  # jaccheck itself: the public names
@@ -84,6 +85,7 @@ PLUGINS = {"_jaccheck_pytest", "_jaccheck_benchmark_xdist"}
 # The packages that only these may import.
 ONLY = {
     "backpack": {
+        "_history",
         "paths._backpack",
         "paths.batch_grad",
         "paths.sqrt_ggn_exact",

@@ -102,8 +102,16 @@ def chosen(what: str, names: Iterable[str] | None, known: Iterable[str]) -> tupl
     return chosen or known
 
 
-def again(command: str, target: str, paths: list[str] | None, laws: list[str] | None, load: list[str] | None) -> str:
+def again(
+    command: str,
+    target: str,
+    paths: list[str] | None,
+    laws: list[str] | None,
+    load: list[str] | None,
+    seed: int | None = None,
+) -> str:
     """The command line that does the same."""
     named = (("--path", paths), ("--property", laws), ("--load", load))
     options = [word for option, values in named for value in values or () for word in (option, value)]
+    options += [] if seed is None else ["--seed", str(seed)]
     return shlex.join(["jaccheck", command, target, *options])

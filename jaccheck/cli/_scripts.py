@@ -43,11 +43,11 @@ def script(file: Path, make: Callable[[], str]) -> Script:
     return Script(file)
 
 
-def of_report(file: Path | None, model: nn.Module, x: Tensor, report: Report) -> Script | None:
+def of_report(file: Path | None, model: nn.Module, x: Tensor, report: Report, seed: int | None = None) -> Script | None:
     """The reproducer of what a report says of a model and an input, if there is a file for it."""
     from jaccheck.reproducer import reproducer
 
-    return None if file is None else script(file, lambda: reproducer(model, x, report))
+    return None if file is None else script(file, lambda: reproducer(model, x, report, seed=seed))
 
 
 def beside(finding: Finding, file: Path) -> Script:

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def show_report(
-    report: Report, model: nn.Module, x: Tensor, as_json: bool, plot: Path | None, script: Script | None = None
+    report: Report,
+    model: nn.Module,
+    x: Tensor,
+    as_json: bool,
+    plot: Path | None,
+    script: Script | None = None,
+    seed: int | None = None,
 ) -> int:
     """Show the report, and say by the exit status whether it is a good one."""
     if plot is not None:
@@ -28,7 +34,7 @@ def show_report(
             written(plot, report.plot)
         except ImportError as error:
             raise InvalidProblem(str(error)) from error
-    known = _known_defects(report, model, x)
+    known = _known_defects(report, model, x, seed)
     if as_json:
         ids = {path: [defect.id for defect in defects] for path, defects in known.items()}
         asked = {} if script is None else {"script": script.data()}
@@ -40,13 +46,13 @@ def show_report(
     return AGREEMENT if report.ok else DISAGREEMENT
 
 
-def _known_defects(report: Report, model: nn.Module, x: Tensor) -> dict[str, tuple[Defect, ...]]:
+def _known_defects(report: Report, model: nn.Module, x: Tensor, seed: int | None) -> dict[str, tuple[Defect, ...]]:
     """For each path that disagrees, the defects of the register that are all that is wrong with it."""
     if report.ok:
         return {}
     from jaccheck.defects.known import known
     from jaccheck.fuzz.finding import failures
 
-    found = {failure.path: known(failure, model, x) for failure in failures(report)}
+    found = {failure.path: known(failure, model, x, seed=seed) for failure in failures(report)}
     # a reason beside the values: the path breaks another property, too
     return {path: defects for path, defects in found.items() if defects and report.verdicts[path].reason is None}

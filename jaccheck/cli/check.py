@@ -29,6 +29,9 @@ def check(
     target: Annotated[str, typer.Argument(help="network.json, file.py:function or module:function.")],
     path: Paths = None,
     property: Properties = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Let layers of chance in, such as Dropout: all draw from this seed.")
+    ] = None,
     repeat: Annotated[bool, typer.Option("--repeat", help="Call each path twice, and compare.")] = False,
     plot: Plot = None,
     reproducer: Reproducer = None,
@@ -43,6 +46,8 @@ def check(
     properties = property_names(property) if property else None
     model, x = problem_of(target)
     paths = path_names(path)
-    report = _check.check(model, x, paths=paths, properties=properties, repeat=repeat, images=plot is not None)
-    report = replace(report, again=again("check", target, path, property, load))
-    return show_report(report, model, x, as_json, plot, of_report(reproducer, model, x, report))
+    report = _check.check(
+        model, x, paths=paths, properties=properties, repeat=repeat, seed=seed, images=plot is not None
+    )
+    report = replace(report, again=again("check", target, path, property, load, seed))
+    return show_report(report, model, x, as_json, plot, of_report(reproducer, model, x, report, seed), seed)

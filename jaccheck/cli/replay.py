@@ -49,17 +49,20 @@ def replay(
     law = finding.failure.property
     laws = (law,) if law in PROPERTIES else finding.properties or tuple(PROPERTIES)
     properties = tuple(asked_of(finding.network, name) for name in laws)
+    seed = finding.network.seed
     if law == PROCESS:
         found = _in_a_process(finding, properties, load, plot is not None)
         if isinstance(found, Loss):
             return _show_loss(finding, found, as_json)
         report = found
     else:
-        report = check(model, x, paths=finding.paths, properties=properties, images=plot is not None)
+        report = check(
+            model, x, paths=finding.paths, properties=properties, seed=seed, images=plot is not None
+        )
     report = replace(report, again=again("replay", file, None, None, load))
     there = Path(file).with_suffix(".py")
-    script = Script(there) if reproducer is None and there.exists() else of_report(reproducer, model, x, report)
-    return show_report(report, model, x, as_json, plot, script)
+    script = Script(there) if reproducer is None and there.exists() else of_report(reproducer, model, x, report, seed)
+    return show_report(report, model, x, as_json, plot, script, seed)
 
 
 def _in_a_process(finding: Finding, properties: tuple[str, ...], load: list[str] | None, images: bool) -> Report | Loss:

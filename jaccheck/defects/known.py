@@ -14,22 +14,36 @@ from torch import Tensor, nn
 from jaccheck._errors import Unsupported
 from jaccheck._problem import admit
 from jaccheck._state import untouched
-from jaccheck.defects.conditions import EMULATIONS, RAISING, Emulation, explained, explained_by
+from jaccheck.defects.conditions import EMULATIONS, FORWARDS, RAISING, Emulation, explained, explained_by
 from jaccheck.defects.register import Defect, register
 from jaccheck.defects.scene import Scene
-from jaccheck.fuzz.finding import Failure
+from jaccheck.fuzz.finding import FORWARD, Failure
 from jaccheck.paths import Path, get
 from jaccheck.properties import PROPERTIES, WithCases
 from jaccheck.properties._case import Case, Masks
 
 
-def known(failure: Failure, model: nn.Module, x: Tensor, defects: Sequence[Defect] | None = None) -> tuple[Defect, ...]:
-    """The defects of the register that together are the whole of `failure` on this problem; none if it is more."""
+def known(
+    failure: Failure,
+    model: nn.Module,
+    x: Tensor,
+    defects: Sequence[Defect] | None = None,
+    *,
+    seed: int | None = None,
+) -> tuple[Defect, ...]:
+    """The defects of the register that together are the whole of `failure` on this problem; none if it is more.
+
+    The `seed` is that of the check.
+    """
     concerned = [defect for defect in (register() if defects is None else defects) if defect.concerns(failure)]
     if not concerned:
         return ()
     with untouched(model, x):
-        problem, path = admit(model, x), get(failure.path)
+        problem = admit(model, x, seed=seed)
+        if failure.path == FORWARD:
+            held = (d for d in concerned if FORWARDS[d.when["condition"]](problem, **d.arguments()))
+            return tuple(held)[:1]
+        path = get(failure.path)
         law = PROPERTIES.get(failure.property)
         cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
         if failure.kind == "raised":

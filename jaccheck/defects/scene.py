@@ -9,10 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Ball, Oracle
+from jaccheck.enclosure.rules.dropout import Dropped
 from jaccheck.paths import Path, extra_roundings, mode
+from jaccheck.paths._path import leaf
 from jaccheck.properties._case import Case, Masks
 
 
@@ -21,14 +24,32 @@ class Scene:
 
     def __init__(self, problem: Problem, path: Path, case: Case | None = None) -> None:
         self.problem, self.path, self.case = problem, path, case or Case(problem)
-        self.got = {name: j.detach() for name, j in path.jacobian(problem.model, problem.x).items()}
+        self.got = self.again()
+
+    def again(self, x: Tensor | None = None) -> dict[str, Tensor]:
+        """What the path gives, for the problem's input or for another one."""
+        x = self.problem.x if x is None else x
+        with self.problem.chance():
+            return {name: j.detach() for name, j in self.path.jacobian(self.problem.model, x).items()}
+
+    def alone(self, n: int) -> dict[str, Tensor]:
+        """What the path gives for sample n without the others, ``[C, *p.shape]``; with zeros for them, if by chance."""
+        x = self.problem.x.detach()
+        if self.problem.seed is None:
+            return {name: j[0] for name, j in self.again(x[n : n + 1]).items()}
+        others = torch.zeros_like(x)
+        others[n] = x[n]
+        return {name: j[n] for name, j in self.again(others).items()}
+
+    @cached_property
+    def _oracle(self) -> Oracle:
+        return Oracle(self.problem.model, self.problem.x, seed=self.problem.seed)
 
     @cached_property
     def balls(self) -> dict[str, Ball]:
         """The enclosure, for paths of this kind."""
-        oracle = Oracle(self.problem.model, self.problem.x)
-        every, more = slice(None), extra_roundings(self.path)
-        return {name: oracle.rows(name, every, every, mode=mode(self.path), extra_roundings=more) for name in self.got}
+        oracle, every, way, more = self._oracle, slice(None), mode(self.path), extra_roundings(self.path)
+        return {name: oracle.rows(name, every, every, mode=way, extra_roundings=more) for name in self.got}
 
     @cached_property
     def outside(self) -> Masks:
@@ -60,7 +81,7 @@ class Scene:
             finite.logical_and_(output.flatten(1).isfinite().all(1))
 
         with hooked(self.problem.model.modules(), look), torch.no_grad():
-            self.problem.model(self.problem.x)
+            self.outputs()
         for n in range(self.problem.N):
             for c in range(self.problem.C) if finite[n] else ():
                 finite[n] &= all(j.isfinite().all() for j in self.by_autograd(n, c).values())
@@ -68,9 +89,28 @@ class Scene:
 
     def outputs(self, samples: slice = slice(None)) -> Tensor:
         """``f(x)``, of some samples alone, so that no other one has a part in it, with its graph."""
-        with torch.inference_mode(False), torch.enable_grad():
-            f: Tensor = self.problem.model(self.problem.x[samples].detach())
+        masks = iter(self._masks)
+
+        def masked(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
+            return args[0] * next(masks)[samples]
+
+        with torch.inference_mode(False), torch.enable_grad(), hooked(self._dropping, masked, prepend=True):
+            f: Tensor = self.problem.model(leaf(self.problem.x[samples]))
             return f
+
+    @property
+    def _dropping(self) -> list[nn.Module]:
+        """The layers that drop elements by chance."""
+        layers = self.problem.model.modules() if self.problem.seed is not None else ()
+        return [layer for layer in layers if isinstance(layer, _DropoutNd) and layer.training]
+
+    @cached_property
+    def _masks(self) -> list[Tensor]:
+        """What each of their calls multiplies with, of the whole batch."""
+        rules = [rule for call, rule in self._oracle.rules if call.layer is not None] if self._dropping else []
+        masks = [rule.mask.centre for rule in rules if isinstance(rule, Dropped) and rule.mask is not None]
+        with torch.inference_mode(False):
+            return [mask.clone().to(self.problem.dtype) for mask in masks]
 
     def by_autograd(self, n: int, c: int, seed: float = 1.0) -> dict[str, Tensor]:
         """Row (n, c) of ``seed`` times the Jacobian, of sample n alone."""
@@ -89,9 +129,9 @@ def gradients(f: Tensor, inputs: list[Tensor], seed: float = 1.0) -> list[Tensor
 
 
 @contextmanager
-def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
-    """A forward hook on each of `modules`."""
-    handles = [module.register_forward_hook(hook) for module in modules]
+def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any], *, prepend: bool = False) -> Iterator[None]:
+    """A forward hook on each of `modules`, each once, before others or behind them."""
+    handles = [module.register_forward_hook(hook, prepend=prepend) for module in modules]
     try:
         yield
     finally:

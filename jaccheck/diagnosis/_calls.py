@@ -27,7 +27,11 @@ def accumulates(problem: Problem, path: Path) -> Likeness | None:
     """For a fresh model the second call gives twice what the first gives, and the third three times."""
     try:
         model, x = deepcopy(problem.model), problem.x.detach()
-        first, second, third = ({k: j.clone() for k, j in path.jacobian(model, x).items()} for _ in range(3))
+        results = []
+        for _ in range(3):
+            with problem.chance():
+                results.append({k: j.clone() for k, j in path.jacobian(model, x).items()})
+        first, second, third = results
     except Exception:  # a model that can't be copied, or a path that can't do it: then nothing is said
         return None
     if not _times(first, second, 2) or not _times(first, third, 3):

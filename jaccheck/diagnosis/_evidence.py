@@ -50,7 +50,7 @@ class Evidence:
         Raises:
             Unsupported: the oracle has no rule for a layer.
         """
-        oracle, every = oracle or Oracle(problem.model, problem.x), slice(None)
+        oracle, every = oracle or Oracle(problem.model, problem.x, seed=problem.seed), slice(None)
         balls, among = {}, {}
         for name, j in jacobian.items():
             ball = oracle.rows(name, every, every, mode=mode(path), extra_roundings=extra_roundings(path))

@@ -41,7 +41,7 @@ def failing(problem: Problem, path: Path, verdict: Verdict) -> Failing | None:
 def fails(case: Case, path: Path, verdict: Verdict) -> Failing | None:
     """Whether the path fails as the verdict says on the problem of `case`, in one call."""
     problem = case.problem
-    run = called(path, problem.model, problem.x, problem.before)
+    run = called(path, problem)
     if run.raised is not None:
         return Failing(problem) if verdict.kind == "raised" and run.unsupported is None else None
     fault = malformed(problem, run.jacobian)

@@ -10,13 +10,14 @@ from jaccheck.enclosure.oracle import Oracle as Oracle
 from jaccheck.enclosure.oracle import Outside as Outside
 
 
-def enclosure(model: nn.Module, x: Tensor) -> dict[str, Ball]:
+def enclosure(model: nn.Module, x: Tensor, *, seed: int | None = None) -> dict[str, Ball]:
     """Prove where the batched Jacobian of `model` at `x` lies, whoever computes it in the dtype of `x`.
 
     Args:
         model: maps ``[N, *features]`` to f(x), ``[N, C]``; its layers and functions have rules in
             `jaccheck.enclosure.rules`.
         x: ``[N, *features]``, in the dtype and on the device of the parameters.
+        seed: lets Dropout in training mode in, with the mask that it draws with torch's random numbers at this seed.
 
     Returns:
         For each trainable parameter's name a ball, ``[N, C, *p.shape]``, centre and radius in units of f per unit of
@@ -28,7 +29,7 @@ def enclosure(model: nn.Module, x: Tensor) -> dict[str, Ball]:
 
     Sources: Higham, Accuracy and Stability of Numerical Algorithms (2002), 3.1 (γ), 3.3 (running error bounds).
     """
-    oracle = Oracle(model, x)
+    oracle = Oracle(model, x, seed=seed)
     names = oracle.jacobians()[1]
     balls = {name: oracle.rows(name, slice(None), slice(None)) for name in names}
     return {

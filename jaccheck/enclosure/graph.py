@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
@@ -104,7 +105,9 @@ class _Tracer(fx.Tracer):
 def _traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator[Call | Wire]:
     attributes = [(vars(module), vars(module).copy()) for module in model.modules()]
     try:
-        graph = _Tracer().trace(model)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="For backward hooks to be called")  # they aren't, by a tracer
+            graph = _Tracer().trace(model)
         constants = {name: value for name, value in vars(model).items() if name.startswith("_tensor_constant")}
     except Exception as error:
         raise Unsupported(f"no enclosure: torch.fx can't trace {type(model).__name__}: {error}") from error

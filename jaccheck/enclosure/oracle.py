@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jaccheck._chance import seeded
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball, up
 from jaccheck.enclosure.graph import Call, calls
 from jaccheck.enclosure.jacobian import Drifted, Extent, Jacobian, total
 from jaccheck.enclosure.probe import arithmetic
-from jaccheck.enclosure.rules import Rule, Wire
+from jaccheck.enclosure.rules import Random, Rule, Wire
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,20 +34,24 @@ class Outside:
 class Oracle:
     """The enclosures of one model at one input, for paths that round as `fl` has it, by default as the device does.
 
+    With a `seed`, layers of chance draw from it: the masks of dropout are those of the model's own forward pass.
+
     Raises:
         Unsupported: a layer or function has no rule; the message names it.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor, fl: Arithmetic | None = None) -> None:
-        self.model, self.x = model, x
+    def __init__(self, model: nn.Module, x: Tensor, fl: Arithmetic | None = None, *, seed: int | None = None) -> None:
+        self.model, self.x, self.seed = model, x, seed
         names = {id(p): name for name, p in model.named_parameters()}
         self._trainable = {id(p): names[id(p)] for p in model.parameters() if p.requires_grad}
         self.fl = fl or arithmetic(x.dtype, x.device)
         with torch.inference_mode():
-            self._forward()
+            with seeded(seed, x.device):
+                self._forward()
             if self.fl.overflows:
                 self.fl = self.fl.careful()
-                self._forward()
+                with seeded(seed, x.device):
+                    self._forward()
         self._swept: dict[str, tuple[Arithmetic, dict[str, Jacobian]]] = {}
 
     @property
@@ -62,6 +67,7 @@ class Oracle:
     def _forward(self) -> None:
         self._values: list[Ball] = [Ball.exact(self.x)]
         self._calls: list[tuple[Call, Rule, tuple[Wire, ...]]] = []
+        in_torch: list[Any] | None = None if self.seed is None else [self.x]
         if self.x.numel():
             self.fl.reached.append((self._values[0].centre.abs().amax(), 1.0))
         for call in calls(self.model, lambda wire: self._values[wire.index].shape):
@@ -69,6 +75,8 @@ class Oracle:
                 self._output = call
                 return
             rule, wires = call.rule(), call.wires
+            if in_torch is not None:
+                in_torch.append(rule.drawn(in_torch[wires[0].index]) if isinstance(rule, Random) else call.on(in_torch))
             self._values.append(rule.forward(self.fl, *(self._values[wire.index] for wire in wires)))
             self._calls.append((call, rule, wires))
 
@@ -153,14 +161,15 @@ class Oracle:
     def replayed(self, stand_in: Callable[[Tensor], Tensor]) -> Tensor:
         """f(x) by the calls that the oracle has read, without hooks, on `stand_in` of each parameter or buffer."""
         values: list[Any] = [self.x.detach()]
-        for call, _, _ in self._calls:
-            values.append(call.bare(stand_in).on(values))
+        with seeded(self.seed, self.x.device):
+            for call, _, _ in self._calls:
+                values.append(call.bare(stand_in).on(values))
         output: Tensor = values[self._output.index]
         return output
 
     def first_outside(self) -> Outside | None:
         """The first call that, applied to what torch computed before it, leaves its forward enclosure."""
-        with torch.no_grad():
+        with torch.no_grad(), seeded(self.seed, self.x.device):
             values: list[Any] = [self.x]
             for (call, _, _), ball in zip(self._calls, self._values[1:], strict=True):
                 value = call.on(values)

@@ -98,7 +98,7 @@ def asked(plan: Plan, network: Network, paths: tuple[str, ...], properties: tupl
     report, reports = examined(network, paths, properties)
     answer = Answer(report)
     for failure, told in reports.items():
-        defects = known(failure, *network.build()) if plan.known else ()
+        defects = known(failure, *network.build(), seed=network.seed) if plan.known else ()
         if defects:
             answer.known[failure] = defects
         else:

@@ -16,7 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
-from jaccheck.strategies import exact_networks, in_use, networks
+from jaccheck.strategies import EVERYTHING, exact_networks, in_use, networks
 
 STEPS = (32, 128, ROUND)
 """How far a round is drawn: all of it only if so many are needed, since that takes half a second."""
@@ -24,7 +24,7 @@ STEPS = (32, 128, ROUND)
 
 def tried(dtypes: Sequence[str], devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
     """Networks of all kinds, and steps for `sequence`; a quarter are exact, where no error is too small to be seen."""
-    ordinary = networks(dtypes=dtypes, devices=devices)
+    ordinary = networks(dtypes=dtypes, devices=devices, **EVERYTHING)
     exact = exact_networks(dtypes=dtypes, devices=devices)
     found: SearchStrategy[Network] = in_use(st.one_of(ordinary, ordinary, ordinary, exact))
     return found

@@ -6,22 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from jaccheck._activations import ACTIVATIONS, CORE
-from jaccheck._layers import LAYERS, Activation, Layer, Linear, Repeat, Residual, Sequential
+from jaccheck._history import HOOKS
+from jaccheck._layers import CONTAINERS, LAYERS, Activation, Layer, Linear, Sequential, within
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 
 
 def leaves(network: Network) -> list[Layer]:
     """Its layers without the containers, in the order in which they are applied, repetitions once."""
-
-    def inside(some: Sequence[Layer]) -> Iterator[Layer]:
-        for layer in some:
-            if isinstance(layer, Sequential | Residual | Repeat):
-                yield from inside(layer.layers)
-            else:
-                yield layer
-
-    return list(inside(network.layers))
+    return list(within(network.layers))
 
 
 def kinds(network: Network) -> tuple[str, ...]:
@@ -30,7 +23,7 @@ def kinds(network: Network) -> tuple[str, ...]:
     def inside(some: Sequence[Layer]) -> Iterator[str]:
         for layer in some:
             yield layer.name if isinstance(layer, Activation) else type(layer).__name__
-            if isinstance(layer, Sequential | Residual | Repeat):
+            if isinstance(layer, CONTAINERS):
                 yield from inside(layer.layers)
 
     return tuple(sorted(set(inside(network.layers))))
@@ -62,6 +55,10 @@ def _hidden(n: int) -> Feature:
     return lambda d: len(d.linears) - 1 == n
 
 
+def _hooked(kind: str) -> Feature:
+    return lambda d: any(hook.kind == kind for hook in d.network.hooks)
+
+
 FEATURES: dict[str, Feature] = {
     **{f"{n} hidden layers": _hidden(n) for n in range(9)},
     "N = 0": lambda d: d.network.batch == 0,
@@ -90,6 +87,11 @@ FEATURES: dict[str, Feature] = {
     "repeated samples": lambda d: 0 < d.network.x.rows < d.network.batch,
     "numbers put in on purpose": lambda d: any(values.put for values in d.values()),
     "scaled numbers": lambda d: any(values.exponent for values in d.values()),
+    "left to chance": lambda d: d.network.random,
+    "x retains its gradient": lambda d: d.network.x_retains_grad,
+    "used before": lambda d: bool(d.network.used_before),
+    "used before with BackPACK": lambda d: d.network.used_before == "backpack",
+    **{f"a {kind} hook": _hooked(kind) for kind in HOOKS},
 }
 """In the order of their bits in a log; a new one goes to the end. Dtypes and kinds of layers are features, too."""
 

@@ -61,12 +61,13 @@ def examined(
     A verdict tells of one failure. So where there is one, each property is asked by itself.
     """
     properties = [asked_of(network, law) for law in properties]
-    report = check(*network.build(), paths=paths, properties=properties, images=images)
+    seed = network.seed
+    report = check(*network.build(), paths=paths, properties=properties, seed=seed, images=images)
     if report.ok:
         return report, {}
     found: dict[Failure, Report] = {}
     for law in properties if len(properties) > 1 else ():
-        alone = check(*network.build(), paths=paths, properties=(law,), images=images)
+        alone = check(*network.build(), paths=paths, properties=(law,), seed=seed, images=images)
         for failure in failures(alone):
             found.setdefault(failure, alone)
     for failure in failures(report):  # one that comes and goes
@@ -92,7 +93,8 @@ def again(network: Network, paths: Sequence[str], failure: Failure) -> str:
     law = asked_of(network, failure.property)
     properties = "" if law in ("enclosure", FORWARD) else f", properties=({law!r},)"
     built = f"*jaccheck.Network.from_json({network.to_json()!r}).build()"
-    return f"jaccheck.check({built}, paths={chosen!r}{properties})"
+    seed = "" if network.seed is None else f", seed={network.seed}"
+    return f"jaccheck.check({built}, paths={chosen!r}{properties}{seed})"
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ class Finding:
                 else "this is a fault of jaccheck's own"
             )
         path = None if self.failure.path == FORWARD else self.failure.path
-        return reproducer(*self.network.build(), self.report, path)
+        return reproducer(*self.network.build(), self.report, path, seed=self.network.seed)
 
     @property
     def file_name(self) -> str:

@@ -141,13 +141,14 @@ def resolve(paths: str | Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def jacobian(model: nn.Module, x: Tensor, path: str = "autograd") -> dict[str, Tensor]:
+def jacobian(model: nn.Module, x: Tensor, path: str = "autograd", *, seed: int | None = None) -> dict[str, Tensor]:
     """The batched Jacobian of `model` at `x`, computed by one path and checked by none.
 
     Args:
         model: maps ``[N, *features]`` to f(x), ``[N, C]``; it is left as it was.
         x: ``[N, *features]``, in the dtype and on the device of the parameters.
         path: one of `paths`.
+        seed: lets layers of chance in, such as Dropout in training mode, with torch's random numbers at this seed.
     Returns:
         For each parameter p that requires grad, by name, ``d f(x)[n, c] / d p`` as ``[N, C, *p.shape]``.
     Raises:
@@ -155,9 +156,10 @@ def jacobian(model: nn.Module, x: Tensor, path: str = "autograd") -> dict[str, T
         Unsupported: the path can't do this model; the message names the layer and the reason.
     """
     chosen = get(path)
-    problem = admit(model, x)
+    problem = admit(model, x, seed=seed)
     try:
-        J = chosen.jacobian(problem.model, problem.x)
+        with problem.chance():
+            J = chosen.jacobian(problem.model, problem.x)
     finally:
         problem.before.restore()
     if not isinstance(J, Mapping) or not all(isinstance(j, Tensor) for j in J.values()):

@@ -51,7 +51,7 @@ class Judge:
             self.reason = f"{layer}, is wrong"
             return
         try:
-            oracle = Oracle(problem.model, problem.x)
+            oracle = Oracle(problem.model, problem.x, seed=problem.seed)
             problem.before.undone()  # tracing runs the model's own forward
             shape = oracle.output.shape
             if shape != problem.output.shape:

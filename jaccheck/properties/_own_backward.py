@@ -10,6 +10,7 @@ from torch import Tensor
 from jaccheck._culprit import described
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Oracle
+from jaccheck.paths._path import leaf
 
 Gradients = Mapping[str, Tensor]
 
@@ -45,7 +46,8 @@ def own_backward(problem: Problem, oracle: Oracle, n: int, c: int) -> str | None
 
 
 def _by_model(problem: Problem, n: int, c: int) -> Gradients:
-    return _named(problem.model(problem.x.detach())[n, c], problem.parameters)
+    with problem.chance():
+        return _named(problem.model(leaf(problem.x))[n, c], problem.parameters)
 
 
 def _by_calls(problem: Problem, oracle: Oracle, n: int, c: int) -> Gradients:
@@ -77,7 +79,7 @@ def _reasons(problem: Problem) -> Iterator[str]:
         if module._backward_hooks or module._backward_pre_hooks:
             yield f"{described(module, name)} has a backward hook"
     with torch.inference_mode(False), torch.enable_grad():
-        f = problem.model(problem.x.detach())
+        f = problem.model(leaf(problem.x))
     problem.before.restore()
     nodes = [f.grad_fn] if f.grad_fn is not None else []
     seen = set(nodes)

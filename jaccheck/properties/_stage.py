@@ -44,7 +44,7 @@ class Stage:
         The result is a copy: the path may use the memory again.
         """
         model, x = self.model if model is None else model, self.x if x is None else x
-        run = called(self.path, model, x, self.problem.before)
+        run = called(self.path, self.problem, model, x)
         if isinstance(run.jacobian, Mapping):
             self.last, self.kept = dict(run.jacobian), _clones(run.jacobian)
             run = replace(run, jacobian=_clones(run.jacobian))

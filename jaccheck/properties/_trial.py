@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
-from jaccheck._state import Snapshot
 from jaccheck.paths import Path
 from jaccheck.properties._judge import Judge
 
@@ -49,16 +48,20 @@ class Trial:
 
     def again(self) -> Run:
         """Another call; everything it changes is put back."""
-        self.latest = called(self.path, self.problem.model, self.problem.x, self.problem.before)
+        self.latest = called(self.path, self.problem)
         return self.latest
 
 
-def called(path: Path, model: nn.Module, x: Tensor, before: Snapshot) -> Run:
-    """One call of `path`; what isn't as `before` afterwards is put back."""
-    jacobian, raised = None, None
+def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tensor | None = None) -> Run:
+    """One call of `path`, on the problem or on others of the same kind; what isn't as before is put back afterwards.
+
+    That random numbers are drawn from the problem's seed is as it should be.
+    """
+    jacobian, raised, before = None, None, problem.before
     start = time.perf_counter()
     try:
-        jacobian = path.jacobian(model, x)
+        with problem.chance():
+            jacobian = path.jacobian(problem.model if model is None else model, problem.x if x is None else x)
     except Exception as error:  # whatever it is, it is the path's: a verdict says so
         raised = error
     seconds = time.perf_counter() - start

@@ -47,6 +47,8 @@ class Varied:
     """A law of which variants a problem has, and that each path gives each of them right."""
 
     name: str
+    changes = "batch"
+    """What of the problem is another one in its variants."""
     itself = True
     """The problem's own Jacobian comes first: where that is wrong, or unknown, a variant has nothing to add."""
     nothing = "the problem has no variants"
@@ -69,6 +71,9 @@ class Varied:
         return self._kept[problem]
 
     def _made(self, problem: Problem) -> Iterator[Variant | InvalidProblem]:
+        if problem.seed is not None and self.itself:
+            yield InvalidProblem(f"layers of chance draw other numbers for another {self.changes}")
+            return
         for make in self.made(problem):
             try:
                 yield make()

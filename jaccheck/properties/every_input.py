@@ -137,7 +137,7 @@ def neighbours(problem: Problem) -> Tensor:
 
 def activations(problem: Problem) -> dict[str, Callable[[], nn.Module]]:
     """How to make each of the model's activations as a module, by what it is called; each kind once."""
-    rules = Oracle(problem.model, problem.x).rules
+    rules = Oracle(problem.model, problem.x, seed=problem.seed).rules
     return {_said(call): partial(_module, call) for call, rule in rules if isinstance(rule, Elementwise)}
 
 

@@ -97,7 +97,7 @@ def _oracle(problem: Problem) -> Oracle | str:
     # what is scaled by 1/√(N C), or half or twice that, on its way
     margin = (problem.N * problem.C).bit_length() // 2 + 1
     try:
-        oracle = Oracle(problem.model, problem.x, Exactly.of(problem.x, margin))
+        oracle = Oracle(problem.model, problem.x, Exactly.of(problem.x, margin), seed=problem.seed)
         if not torch.equal(oracle.output.centre, problem.output.double()):
             return "the model's own output is rounded"
         oracle.jacobians()

@@ -25,6 +25,7 @@ class Layout(Varied):
     """
 
     name = "layout"
+    changes = "layout"
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
         for x, parameters in (

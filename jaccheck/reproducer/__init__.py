@@ -20,7 +20,7 @@ from jaccheck.reproducer._errors import NoReproducer as NoReproducer
 from jaccheck.reproducer._script import script
 
 
-def reproducer(model: nn.Module, x: Tensor, report: Report, path: str | None = None) -> str:
+def reproducer(model: nn.Module, x: Tensor, report: Report, path: str | None = None, *, seed: int | None = None) -> str:
     """A script that shows what `report` says of `model` and `x`.
 
     It needs torch and the path's own library alone, prints what came out, what should and how far off it may be, and
@@ -30,6 +30,7 @@ def reproducer(model: nn.Module, x: Tensor, report: Report, path: str | None = N
         model, x: what has been checked.
         report: of a `jaccheck.check` that isn't ok.
         path: the path whose verdict to show; None means the first that disagrees, or the forward pass.
+        seed: that of the check.
     Raises:
         NoReproducer: there can't be one; the message says why.
     """
@@ -37,7 +38,7 @@ def reproducer(model: nn.Module, x: Tensor, report: Report, path: str | None = N
         found = report.forward
         title = f"The forward pass of torch is wrong in layer {found.layer!r}."
         with untouched(model, x):
-            return _tried(script(title, _versions(report), model, x, "", endings.forward(found)))
+            return _tried(script(title, _versions(report), model, x, "", _seeded(seed, endings.forward(found))))
     wrong = [verdict for verdict in report.verdicts.values() if verdict.status == "disagrees"]
     verdict = next((v for v in wrong if path in (None, v.path)), None)
     if verdict is None:
@@ -49,9 +50,9 @@ def reproducer(model: nn.Module, x: Tensor, report: Report, path: str | None = N
             "jacobian(model, x)"
         )
     with untouched(model, x):
-        model, x, verdict = derived(model, x, verdict)
+        model, x, verdict = derived(model, x, verdict, seed)
         title = _title(verdict)
-        text = script(title, _versions(report), model, x, source, _ending(verdict, model, x))
+        text = script(title, _versions(report), model, x, source, _seeded(seed, _ending(verdict, model, x, seed)))
         return _tried(text)
 
 
@@ -64,13 +65,17 @@ def _title(verdict: Verdict) -> str:
     return f"{verdict.path!r} gives a wrong Jacobian of {verdict.parameter!r}, [N, C, *p.shape], at [{where}].{looks}"
 
 
-def _ending(verdict: Verdict, model: nn.Module, x: Tensor) -> list[str]:
+def _seeded(seed: int | None, lines: list[str]) -> list[str]:
+    return lines if seed is None else [f"torch.manual_seed({seed})", *lines]
+
+
+def _ending(verdict: Verdict, model: nn.Module, x: Tensor, seed: int | None) -> list[str]:
     if verdict.index is not None:
         return endings.entry(verdict)
     if verdict.kind == "raised":
         return endings.raised()
     if verdict.kind == "shape" and verdict.parameter is not None:
-        problem = admit(model, x)
+        problem = admit(model, x, seed=seed)
         p = problem.parameters[verdict.parameter]
         return endings.shape(verdict.parameter, (problem.N, problem.C, *p.shape), problem.dtype)
     if verdict.kind == "missing":

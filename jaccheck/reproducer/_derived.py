@@ -18,7 +18,7 @@ from jaccheck.reproducer._errors import NoReproducer
 Shown = tuple[nn.Module, Tensor, Verdict]
 
 
-def derived(model: nn.Module, x: Tensor, verdict: Verdict) -> Shown:
+def derived(model: nn.Module, x: Tensor, verdict: Verdict, seed: int | None) -> Shown:
     """A model, an input and what is wrong with it, by the path alone and in one call.
 
     Raises:
@@ -28,7 +28,7 @@ def derived(model: nn.Module, x: Tensor, verdict: Verdict) -> Shown:
     if verdict.property == "exact" or verdict.kind in ("state", "nondeterministic") or not isinstance(law, WithCases):
         return model, x, verdict
     path = get(verdict.path)
-    found = failing(admit(model, x), path, verdict)
+    found = failing(admit(model, x, seed=seed), path, verdict)
     if found is None:
         raise NoReproducer(f"no single call shows what the property {verdict.property!r} says")
     found = _narrowed(found, path, _shown(found, verdict))

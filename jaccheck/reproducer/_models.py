@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from jaccheck._layers import Chain, Functional, Sum
+from jaccheck._modules import Chain, Either, Functional, Sum
 from jaccheck.reproducer._errors import NoReproducer
+from jaccheck.reproducer._hooks import hook_lines
 from jaccheck.reproducer._tensors import tensor
 
 FUNCTIONS = {"Identity": "x", "Tanh": "torch.tanh(x)", "Sigmoid": "torch.sigmoid(x)"}
@@ -28,6 +29,15 @@ class Sum(nn.Module):
 
     def forward(self, x):
         return x + self.inner(x)"""
+
+EITHER = """\
+class Either(nn.Module):
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, x):
+        return self.parts[0](x)"""
 
 
 @dataclass
@@ -61,6 +71,7 @@ def written(model: nn.Module, options: str) -> tuple[list[str], list[str]]:
     lines += [f"{place(name)}.requires_grad_(False)" for name in frozen]
     lines += [f"{place(name)}.data = {tensor(p, options)}" for name, p in parameters.items()]
     lines += _modes(model)
+    lines += hook_lines(model, place, source.classes)
     return list(source.classes.values()), lines
 
 
@@ -76,14 +87,11 @@ def _plain(model: nn.Module) -> None:
     """Nothing but layers and numbers makes the model what it is."""
     for name, module in model.named_modules():
         place = f"{name or 'the model'!r} ({type(module).__name__})"
-        for hooks in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
-            if getattr(module, hooks, None):
-                raise NoReproducer(f"{place} has hooks, which only their own source can make")
         if "forward" in vars(module) or hasattr(module, "parametrizations"):
             raise NoReproducer(f"{place} has a forward pass, or a parametrization, of its own")
     for name, p in model.named_parameters():
-        if p._backward_hooks or type(p) is not nn.Parameter:
-            raise NoReproducer(f"parameter {name!r} has hooks, or is of a class of its own")
+        if type(p) is not nn.Parameter:
+            raise NoReproducer(f"parameter {name!r} is of a class of its own")
 
 
 def _expression(module: nn.Module, source: Source, twice: set[int]) -> str:
@@ -112,6 +120,9 @@ def _made(module: nn.Module, source: Source, twice: set[int]) -> str:
     if type(module) is Sum:
         source.classes["Sum"] = SUM
         return f"Sum({_expression(module.inner, source, twice)})"
+    if type(module) is Either:
+        source.classes["Either"] = EITHER
+        return f"Either([{', '.join(_expression(part, source, twice) for part in module.parts)}])"
     if type(module) is Functional:
         return _functional(module, source)
     if type(module) is nn.Linear:
@@ -143,7 +154,7 @@ def _layer(module: nn.Module) -> str:
         again = vars(eval(said, {"nn": nn}))
     except Exception as error:
         raise NoReproducer(f"{said} doesn't make {module!r}: {error}") from error
-    known = {name: value for name, value in vars(module).items() if name in again}
+    known = {name: value for name, value in vars(module).items() if name in again and not name.endswith("_hooks")}
     if any(again[name] != value for name, value in known.items() if name != "training"):
         raise NoReproducer(f"{said} makes another layer than the model's")
     return said.replace("(inplace=False)", "()").replace(", inplace=False)", ")")

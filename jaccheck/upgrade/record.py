@@ -81,7 +81,7 @@ def record(
 
 
 def _recorded(network: Network, paths: Sequence[JacobianPath]) -> Recorded:
-    problem = admit(*network.build())
+    problem = admit(*network.build(), seed=network.seed)
     judge = Judge(problem)
     verdicts, jacobians, enclosures = {}, {}, {}
     for path in paths:
@@ -98,7 +98,7 @@ def _recorded(network: Network, paths: Sequence[JacobianPath]) -> Recorded:
 
 
 def _enclosure(problem: Problem, path: JacobianPath) -> Enclosure:
-    oracle, every = Oracle(problem.model, problem.x), slice(None)
+    oracle, every = Oracle(problem.model, problem.x, seed=problem.seed), slice(None)
     how: Any = {"mode": mode(path), "extra_roundings": extra_roundings(path)}
     balls = {name: oracle.rows(name, every, every, **how) for name in problem.parameters}
     return {name: Ball(ball.centre.cpu().clone(), ball.radius.cpu().clone()) for name, ball in balls.items()}

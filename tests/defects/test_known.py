@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
 
+import jaccheck
 from jaccheck._capabilities import differentiates, squared_error
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
@@ -17,7 +19,7 @@ from jaccheck.defects.conditions.emulation import INPUTS, SLOPES
 from jaccheck.defects.known import known
 from jaccheck.defects.register import in_range, register
 from jaccheck.defects.scene import Scene
-from jaccheck.fuzz.finding import Failure, examined
+from jaccheck.fuzz.finding import FORWARD, Failure, examined
 from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, paths
 from jaccheck.properties import PROPERTIES
 
@@ -41,17 +43,51 @@ def cases():
 
 
 CASES = list(cases())
-VALUES = [case for case in CASES if case.values[0].kind == "value"]
+VALUES = [case for case in CASES if case.values[0].kind == "value" and case.values[1] != FORWARD]
+RAISED = [case for case in CASES if case.values[0].kind == "raised"]
+
+
+@cache
+def onednn_reads_on():
+    """Whether this processor's kernel takes the first number of the next row for one of this row."""
+    a = torch.zeros(17, 15, dtype=torch.bfloat16)
+    a[16] = torch.nan
+    return bool((a @ torch.zeros(15, 19, dtype=torch.bfloat16))[:16].isnan().any())
+
+
+@pytest.fixture(autouse=True)
+def _only_where_it_can_show(request):
+    defect = getattr(request.node, "callspec", None) and request.node.callspec.params.get("defect")
+    if defect is not None and "onednn" in defect.id and not onednn_reads_on():
+        pytest.skip("this processor's matrix products have no such defect")
+
+
+def report_of(defect, path):
+    network, paths = network_of(defect), ("autograd",) if path == FORWARD else (path,)
+    return jaccheck.check(*network.build(), paths=paths, properties=("enclosure",), seed=network.seed)
 
 
 @pytest.mark.parametrize(("defect", "path"), CASES)
-def test_each_defect_is_there_and_is_what_the_register_says(defect, path):
-    """Fails once a library has mended it: then its entry gets an upper version."""
-    report, found = examined(network_of(defect), (path,), tuple(PROPERTIES))
-    assert report.verdicts[path].status == "disagrees"
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a known defect; once it is mended, it gets an upper version"
+)
+def test_there_is_no_disagreement(defect, path):
+    assert report_of(defect, path).ok
+
+
+BESIDE = {"onednn-bfloat16-nan-of-next-row": {"jacfwd-own-sample-not-finite"}}
+"""What its network shows as well."""
+
+
+@pytest.mark.parametrize(("defect", "path"), CASES)
+def test_each_defect_is_what_the_register_says(defect, path):
+    network = network_of(defect)
+    _, found = examined(network, ("autograd",) if path == FORWARD else (path,), tuple(PROPERTIES))
     assert Failure(path, defect.property, defect.kind) in found
     for failure in found:  # other properties see it as well
-        assert known(failure, *network_of(defect).build()) == (defect,)
+        names = {entry.id for entry in known(failure, *network.build(), seed=network.seed)}
+        assert defect.id in names
+        assert names <= {defect.id} | BESIDE.get(defect.id, set())
 
 
 class Faulty:
@@ -86,23 +122,25 @@ def differ(a, b):
 
 @pytest.mark.parametrize(("defect", "path"), VALUES)
 def test_a_fault_beside_a_known_defect_is_caught(defect, path, monkeypatch):
-    model, x = network_of(defect).build()
+    network = network_of(defect)
+    (model, x), seed = network.build(), network.seed
     failure, seen = Failure(path, "enclosure", "value"), set()
-    original = Scene(admit(model, x), get(path)).got
+    original = Scene(admit(model, x, seed=seed), get(path)).got
     for name, fault in FAULTS.items():
         with monkeypatch.context() as patch:
             patch.setitem(_loaded, path, Faulty(get(path), fault))
-            scene = Scene(admit(model, x), get(path))
+            scene = Scene(admit(model, x, seed=seed), get(path))
             if any((scene.outside[p] & differ(scene.got[p], original[p])).any() for p in original):
                 seen.add(name)
-                assert known(failure, model, x) == (), name
+                assert known(failure, model, x, seed=seed) == (), name
     assert "a finite value for one that is not" in seen or "a shift" in seen
 
 
 @pytest.mark.parametrize(("defect", "path"), VALUES)
 def test_a_fault_in_another_sample_is_caught(defect, path, monkeypatch):
     """The known defect in the first samples, and each entry of a last one, with ordinary inputs, multiplied by 1.5."""
-    model, x = network_of(defect).build()
+    network = network_of(defect)
+    (model, x), seed = network.build(), network.seed
     x = torch.cat([x, torch.full_like(x[:1], 0.5)])
 
     def fault(j):
@@ -110,9 +148,47 @@ def test_a_fault_in_another_sample_is_caught(defect, path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setitem(_loaded, path, Faulty(get(path), fault))
-        scene = Scene(admit(model, x), get(path))
+        scene = Scene(admit(model, x, seed=seed), get(path))
         assert any(mask[-1].any() for mask in scene.outside.values())
-        assert known(Failure(path, "enclosure", "value"), model, x) == ()
+        assert known(Failure(path, "enclosure", "value"), model, x, seed=seed) == ()
+
+
+class Raising:
+    """A path that raises."""
+
+    def __init__(self, path, error):
+        self.name, self.error = path, error
+
+    def jacobian(self, model, x):
+        raise self.error
+
+
+@pytest.mark.parametrize(("defect", "path"), RAISED)
+def test_another_exception_at_the_same_place_is_caught(defect, path, monkeypatch):
+    network = network_of(defect)
+    (model, x), seed = network.build(), network.seed
+    failure = Failure(path, "enclosure", "raised")
+    for error in (RuntimeError("another"), TypeError(defect.when["message"])):
+        with monkeypatch.context() as patch:
+            patch.setitem(_loaded, path, Raising(path, error))
+            assert known(failure, model, x, seed=seed) == ()
+
+
+@pytest.mark.parametrize(("defect", "path"), RAISED)
+def test_the_same_exception_at_another_place_is_caught(defect, path, monkeypatch):
+    error = {"RuntimeError": RuntimeError, "ZeroDivisionError": ZeroDivisionError}[defect.when["error"]]
+    model, x = torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.ones(3, 2)
+    monkeypatch.setitem(_loaded, path, Raising(path, error(defect.when["message"])))
+    assert known(Failure(path, "enclosure", "raised"), model, x) == ()
+
+
+@pytest.mark.parametrize("defect", [defect for defect in register() if FORWARD in defect.paths], ids=lambda d: d.id)
+def test_a_forward_pass_that_is_wrong_beside_a_known_defect_is_caught(defect):
+    model, x = network_of(defect).build()
+    failure = Failure(FORWARD, FORWARD, "value")
+    assert known(failure, model, x) == (defect,)
+    model.register_forward_hook(lambda module, args, output: output + 1)
+    assert known(failure, model, x) == ()
 
 
 @pytest.mark.skipif(not differentiates(squared_error, torch.float16, "cpu"), reason="no squared error in float16")
@@ -159,9 +235,10 @@ def test_an_entry_for_another_version_path_property_or_kind_does_not_count(other
 
 @pytest.mark.parametrize("defect", register(), ids=lambda defect: defect.id)
 def test_looking_a_failure_up_leaves_no_trace(defect):
-    model, x = network_of(defect).build()
+    network = network_of(defect)
+    model, x = network.build()
     snapshot = Snapshot.take(model, x)
-    known(Failure(defect.paths[0], defect.property, defect.kind), model, x)
+    known(Failure(defect.paths[0], defect.property, defect.kind), model, x, seed=network.seed)
     assert snapshot.changes() == []
 
 
@@ -169,9 +246,9 @@ def test_the_register_is_well_formed():
     defects = register()
     assert len({defect.id for defect in defects}) == len(defects)
     for defect in defects:
-        assert set(defect.paths) <= {*_BUILT_IN, *_PEERS}
+        assert set(defect.paths) <= {*_BUILT_IN, *_PEERS, FORWARD}
         assert defect.library in ("torch", "backpack")
-        assert defect.property in PROPERTIES
+        assert defect.property in {*PROPERTIES, FORWARD}
         assert defect.kind in ("value", "raised")
         assert defect.when["condition"] in CONDITIONS
         assert defect.when.get("input", "nan") in INPUTS

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -15,11 +16,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
-from jaccheck import Network
+from jaccheck import Network, jacobian
 from jaccheck._activations import ACTIVATIONS, CORE
-from jaccheck._layers import Activation, Flatten, Layer, Linear, Repeat, Residual, Sequential
+from jaccheck._layers import Activation, Dropout, Flatten, Layer, Linear, Repeat, Residual, Sequential, Switch, within
 from jaccheck._values import DTYPES
-from jaccheck.strategies import networks
+from jaccheck.strategies import EVERYTHING, networks
 
 
 def drawn(strategy: SearchStrategy[Network], examples: int) -> list[Network]:
@@ -43,16 +44,16 @@ def drawn(strategy: SearchStrategy[Network], examples: int) -> list[Network]:
 
 
 def layers(network: Network) -> list[Layer]:
-    """In the order in which they are applied, containers left out."""
+    """In the order in which they are applied, containers left out, and so is what isn't active."""
+    return list(within(network.layers))
 
-    def inside(some: Sequence[Layer]) -> Iterator[Layer]:
-        for layer in some:
-            if isinstance(layer, Sequential | Residual | Repeat):
-                yield from inside(layer.layers)
-            else:
-                yield layer
 
-    return list(inside(network.layers))
+def containers(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """All layers that have others inside."""
+    for layer in layers:
+        if isinstance(layer, Sequential | Residual | Repeat | Switch):
+            yield layer
+            yield from containers(layer.layers)
 
 
 class Built:
@@ -62,6 +63,8 @@ class Built:
         self.network, self.layers = network, layers(network)
         self.linears = [layer for layer in self.layers if isinstance(layer, Linear)]
         self.activations = [layer for layer in self.layers if isinstance(layer, Activation)]
+        self.containers = list(containers(network.layers))
+        self.hooks = {hook.kind for hook in network.hooks}
         self.model, self.x = network.build()
         self.parameters = list(self.model.parameters())
         self.arguments: list[tuple[nn.Module, Tensor]] = []
@@ -69,6 +72,17 @@ class Built:
             module.register_forward_hook(lambda module, inputs, _: self.arguments.append((module, inputs[0])))
         with torch.no_grad():
             self.f: Tensor = self.model(self.x)
+
+    @property
+    def finite_samples(self) -> Tensor:
+        return self.x.detach().flatten(1).isfinite().all(1)
+
+    @cached_property
+    def jacobian(self) -> dict[str, Tensor]:
+        return jacobian(*self.network.build(), seed=self.network.seed)
+
+    def entries_above(self, size: float) -> bool:
+        return any(bool(((j.abs() > size) & j.isfinite()).any()) for j in self.jacobian.values())
 
     def pairs(self, first: type, second: type) -> bool:
         return any(isinstance(a, first) and isinstance(b, second) for a, b in pairwise(self.layers))
@@ -138,19 +152,45 @@ FEATURES: dict[str, Callable[[Built], bool]] = {
     "overflow": lambda b: bool(b.x.isfinite().all()) and not bool(b.f.isfinite().all()),
     "all outputs 0": lambda b: b.f.numel() > 0 and bool((b.f == 0).all()),
 }
+OPTIONAL: dict[str, Callable[[Built], bool]] = {
+    "a layer used twice": lambda b: any(isinstance(c, Repeat) and not c.tied for c in b.containers),
+    "tied parameters": lambda b: any(isinstance(c, Repeat) and c.tied for c in b.containers),
+    "residual sums": lambda b: any(isinstance(c, Residual) for c in b.containers),
+    "own containers": lambda b: any(isinstance(c, Sequential) and c.own for c in b.containers),
+    "functional activations": lambda b: any(a.functional for a in b.activations),
+    "a part that isn't active": lambda b: any(isinstance(c, Switch) for c in b.containers),
+    "Dropout in training mode": lambda b: b.network.random,
+    "Dropout in evaluation mode": lambda b: not b.network.random and any(isinstance(a, Dropout) for a in b.layers),
+    "used before": lambda b: bool(b.network.used_before),
+    "used before with BackPACK": lambda b: b.network.used_before == "backpack",
+    "used before with another part active": lambda b: (
+        bool(b.network.used_before) and any(isinstance(c, Switch) for c in b.containers)
+    ),
+    "x retains its gradient": lambda b: b.network.x_retains_grad,
+    "a forward hook": lambda b: bool(b.hooks & {"forward", "forward_pre", "clone", "retain_grad"}),
+    "a gradient hook": lambda b: bool(b.hooks & {"backward", "backward_pre", "gradient", "accumulate_grad"}),
+    "retained gradients": lambda b: "retain_grad" in b.hooks,
+    "one sample overflows": lambda b: 0 < int((~b.f.isfinite().all(1) & b.finite_samples).sum()) < len(b.x),
+    "Jacobian entries near the largest number": lambda b: b.entries_above(torch.finfo(b.x.dtype).max / 4),
+    "subnormal Jacobian entries": lambda b: any(map(tiny, b.jacobian.values())),
+}
+"""What networks have only if asked for it, and what takes a Jacobian to see."""
 
 
-def shares(strategy: SearchStrategy[Network], examples: int) -> dict[str, float]:
+def shares(
+    strategy: SearchStrategy[Network], examples: int, features: Mapping[str, Callable[[Built], bool]] = FEATURES
+) -> dict[str, float]:
     """For each feature the share of networks that have it."""
     counts: Counter[str] = Counter()
     found = drawn(strategy, examples)
     for network in found:
         built = Built(network)
-        counts.update(name for name, has in FEATURES.items() if has(built))
-    return {name: counts[name] / len(found) for name in FEATURES}
+        counts.update(name for name, has in features.items() if has(built))
+    return {name: counts[name] / len(found) for name in features}
 
 
 if __name__ == "__main__":
     print("| feature | share of networks |\n| --- | --- |")
-    for name, share in shares(networks(), int(sys.argv[1]) if len(sys.argv) > 1 else 2000).items():
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    for name, share in shares(networks(**EVERYTHING), count, FEATURES | OPTIONAL).items():
         print(f"| {name} | {100 * share:.1f} % |")

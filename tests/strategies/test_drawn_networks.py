@@ -9,30 +9,29 @@ from typing import Any
 
 import pytest
 import torch
-from features import FEATURES, drawn, layers, shares
+from features import FEATURES, OPTIONAL, drawn, layers, shares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from jaccheck import Network
 from jaccheck._activations import ACTIVATIONS
-from jaccheck._layers import Activation, Dropout, Linear, Repeat, Residual, Sequential
+from jaccheck._layers import Activation, Dropout, Linear, Repeat, Residual, Sequential, Switch
 from jaccheck._values import DTYPES, FORMATS, Values
-from jaccheck.strategies import activations, devices, dtypes, networks, values
+from jaccheck.strategies import EVERYTHING, activations, devices, dtypes, networks, values
 from jaccheck.strategies._choices import Choices
 from jaccheck.strategies.sizes import fitted
-
-EVERYTHING: dict[str, Any] = dict.fromkeys(("residual", "reuse", "tied", "containers", "functional", "dropout"), True)
 
 
 @given(networks(**EVERYTHING))
 def test_every_network_runs_forward_and_backward(network: Network) -> None:
     model, x = network.build()
+    x = x.detach().requires_grad_()  # torch warns about backward hooks otherwise
     trainable = [p for p in model.parameters() if p.requires_grad]
     assert trainable
     f = model(x)
     assert f.shape == (network.batch, network.outputs)
-    torch.autograd.grad(f.sum(), trainable)
+    torch.autograd.grad(f.sum(), trainable, allow_unused=True)
 
 
 @st.composite
@@ -44,7 +43,7 @@ def limits(draw: st.DrawFn) -> dict[str, int]:
         "max_width": draw(st.integers(1, 100)),
         "max_depth": depth,
         "max_outputs": draw(st.integers(max(1, low), 50)),
-        "max_jacobian": draw(st.integers(2 * (depth + 1) * max(1, low), 5000)),
+        "max_jacobian": draw(st.integers(4 * (depth + 1) * max(1, low), 5000)),
     }
 
 
@@ -93,7 +92,14 @@ def test_names_limit_what_is_drawn(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "kind"),
-    [("residual", Residual), ("reuse", Repeat), ("tied", Repeat), ("containers", Sequential), ("dropout", Dropout)],
+    [
+        ("residual", Residual),
+        ("reuse", Repeat),
+        ("tied", Repeat),
+        ("containers", Sequential),
+        ("dropout", Dropout),
+        ("switch", Switch),
+    ],
 )
 def test_structures_are_drawn_when_asked_for(argument: str, kind: type) -> None:
     def has(network: Network) -> bool:
@@ -112,6 +118,14 @@ def test_functional_activations_are_drawn_when_asked_for() -> None:
     assert sum(map(has, drawn(networks(functional=True), 200))) > 10
 
 
+@pytest.mark.parametrize(
+    ("argument", "field"), [("hooks", "hooks"), ("retained", "x_retains_grad"), ("used_before", "used_before")]
+)
+def test_what_a_user_may_have_done_is_drawn_when_asked_for(argument: str, field: str) -> None:
+    assert not any(getattr(network, field) for network in drawn(networks(), 200))
+    assert sum(bool(getattr(network, field)) for network in drawn(networks(**{argument: True}), 200)) > 10
+
+
 def test_nothing_is_frozen_unless_wanted() -> None:
     found = drawn(networks(frozen=False), 100)
     assert not any(layer.frozen for network in found for layer in layers(network) if isinstance(layer, Linear))
@@ -121,6 +135,8 @@ def test_each_feature_is_there_often_enough() -> None:
     rare = {name: share for name, share in shares(networks(), 1500).items() if share < 0.004}
     assert rare == {}
     assert set(ACTIVATIONS) <= set(FEATURES)
+    rare = {name: share for name, share in shares(networks(**EVERYTHING), 1000, OPTIONAL).items() if share < 0.004}
+    assert rare == {}
 
 
 def test_networks_differ() -> None:

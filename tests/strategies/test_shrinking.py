@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from jaccheck import Network
 from jaccheck._layers import Activation, Flatten, Linear, Sequential
 from jaccheck._values import Values
-from jaccheck.strategies import activations, networks, values
+from jaccheck.strategies import EVERYTHING, activations, networks, values
 
 SETTINGS = settings(
     max_examples=3000, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -111,9 +111,8 @@ def test_numbers_become_few_small_integers() -> None:
 
 
 def test_optional_structures_shrink_away() -> None:
-    everything = dict.fromkeys(("residual", "reuse", "tied", "containers", "functional", "dropout"), True)
-    assert smallest(lambda network: True, **everything) == ONE
-    assert smallest(relu_then_linear, **everything) == Network((Linear(), Activation("ReLU"), Linear()))
+    assert smallest(lambda network: True, **EVERYTHING) == ONE
+    assert smallest(relu_then_linear, **EVERYTHING) == Network((Linear(), Activation("ReLU"), Linear()))
 
 
 def test_pieces_shrink_to_what_their_docstrings_say() -> None:

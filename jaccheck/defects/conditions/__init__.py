@@ -8,27 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jaccheck.defects.conditions import emulation, finiteness, raising
+from jaccheck.defects.conditions import emulation, finiteness, onednn, raising, sharing
 from jaccheck.defects.conditions.emulation import Emulation as Emulation
 from jaccheck.defects.conditions.emulation import explained_by as explained_by
-from jaccheck.defects.conditions.raising import raises as raises
 from jaccheck.defects.scene import Scene
 from jaccheck.properties._case import Masks
 
 EMULATIONS: dict[str, Callable[..., Emulation]] = {
     "derivative": emulation.Derivative,
-    "overwritten": emulation.Overwritten,
+    "overwritten": sharing.Overwritten,
+    "doubled": sharing.Doubled,
 }
 """What a path does instead of what it should: it makes an `Emulation` of an entry's arguments."""
 MASKS: dict[str, Callable[..., Masks]] = {
     "overflow": finiteness.overflow,
     "other_sample_not_finite": finiteness.other_sample_not_finite,
     "own_sample_not_finite": finiteness.own_sample_not_finite,
+    "nan_by_onednn": onednn.nan_by_onednn,
 }
 """Where a path may be as it is: it is called with the scene and an entry's arguments."""
 RAISING = {"raises": raising.raises}
 """Whether a path may raise what it raises."""
-CONDITIONS = (*EMULATIONS, *MASKS, *RAISING)
+FORWARDS: dict[str, Callable[..., bool]] = {"nan_forward_by_onednn": onednn.nan_forward_by_onednn}
+"""Whether the model's own output may be what it is."""
+CONDITIONS = (*EMULATIONS, *MASKS, *RAISING, *FORWARDS)
 
 
 def explained(scene: Scene, condition: str, **arguments: object) -> Masks:

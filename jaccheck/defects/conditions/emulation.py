@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from math import inf, nan
 from typing import Any, Protocol
@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from jaccheck.defects.scene import Scene, gradients, hooked
+from jaccheck.defects.conditions.sharing import Overwriting
+from jaccheck.defects.scene import Scene, hooked
 from jaccheck.properties._case import Masks
 
 
@@ -39,7 +40,7 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
     if not all(emulation.applies(scene) for emulation in emulations):
         return explained
     shared = {emulation.shared for emulation in emulations if emulation.shared}
-    row = _Overwriting(scene, shared).row if shared else scene.by_autograd
+    row = Overwriting(scene, shared).row if shared else scene.by_autograd
     with ExitStack() as stack:
         for emulation in emulations:
             stack.enter_context(emulation.changing(scene))
@@ -75,7 +76,11 @@ class Derivative:
     def _taken(self, module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
         z, taken_as = args[0], self.taken_as
         here = INPUTS[self.input](z.detach())
-        slope = SLOPES[taken_as](module, z.detach()) if isinstance(taken_as, str) else torch.full_like(z, taken_as)
+        slope = (
+            SLOPES[taken_as](module, z.detach(), output.detach())
+            if isinstance(taken_as, str)
+            else torch.full_like(z, taken_as)
+        )
         slope = torch.where(here, slope, torch.zeros_like(z))
         replaced: Tensor = _Slope.apply(z, output.detach(), slope)  # type: ignore[no-untyped-call]
         return torch.where(here, replaced, output)
@@ -95,6 +100,7 @@ class _Slope(torch.autograd.Function):
 
 
 INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "any": lambda z: torch.ones_like(z, dtype=torch.bool),
     "nan": torch.isnan,
     "not above 0": lambda z: z <= 0,
     "inside (-3, 3)": lambda z: z.abs() < 3,
@@ -103,7 +109,7 @@ INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _celu(module: nn.Module, z: Tensor) -> Tensor:
+def _celu(module: nn.Module, z: Tensor, output: Tensor) -> Tensor:
     """``α r exp(z r)`` with r, which is 1/α, taken from α in float32."""
     alpha: Any = module.alpha
     r = 1 / float(torch.tensor(alpha, dtype=torch.float32, device="cpu"))
@@ -111,82 +117,13 @@ def _celu(module: nn.Module, z: Tensor) -> Tensor:
     return slope
 
 
-SLOPES: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
-    "nan": lambda module, z: torch.full_like(z, nan),
+def _dropout(module: nn.Module, z: Tensor, output: Tensor) -> Tensor:
+    p: Any = module.p
+    return (output != 0).to(z.dtype) * (1 / (1 - p) if p < 1 else inf)
+
+
+SLOPES: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
+    "nan": lambda module, z, output: torch.full_like(z, nan),
+    "Dropout's by where its output isn't 0": _dropout,
     "CELU's with alpha in float32": _celu,
 }
-
-
-LAYER, PARAMETER = "layer", "parameter"
-
-
-@dataclass(frozen=True)
-class Overwritten:
-    """BackPACK keeps one result for each parameter, and one input for each layer, each the last one.
-
-    So of a `Linear` used several times (`shared` "layer") the parameters get the result of the use that the backward
-    pass reaches last, the first one, with the input of the last use. Of several layers with one parameter (`shared`
-    "parameter") it gets that of the layer that the backward pass reaches last.
-    """
-
-    shared: str
-
-    def applies(self, scene: Scene) -> bool:
-        if self.shared == PARAMETER:
-            held = [id(p) for module in _linears(scene) for p in module.parameters()]
-            return len(set(held)) < len(held)
-        uses: list[nn.Module] = []
-        with hooked(_linears(scene), lambda module, args, output: uses.append(module)), torch.no_grad():
-            scene.problem.model(scene.problem.x)
-        return len(set(uses)) < len(uses)
-
-    @contextmanager
-    def changing(self, scene: Scene) -> Iterator[None]:
-        yield
-
-
-def _linears(scene: Scene) -> list[nn.Linear]:
-    return [module for module in scene.problem.model.modules() if isinstance(module, nn.Linear)]
-
-
-class _Overwriting:
-    """The Jacobian that `Overwritten` describes, column by column, as a backward pass of ``f(x)[:, c].sum()`` has it.
-
-    Of the whole batch, so that it rounds as BackPACK does: what the true Jacobian's radius is made of are other inputs.
-    Rows are independent all the same, since no product sums over the samples.
-    """
-
-    def __init__(self, scene: Scene, shared: set[str]) -> None:
-        self.scene, self.shared = scene, shared
-        self._columns: dict[int, dict[str, Tensor]] = {}
-
-    def row(self, n: int, c: int) -> dict[str, Tensor]:
-        if c not in self._columns:
-            self._columns[c] = self._column(c)
-        return {name: column[n] for name, column in self._columns[c].items()}
-
-    def _column(self, c: int) -> dict[str, Tensor]:
-        uses: list[tuple[nn.Linear, Tensor, Tensor]] = []
-        with hooked(_linears(self.scene), lambda module, args, output: uses.append((module, args[0].detach(), output))):
-            f = self.scene.outputs()[:, c].sum()
-        uses = [use for use in uses if use[2].requires_grad]
-        D = gradients(f, [output for _, _, output in uses])
-        last = {module: a for module, a, _ in uses}
-        results: dict[nn.Linear, list[Tensor]] = {}  # of weight and bias, in the order of the backward pass
-        for (module, a, _), d in reversed(list(zip(uses, D, strict=True))):
-            result, before = [d[:, :, None] * a[:, None], d], results.pop(module, None)
-            if LAYER in self.shared:
-                result[0] = d[:, :, None] * last[module][:, None]
-            elif before is not None:
-                result = [one + other for one, other in zip(before, result, strict=True)]
-            results[module] = result
-        column: dict[str, Tensor] = {}
-        names = {id(p): name for name, p in self.scene.problem.parameters.items()}
-        for module, result in results.items():
-            for p, value in zip((module.weight, module.bias), result, strict=True):
-                name = names.get(id(p))
-                if name is not None:
-                    lost = PARAMETER in self.shared or name not in column
-                    column[name] = value if lost else column[name] + value
-        N = self.scene.problem.N
-        return {name: column.get(name, p.new_zeros(N, *p.shape)) for name, p in self.scene.problem.parameters.items()}

@@ -33,14 +33,13 @@ def overflow(scene: Scene, *, scaled_by: float) -> Masks:
 def other_sample_not_finite(scene: Scene) -> Masks:
     """Where the path gives NaN beside another sample that isn't finite, and the right value for the sample alone."""
     explained = scene.nowhere()
-    x, not_finite = scene.problem.x, ~scene.finite
+    not_finite = ~scene.finite
     for n in range(scene.problem.N):
         if not not_finite[:n].any() and not not_finite[n + 1 :].any():
             continue
-        alone = scene.path.jacobian(scene.problem.model, x[n : n + 1])
-        for name, j in alone.items():
-            right = ~scene.balls[name][n : n + 1].excludes(j.detach())
-            explained[name][n] = scene.got[name][n].isnan() & right[0]
+        for name, j in scene.alone(n).items():
+            right = ~scene.balls[name][n].excludes(j)
+            explained[name][n] = scene.got[name][n].isnan() & right
     return explained
 
 

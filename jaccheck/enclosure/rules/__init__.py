@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from jaccheck.enclosure.rules._rule import TABLE, Factory
+from jaccheck.enclosure.rules._rule import Random as Random
 from jaccheck.enclosure.rules._rule import Rule as Rule
 from jaccheck.enclosure.rules._rule import Wire as Wire
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -39,6 +39,14 @@ class Rule(Protocol):
     @property
     def gain(self) -> float:
         """How many times an input's tangent a tangent of the value can be, in the largest element."""
+
+
+@runtime_checkable
+class Random(Protocol):
+    """A rule whose call leaves something to chance."""
+
+    def drawn(self, value: Tensor) -> Tensor:
+        """What torch makes of `value`, the input in torch; `forward` keeps to what was drawn."""
 
 
 class NoParameters:
