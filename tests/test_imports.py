@@ -13,7 +13,16 @@ from tests import source
 # Each group of modules, and which others it may import besides itself. A module belongs to the longest that fits, so
 # a new one at the top level needs a line. What comes later knows what came before, and never the other way round.
 ERRORS = {"_errors"}
-DESCRIPTIONS = {"_activations", "_history", "_json", "_layers", "_modules", "_network", "_steps", "_values"}  # plain data
+DESCRIPTIONS = {
+    "_activations",
+    "_history",
+    "_json",
+    "_layers",
+    "_modules",
+    "_network",
+    "_steps",
+    "_values",
+}  # plain data
 WORLD = {
     "_capabilities",
     "_culprit",

@@ -262,7 +262,7 @@ def another_model(stage: Stage) -> str | None:
 def other_paths(stage: Stage) -> None:
     for name in DEFAULT:
         if name != stage.path.name:
-            called(get(name), stage.model, stage.x, stage.problem.before)
+            called(get(name), stage.problem, stage.model, stage.x)
 
 
 @step("reseed")
