@@ -56,9 +56,7 @@ def replay(
             return _show_loss(finding, found, as_json)
         report = found
     else:
-        report = check(
-            model, x, paths=finding.paths, properties=properties, seed=seed, images=plot is not None
-        )
+        report = check(model, x, paths=finding.paths, properties=properties, seed=seed, images=plot is not None)
     report = replace(report, again=again("replay", file, None, None, load))
     there = Path(file).with_suffix(".py")
     script = Script(there) if reproducer is None and there.exists() else of_report(reproducer, model, x, report, seed)

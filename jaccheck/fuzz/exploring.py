@@ -66,7 +66,7 @@ def checked_once(
 ) -> Report:
     """The report on `network`."""
     hand.take(network, -1, "replaying")
-    report = check(*network.build(), paths=paths, properties=properties, images=images)
+    report = check(*network.build(), paths=paths, properties=properties, seed=network.seed, images=images)
     hand.free()
     return report
 
