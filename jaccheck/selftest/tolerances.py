@@ -144,7 +144,7 @@ def _without_fault(network: Network, rows: Mapping[str, Row], by_dtype: Mapping[
         report, failures = examined(network, paths(), ("enclosure",))
     except InvalidProblem:
         return
-    wrong = {failure.path: bool(known(failure, *network.build())) for failure in failures}
+    wrong = {failure.path: bool(known(failure, *network.build(), seed=network.seed)) for failure in failures}
     results = _results(network, paths())
     expected = results.get(LOOP)
     for path, verdict in report.verdicts.items():
