@@ -161,7 +161,7 @@ def _derivative(path: Path, layer: nn.Module, z: Tensor, course: Course, problem
     if mode(path) not in problems:
         problems[mode(path)] = _problem(path, layer, z)
     problem = problems[mode(path)]
-    run = called(path, problem.model, problem.x, problem.before)
+    run = called(path, problem)
     fault = malformed(problem, run.jacobian) if run.raised is None else None
     if run.raised is not None or fault is not None:
         course.unsupported = run.unsupported or (fault.reason if fault else f"{run.raised!r}")

@@ -197,12 +197,13 @@ def _results(network: Network, names: Sequence[str]) -> dict[str, Jacobian | Non
     """What each path gives; None where it raises, nothing where it declines."""
     found: dict[str, Jacobian | None] = {}
     try:
-        problem = admit(*network.build())
+        problem = admit(*network.build(), seed=network.seed)
     except InvalidProblem:
         return {}
     for name in names:
         try:
-            result: Any = get(name).jacobian(problem.model, problem.x)
+            with problem.chance():
+                result: Any = get(name).jacobian(problem.model, problem.x)
             found[name] = dict(result)
         except Unsupported:
             continue
