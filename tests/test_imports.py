@@ -107,11 +107,13 @@ ONLY = {
     "opacus": {"paths.opacus"},
     "jinja2": {"exports"},
     "plotly": {"exports"},
+    "distributed": {"fuzz.cluster"},
     "hypothesis": {"strategies", "fuzz"},
     "matplotlib": {"_plot", "atlas._plot", "bench._plot"},
     "numpy": {"_plot", "atlas._plot", "bench._plot", "_process", "selftest.faults.state"},
     "pytest": PLUGINS,
     "pytest_benchmark": PLUGINS,
+    "redis": {"fuzz.database"},
     "rich": {"cli"},
     "typer": {"cli"},
 }
