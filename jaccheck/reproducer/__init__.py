@@ -15,6 +15,7 @@ from jaccheck._state import untouched
 from jaccheck._text import headline
 from jaccheck.paths import get, snippet
 from jaccheck.reproducer import _endings as endings
+from jaccheck.reproducer import _sequences as sequences
 from jaccheck.reproducer._derived import derived
 from jaccheck.reproducer._errors import NoReproducer as NoReproducer
 from jaccheck.reproducer._script import script
@@ -70,6 +71,8 @@ def _seeded(seed: int | None, lines: list[str]) -> list[str]:
 
 
 def _ending(verdict: Verdict, model: nn.Module, x: Tensor, seed: int | None) -> list[str]:
+    if verdict.property == "sequence" and verdict.kind == "value":
+        return sequences.ending(verdict.reason or "")
     if verdict.index is not None:
         return endings.entry(verdict)
     if verdict.kind == "raised":

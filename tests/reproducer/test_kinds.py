@@ -10,8 +10,11 @@ from torch import nn
 
 from jaccheck import Network, check, register_path
 from jaccheck._report import ForwardFinding, ProblemFacts, Report
+from jaccheck._steps import STEPS
 from jaccheck.paths import unregister_path
 from jaccheck.reproducer import NoReproducer, reproducer, run
+from jaccheck.reproducer._script import script
+from jaccheck.reproducer._sequences import LINES, ending
 from jaccheck.reproducer._tensors import number
 
 SNIPPET = """
@@ -112,6 +115,48 @@ def test_a_script_shows_the_fault_and_that_it_is_gone_without_it(name, problem):
     assert status == 1
     assert re.match(r"got {7}.*^expected  .*^allowed   ", said, re.DOTALL | re.MULTILINE)
     assert run(text.replace(fault, "pass"))[0] == 0
+
+
+SEQUENCES = {
+    "again": "calls.append(model); J = {name: j * calls.count(model) for name, j in J.items()}",
+    "grad": "J = {name: j if model.get_parameter(name).grad is None else 2 * j for name, j in J.items()}",
+    "eval": "model.k = getattr(model, 'k', 1) if model.training else 2; J = {n: model.k * j for n, j in J.items()}",
+    "thread": "J = J if threading.current_thread() is threading.main_thread() else {k: -j for k, j in J.items()}",
+    "update": "model.J = getattr(model, 'J', J); J = model.J",
+    "deepcopy": "J = {k: -j if hasattr(model, 'mark') else j for k, j in J.items()}; model.mark = 1",
+}
+
+
+@pytest.mark.parametrize("step", SEQUENCES)
+def test_a_sequence_is_written_out_in_plain_torch(step, problem):
+    fault = SEQUENCES[step]
+    model, x = problem
+    path = Stated(fault)
+    path.snippet = f"import threading\n{path.snippet}"
+    register_path(path)
+    try:
+        report = check(model, x, paths=("stated",), properties=(f"sequence:{step}",))
+        assert report.verdicts["stated"].kind == "value"
+        text = reproducer(model, x, report)
+    finally:
+        unregister_path("stated")
+    assert run(text)[0] == 1
+    assert run(text.replace(fault, "pass"))[0] == 0
+
+
+@pytest.mark.parametrize("step", LINES)
+def test_the_lines_of_each_step_run_and_a_right_path_passes_them(step, problem):
+    words = f"'0.weight'[0] was 1.0 after another call, {STEPS[step]} and load_state_dict, 2.0 for a fresh model"
+    text = script("A right path.", "", *problem, SNIPPET.format(fault="pass"), ending(words))
+    assert f"# {STEPS[step]}" in text
+    assert run(text)[0] == 0
+
+
+def test_a_sequence_without_words_or_lines_is_said():
+    with pytest.raises(NoReproducer, match="there is no script for this sequence: it just happened"):
+        ending("it just happened")
+    with pytest.raises(NoReproducer, match="no lines of plain torch for 'calls of other paths'"):
+        ending(f"x was 1 after {STEPS['other_paths']} and {STEPS['load']}, 2 for a fresh model")
 
 
 def test_an_activation_that_is_wrong_for_few_arguments_is_shown_by_one_of_them():
