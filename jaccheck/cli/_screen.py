@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from jaccheck.cli._scripts import Script
     from jaccheck.defects.register import Defect
     from jaccheck.fuzz.finding import Finding
-    from jaccheck.fuzz.plan import Plan
     from jaccheck.fuzz.summary import Summary
 
 STATUSES = ("agrees", "known", "disagrees", "unsupported", "vacuous")
@@ -123,39 +120,6 @@ def summary_data(summary: Summary, files: Sequence[Path], scripts: Sequence[Scri
             for finding, file, script in zip(summary.findings, files, scripts, strict=True)
         ],
     }
-
-
-@contextmanager
-def watching(plan: Plan) -> Iterator[Callable[[Summary], None]]:
-    """A progress bar on stderr, if that is a terminal."""
-    if not (sys.stderr.isatty() and _colours()):
-        yield lambda summary: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        BarColumn(),
-        TextColumn("{task.fields[networks]} networks, {task.fields[known]} known, {task.fields[found]} found"),
-        TextColumn("{task.fields[doing]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        total = plan.examples if plan.examples is not None else plan.seconds
-        task = progress.add_task("", total=None if total == inf else total, networks=0, known=0, found=0, doing="")
-
-        def watch(summary: Summary) -> None:
-            done = summary.networks if plan.examples is not None else progress.tasks[task].elapsed or 0.0
-            progress.update(
-                task,
-                completed=done,
-                networks=summary.networks,
-                known=summary.known.total(),
-                found=len(summary.findings) + summary.chasing,
-                doing=f"making it smaller: {summary.shrinking} tried" if summary.chasing else "",
-            )
-
-        yield watch
 
 
 def _show_finding(finding: Finding, file: Path, script: Script, again: int) -> None:

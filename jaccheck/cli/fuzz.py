@@ -13,6 +13,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
 from jaccheck.cli._campaign import TIMEOUT, crew, logged, registered, resumed
+from jaccheck.cli._live import watching
 from jaccheck.cli._options import (
     Json,
     Load,
@@ -109,7 +110,7 @@ def fuzz(
         if log is not None:
             opened = Log.create(log, plan)
     folder = plan.folder
-    with one_thread(), crew(plan, workers, timeout, dask, own) as hired, screen.watching(plan) as watch:
+    with one_thread(), crew(plan, workers, timeout, dask, own) as hired, watching(plan, quiet=as_json) as watch:
         summary = Campaign(
             plan,
             hired,

