@@ -41,7 +41,7 @@ def measured(
     seconds: float,
     least: int,
 ) -> Measured:
-    """Call each once to weigh it, and then all in turn, see `rounds`, for about `seconds`.
+    """Call each, weigh it in a second call, and then time all in turn, see `rounds`, for about `seconds`.
 
     Args:
         size: bytes of the result, which no call can do without writing.
@@ -56,10 +56,9 @@ def measured(
     with settled():
         for key, call in calls.items():
             try:
+                call()  # what is loaded once is nothing that it needs
                 if least:
                     peaks[key] = peak(call, device)
-                else:
-                    call()
             except Exception as error:  # whatever it is, it is this call's, and the others stand
                 failed[key] = error
             finally:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,19 +20,30 @@ from jaccheck.cli._options import Json, Load, Paths, import_modules, path_names,
 @app.command()
 def bench(
     targets: Annotated[
-        list[str], typer.Argument(help="network.json, file.py:function or module:function.", metavar="TARGET…")
-    ],
+        list[str] | None, typer.Argument(help="network.json, file.py:function or module:function.", metavar="TARGET…")
+    ] = None,
     path: Paths = None,
     seconds: Annotated[float, typer.Option(help="How long to time each target.", metavar="S")] = 3.0,
     plot: Annotated[Path | None, typer.Option(help="Draw the costs into this file.", metavar="FILE")] = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="No target, but drawn problems of all sizes.")] = False,
+    problems: Annotated[int, typer.Option(help="How many, with --sweep.", metavar="K")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the draw, with --sweep.", metavar="I")] = 0,
     load: Load = None,
     as_json: Json = False,
 ) -> int:
-    """Measure what each path costs, and name the fastest correct one."""
+    """Measure what each path costs, and name the fastest correct one; or, with --sweep, what it costs over size."""
+    if sweep == bool(targets):
+        raise InvalidProblem("name a target to measure, or --sweep and none")
+    import_modules(load)
+    if sweep:
+        return _sweep(path, problems, seed, plot, as_json)
+    return _targets(targets or [], path, seconds, plot, as_json)
+
+
+def _targets(targets: list[str], path: list[str] | None, seconds: float, plot: Path | None, as_json: bool) -> int:
     from jaccheck._target import problem_of
     from jaccheck.bench.benchmark import benchmark
 
-    import_modules(load)
     if plot is not None and len(targets) > 1:
         raise InvalidProblem(f"--plot draws one target, but {len(targets)} are named")
     measured = {}
@@ -40,12 +54,45 @@ def bench(
             raise InvalidProblem(f"{target}: no path can be measured: {reasons}")
         measured[target] = found
         if plot is not None:
-            try:
-                written(plot, found.plot)
-            except ImportError as error:
-                raise InvalidProblem(str(error)) from error
+            _draw(plot, found.plot)
         if not as_json:
             screen.say(f"{target}\n{found}\n")
     if as_json:
         print(json.dumps({target: found.data() for target, found in measured.items()}, allow_nan=False))
     return AGREEMENT if all(found.ok for found in measured.values()) else DISAGREEMENT
+
+
+def _sweep(path: list[str] | None, problems: int, seed: int, plot: Path | None, as_json: bool) -> int:
+    from jaccheck.bench.sweep import sweep
+
+    with progress(problems, "problems") as watch:
+        found = sweep(problems=problems, seed=seed, paths=path_names(path) or "all", watch=watch)
+    if plot is not None:
+        _draw(plot, found.plot)
+    if as_json:
+        print(json.dumps(found.data(), allow_nan=False))
+    else:
+        screen.say(str(found))
+    return AGREEMENT if not any(point.wrong for point in found.points) else DISAGREEMENT
+
+
+def _draw(file: Path, draw: Callable[[Path], object]) -> None:
+    try:
+        written(file, draw)
+    except ImportError as error:
+        raise InvalidProblem(str(error)) from error
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(what), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)

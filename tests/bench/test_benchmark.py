@@ -190,7 +190,7 @@ def test_where_the_models_own_output_is_wrong_none_is_the_fastest(problem, monke
 
 # paths that fail
 
-CALLS = {"check": 1, "memory": 2, "warm-up": 3, "first round": 4, "a later round": 9}
+CALLS = {"check": 1, "first": 2, "memory": 3, "warm-up": 4, "first round": 5, "a later round": 10}
 
 
 @pytest.mark.parametrize("when", CALLS)
@@ -352,6 +352,18 @@ def test_peak_of_python():
     finally:
         tracemalloc.stop()
     assert 3 * 10**6 <= again.python < 3 * 10**6 + 10**5
+
+
+def test_what_a_first_call_loads_for_good_is_not_what_a_call_needs():
+    loaded: list[bytes] = []
+
+    def call() -> None:
+        if not loaded:
+            loaded.append(bytes(10**7))
+
+    seen = _measure.measured({"a": call}, size=1, device=CPU, restore=lambda: None, seconds=BRIEFLY, least=1)
+    assert seen.peaks["a"].python < 10**6
+    assert len(seen.seconds["a"]) == 1
 
 
 def test_peak_says_nothing_on_stderr(capfd):
@@ -652,7 +664,7 @@ def test_bench_of_a_wrong_path_exits_with_1(files, ours, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("bench", "Missing argument"),
+        ("bench", "name a target to measure, or --sweep and none"),
         ("bench mine.py:god", "mine.py has no function 'god'; did you mean good?"),
         ("bench mine.py:good --path odd", "no path is called 'odd'"),
         ("bench mine.py:good --seconds 0", "seconds is 0.0, but should be a positive number"),
