@@ -53,12 +53,15 @@ class Stage:
     def fresh_model(self) -> nn.Module:
         """Another model with the parameters, buffers and modes of the one in use, of which nothing else is known."""
         model = _copied(self._first)
+        theirs, others = _named(self.model), dict(self.model.named_modules())
         with torch.no_grad():
-            for ours, theirs in zip(tensors(model), tensors(self.model), strict=True):
-                ours.copy_(theirs)
-                ours.requires_grad_(theirs.requires_grad)
-        for mine, other in zip(model.modules(), self.model.modules(), strict=True):
-            mine.training = other.training
+            for name, ours in _named(model).items():
+                if name in theirs:  # what a path has added, or taken away, isn't the user's
+                    ours.copy_(theirs[name])
+                    ours.requires_grad_(theirs[name].requires_grad)
+        for name, mine in model.named_modules():
+            if name in others:
+                mine.training = others[name].training
         return model
 
     def fresh(self) -> Run:
@@ -122,6 +125,10 @@ def _alike(x: Tensor) -> Tensor:
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
     return bool(((a == b) | (a.isnan() & b.isnan())).all())
+
+
+def _named(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def tensors(model: nn.Module) -> list[Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -39,6 +39,8 @@ class Hunt:
     """The properties that see it on that network, each asked by itself."""
     misjudged: tuple[str, ...] = ()
     """Others that were named, too, though nothing is wrong with them."""
+    crash: str | None = None
+    """What jaccheck itself raised on the way."""
 
     @property
     def killed(self) -> bool:
@@ -47,7 +49,7 @@ class Hunt:
     @property
     def ok(self) -> bool:
         """It was found and nobody else accused; or, being equivalent, it wasn't."""
-        return self.killed == (self.fault.equivalent is None) and not self.misjudged
+        return self.killed == (self.fault.equivalent is None) and not self.misjudged and self.crash is None
 
 
 @dataclass
@@ -56,6 +58,7 @@ class _Search:
 
     fault: Fault
     plan: Plan
+    crash: str | None = None
     stack: ExitStack = field(default_factory=ExitStack)
 
     def put_in(self) -> None:
@@ -67,9 +70,13 @@ class _Search:
     def wrong(self, network: Network, paths: Sequence[str], properties: Sequence[str]) -> dict[str, set[str]]:
         """For each property who is accused by it, unless a known defect explains it, as in `fuzz`."""
         found: dict[str, set[str]] = defaultdict(set)
-        with suppress(InvalidProblem):
+        try:
             for failure in asked(self.plan, network, tuple(paths), tuple(properties)).found:
                 found[failure.property].add(failure.path)
+        except InvalidProblem:
+            pass
+        except Exception as error:  # as in `fuzz`, where it is a finding of its own
+            self.crash = f"{type(error).__name__}: {error} on {network.to_json()}"
         return found
 
     def without(self, network: Network, paths: Sequence[str], properties: Sequence[str]) -> dict[str, set[str]]:
@@ -112,7 +119,7 @@ def hunt(
                         return _confirmed(search, network, kills[0], number + 1, seconds, properties)
                 number += 1
                 if number == most or time.process_time() - start >= budget:
-                    return Hunt(fault, number, time.process_time() - start)
+                    return Hunt(fault, number, time.process_time() - start, crash=search.crash)
         finally:
             search.take_out()
     raise AssertionError("networks have run out")
@@ -139,7 +146,8 @@ def _confirmed(
         for one in properties
         if any(named >= set(fault.accused) for named in search.wrong(network, fault.paths, (one,)).values())
     ]
-    return Hunt(fault, networks, seconds, law, network, tuple(by), tuple(sorted(named - set(fault.accused) - others)))
+    misjudged = tuple(sorted(named - set(fault.accused) - others))
+    return Hunt(fault, networks, seconds, law, network, tuple(by), misjudged, search.crash)
 
 
 def parts(seed: int) -> Iterator[tuple[Network, ...]]:

@@ -45,8 +45,8 @@ class Score:
 
     @property
     def strange(self) -> list[Hunt]:
-        """Where others were accused as well, or something was seen that can't be."""
-        return [hunt for hunt in self.hunts if not hunt.ok and hunt not in self.survivors]
+        """Where others were accused as well, something was seen that can't be, or jaccheck itself raised."""
+        return [hunt for hunt in self.hunts if not hunt.ok and (hunt.crash or hunt not in self.survivors)]
 
     @property
     def ok(self) -> bool:
@@ -94,7 +94,8 @@ class Score:
             lines.append(f"{len(self.hunts) - len(counted)} more can't be seen, the results being right")
         lines += [f"survived: {_told(one)}" for one in self.survivors]
         for one in self.strange:
-            what = f"{', '.join(one.misjudged)} accused as well" if one.misjudged else f"seen by {one.law} all the same"
+            what = f"jaccheck raised {one.crash}" if one.crash else f"seen by {one.law} all the same"
+            what = f"{', '.join(one.misjudged)} accused as well" if one.misjudged else what
             lines.append(f"strange: {_told(one)}: {what}")
         return "\n".join(lines)
 
@@ -142,6 +143,7 @@ def _row(hunt: Hunt) -> dict[str, Any]:
         "property": hunt.law,
         "by": list(hunt.by),
         "misjudged": list(hunt.misjudged),
+        "crash": hunt.crash,
         "networks": hunt.networks,
         "seconds": hunt.seconds,
         "network": None if hunt.network is None else hunt.network.to_json(),

@@ -83,3 +83,13 @@ def test_what_is_no_sequence_is_refused(law, words):
 
 ONE = '{"format": 1, "layers": [{"kind": "Linear"}], "x": {"numbers": [1]}}'
 OTHER = '{"format": 1, "layers": [{"kind": "Linear"}], "x": {"numbers": [2]}}'
+
+
+@pytest.mark.parametrize("name", ["leaves_a_buffer", "leaves_a_parameter", "leaves_a_module", "freezes"])
+def test_what_a_path_adds_to_the_model_is_a_finding_and_no_crash(name):
+    """All steps are tried, also those that copy the model in use."""
+    with bank()[name].inject():
+        for step in STEPS:
+            network = Network.from_json(ONE)
+            report = check(*network.build(), paths=(name,), properties=(f"sequence:{step}", "state"), images=False)
+            assert report.verdicts[name].status == "disagrees", step

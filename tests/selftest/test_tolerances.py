@@ -1,0 +1,76 @@
+"""The usual rules beside the enclosure, on a few networks and faults."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from jaccheck.cli import main
+from jaccheck.selftest.faults import bank
+from jaccheck.selftest.tolerances import ENCLOSURE, EVERYTHING, RULES, tolerances
+
+FAULTS = ("sign", "one_ulp", "leaves_grad", "zeros_negative", "kernel_relu_closed")
+
+
+@pytest.fixture(scope="module")
+def found():
+    return tolerances([bank()[name] for name in FAULTS], networks=24, seed=0)
+
+
+def test_each_rule_has_its_record(found):
+    assert [row.rule for row in found.rows] == [*RULES, ENCLOSURE, EVERYTHING]
+    assert {row.faults for row in found.rows} == {4}  # one can't be seen
+    (comparisons,) = {row.comparisons for row in found.rows}
+    assert comparisons > 40
+
+
+def test_the_enclosure_finds_no_fault_with_right_results_and_the_usual_rules_do(found):
+    *usual, enclosure, everything = found.rows
+    assert enclosure.alarms == everything.alarms == 0
+    assert all(0 < row.alarms < row.comparisons for row in usual)
+    assert all(sum(found.by_dtype[row.rule].values()) == row.alarms for row in found.rows)
+
+
+def test_what_no_comparison_of_values_can_see_all_properties_do(found):
+    killed = {row.rule: row.killed for row in found.rows}
+    assert all(1 <= killed[rule] <= 2 for rule in RULES)
+    assert killed[EVERYTHING] >= 3
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (torch.ones(2), torch.ones(2).double()),
+        (torch.ones(2), torch.zeros(2)),
+        (torch.ones(1), torch.ones(1) * torch.nan),
+    ],
+)
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_can_say_no(rule, got, expected):
+    from jaccheck.selftest.tolerances import _all_close
+
+    assert _all_close(RULES[rule], {"p": got}, {"p": got})
+    assert not _all_close(RULES[rule], {"p": got}, {"p": expected})
+
+
+def test_it_is_shown_as_a_table_as_data_and_as_a_picture(found, tmp_path):
+    text = str(found)
+    assert all(row.rule in text for row in found.rows)
+    assert json.loads(json.dumps(found.data()))["rules"][0]["rule"] == "torch.allclose"
+    found.plot(tmp_path / "tolerances.png")
+    assert (tmp_path / "tolerances.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command(tmp_path, capsys):
+    options = ["tolerances", "--networks", "2", "--sample", "1", "--plot", str(tmp_path / "t.svg"), "--json"]
+    assert main(options) == 0
+    assert json.loads(capsys.readouterr().out)["networks"] == 2
+    assert (tmp_path / "t.svg").exists()
+
+
+@pytest.mark.parametrize("options", [["--networks", "0"], ["--sample", "0"], ["--seed", "-1"]])
+def test_bad_usage_is_refused(options, capsys):
+    assert main(["tolerances", *options]) == 2
+    assert "jaccheck: " in capsys.readouterr().err
