@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 def widths(max_width: int) -> list[int]:
     """Widths of layers."""
     often = {1: 44, 2: 44, 3: 44, 4: 44, 5: 20, 6: 20, 7: 20, 8: 20} | dict.fromkeys(range(9, 17), 4)
-    often |= dict.fromkeys((*range(17, 65), *_near_powers(65, max_width)), 1)
+    often |= dict.fromkeys(range(17, 65), 1) | dict.fromkeys(_near_powers(15, max_width), 3)
     return _repeated(often, 1, max_width)
 
 

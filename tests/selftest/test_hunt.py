@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from math import inf
 
 import pytest
 from torch import nn
@@ -16,19 +17,19 @@ from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.faults import bank
 from jaccheck.selftest.hunt import Hunt, hunt
 from jaccheck.selftest.patches import replaced
-from jaccheck.selftest.score import FOR_EQUIVALENT, Score, chosen
+from jaccheck.selftest.score import Score, chosen
 from jaccheck.selftest.wrong_paths import computed, right
 
-EACH = 24  # seconds of the processor, on a machine that others use, too
+FAR: dict[str, float] = {"budget": inf, "most": 500}  # by networks rather than by time: the same on any machine
 SAMPLE = sorted(chosen(sample=40, seed=1), key=lambda fault: zlib.crc32(fault.name.encode()))  # long ones apart
 # For each property one that no other finds, or not so soon.
 ALONE = {
     "enclosure": "per_million",
     "state": "leaves_a_backward_hook",
-    "determinism": "noise_in_the_last_place",
+    "determinism": "noise",
     "exact": "one_ulp",
     "every_input": "sigmoid_wrong_in_a_narrow_gap",
-    "batching": "raises_for_an_even_number",
+    "batching": "nan_spreads_over_samples",
     "layout": "inputs_read_from_the_start",
     "sequence": "kept_by_the_model",
 }
@@ -36,7 +37,7 @@ ALONE = {
 
 @pytest.mark.parametrize("fault", SAMPLE, ids=lambda fault: fault.name)
 def test_a_fault_is_found_and_nobody_else_accused(fault):
-    found = hunt(fault, budget=EACH if fault.equivalent is None else FOR_EQUIVALENT)
+    found = hunt(fault, **(FAR if fault.equivalent is None else {"most": 20}))
     assert found.ok, found
 
 
@@ -46,21 +47,21 @@ def test_there_is_one_fault_for_each_property():
 
 @pytest.mark.parametrize("law", ALONE)
 def test_each_property_finds_faults_by_itself(law):
-    found = hunt(bank()[ALONE[law]], budget=EACH, properties=(law,))
+    found = hunt(bank()[ALONE[law]], **FAR, properties=(law,))
     assert found.killed
     assert found.law == law
     assert law in found.by
 
 
 def test_a_path_that_is_right_survives():
-    found = hunt(computed("right", "nothing is wrong", right), budget=4)
+    found = hunt(computed("right", "nothing is wrong", right), budget=inf, most=24)
     assert not found.killed
-    assert found.networks > 20
+    assert found.networks == 24
 
 
 def test_the_network_of_a_kill_shows_it():
     fault = bank()["biases_missing"]
-    found = hunt(fault, budget=EACH)
+    found = hunt(fault, **FAR)
     with fault.inject():
         verdicts = check(*found.network.build(), paths=("autograd", fault.name), properties=(found.law,)).verdicts
     assert (verdicts["autograd"].status, verdicts[fault.name].status) == ("agrees", "disagrees")
@@ -76,15 +77,14 @@ def halved(original):
 def test_who_is_accused_beside_those_at_fault_is_seen():
     """Tanh's derivative is half in torch: BatchGrad goes through it as well."""
     place = (nn.Tanh, "forward", halved)
-    found = hunt(replaced("halved", "Tanh' is half", ("autograd",), place), budget=EACH)
+    found = hunt(replaced("halved", "Tanh' is half", ("autograd",), place), **FAR)
     assert found.killed
     assert found.misjudged == ("batch_grad",)
     assert not found.ok
-    assert hunt(replaced("halved", "Tanh' is half", ("autograd", "batch_grad"), place), budget=EACH).ok
 
 
 def test_a_wrong_forward_pass_is_the_finding():
-    found = hunt(bank()["forward_linear_scaled"], budget=EACH)
+    found = hunt(bank()["forward_linear_scaled"], **FAR)
     assert found.ok
     assert found.law == FORWARD
 
