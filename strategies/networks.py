@@ -153,7 +153,7 @@ class _Limits:
 
 _HOOKED = (*(0,) * 12, 1, 1, 2, 2)  # how many
 _SELDOM = (*(False,) * 7, True)
-_USES = (*("",) * 8, *USES[1:])
+_USES = (*("",) * 6, "autograd", *USES[1:])
 _LAYOUTS = (*("contiguous",) * 8, *LAYOUTS[1:])
 
 
