@@ -48,14 +48,7 @@ def numpy_settings() -> list[Setting]:
     """Those of numpy, which only they import who use it."""
     import numpy as np
 
-    def same(before: Any) -> bool:
-        now: Any = np.random.get_state()
-        return bool(before[0] == now[0] and before[2:] == now[2:] and (before[1] == now[1]).all())
-
-    return [
-        Setting("numpy's random state", np.random.get_state, np.random.set_state, None, same),
-        Setting("numpy.geterr()", np.geterr, lambda state: np.seterr(**state)),
-    ]
+    return [Setting("numpy.geterr()", np.geterr, lambda state: np.seterr(**state))]
 
 
 PROCESS = (

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable
 from functools import cache, partial
+from operator import eq
 from typing import Any
 
 import torch
 import torch.nn.modules.module as module_hooks
 import torch.utils._device
 import torch.utils.deterministic
-from torch import Tensor
 
 from jaccheck._capabilities import autocasts, set_autocast
 from jaccheck._process import PROCESS, numpy_settings
 from jaccheck._setting import Setting, attribute, attributes, told
+from jaccheck._streams import PYTHON_STREAM, TORCH_STREAM, cuda_stream, numpy_stream
 
 
 def settings() -> tuple[Setting, ...]:
@@ -29,9 +29,9 @@ def settings() -> tuple[Setting, ...]:
 def _settings(numpy: bool, backpack: bool, cuda: bool) -> tuple[Setting, ...]:
     found = list(_ALWAYS)
     if numpy:
-        found += numpy_settings()
+        found += [numpy_stream(), *numpy_settings()]
     if cuda:
-        found += [_cuda_random(device) for device in range(torch.cuda.device_count())]
+        found += [cuda_stream(device) for device in range(torch.cuda.device_count())]
     if backpack:
         found += _backpack()
     return tuple(found)
@@ -86,6 +86,10 @@ def _global_hooks() -> list[dict[Any, Any]]:
     return [dict(hooks) for hooks in _GLOBAL_HOOKS]
 
 
+def _global_hooks_hold(before: list[dict[Any, Any]]) -> bool:
+    return all(map(eq, _GLOBAL_HOOKS, before))
+
+
 def _set_global_hooks(hooks: list[dict[Any, Any]]) -> None:
     for now, saved in zip(_GLOBAL_HOOKS, hooks, strict=True):
         now.clear()
@@ -95,21 +99,6 @@ def _set_global_hooks(hooks: list[dict[Any, Any]]) -> None:
 _GLOBAL_HOOKS = [
     value for name, value in vars(module_hooks).items() if name.startswith("_global_") and isinstance(value, dict)
 ]
-
-
-def _torch_random_holds(before: Tensor) -> bool:
-    words = torch.int64  # four times as fast as by bytes
-    return torch.equal(before.view(words), torch.get_rng_state().view(words))
-
-
-def _cuda_random(device: int) -> Setting:
-    return Setting(
-        f"torch's random state on cuda:{device}",
-        partial(torch.cuda.get_rng_state, device),
-        lambda state: torch.cuda.set_rng_state(state, device),
-        None,
-        lambda before: torch.equal(before, torch.cuda.get_rng_state(device)),
-    )
 
 
 def _backpack() -> list[Setting]:
@@ -187,8 +176,8 @@ _ALWAYS = (
     Setting("torch.set_printoptions()", lambda: dict(vars(_PRINTING)), vars(_PRINTING).update),
     Setting("torch's stack of function modes", torch._C._len_torch_function_stack, _pop_function_modes),
     Setting("torch's stack of dispatch modes", torch._C._len_torch_dispatch_stack, _pop_dispatch_modes),
-    Setting("torch's hooks on all modules", _global_hooks, _set_global_hooks, shown=None),
-    Setting("torch's random state", torch.get_rng_state, torch.set_rng_state, None, _torch_random_holds),
-    Setting("Python's random state", random.getstate, random.setstate, shown=None),
+    Setting("torch's hooks on all modules", _global_hooks, _set_global_hooks, None, _global_hooks_hold),
+    TORCH_STREAM,
+    PYTHON_STREAM,
     *PROCESS,
 )

@@ -33,6 +33,7 @@ WORLD = {
     "_setting",
     "_settings",
     "_state",
+    "_streams",
     "_words",
 }  # the user's model, and what is around it
 FINDINGS = {"_plot", "_report", "_text"}  # they show, they don't compute
@@ -112,7 +113,7 @@ ONLY = {
     "distributed": {"fuzz.cluster"},
     "hypothesis": {"strategies", "fuzz", "bench.sweep.problems"},
     "matplotlib": {"_plot", "atlas._plot", "bench._plot", "bench.sweep._plot", "selftest._plot"},
-    "numpy": {"_plot", "atlas._plot", "bench._plot", "_process", "selftest.faults.state"},
+    "numpy": {"_plot", "atlas._plot", "bench._plot", "_process", "_streams", "selftest.faults.state"},
     "pytest": PLUGINS,
     "pytest_benchmark": PLUGINS,
     "redis": {"fuzz.database"},

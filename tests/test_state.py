@@ -412,3 +412,37 @@ def test_memory_is_one_copy_of_the_parameters() -> None:
     tensors = [part.values for part in snapshot._parts if isinstance(part, Watched)]
     held = sum(values.numel() * values.element_size() for values in tensors)
     assert held == size + x.numel() * x.element_size()
+
+
+@pytest.mark.parametrize("drawn", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("stream", "draw"),
+    [
+        ("Python's random state", lambda: random.gauss(0, 1)),
+        ("numpy's random state", np.random.randn),
+    ],
+)
+def test_one_normal_number_of_a_pair_is_a_change(world: World, stream, draw, drawn):
+    for _ in range(drawn):
+        draw()
+    snapshot = Snapshot.take(world.model, world.x)
+    assert not snapshot.changes()
+    first = random.getstate(), repr(np.random.get_state())
+    draw()
+    assert f"{stream} has changed" in snapshot.changes()
+    snapshot.restore()
+    assert (random.getstate(), repr(np.random.get_state())) == first
+
+
+def test_numpy_may_have_another_generator(world: World):
+    usual = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(3))
+    try:
+        snapshot = Snapshot.take(world.model, world.x)
+        assert not snapshot.changes()
+        np.random.random()
+        assert snapshot.changes() == ["numpy's random state has changed"]
+        snapshot.restore()
+        assert not snapshot.changes()
+    finally:
+        np.random.set_bit_generator(usual)
