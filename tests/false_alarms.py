@@ -124,7 +124,7 @@ class Tally:
                 return
         every = slice(None)
         widest, largest = 0.0, 0.0
-        for name in oracle.jacobians()[1]:
+        for name in oracle.jacobians():
             ball = oracle.rows(name, every, every)
             known = ball.radius.isfinite() & ball.centre.isfinite()
             widest += float(ball.radius[known].square().sum())

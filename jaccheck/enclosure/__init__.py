@@ -30,7 +30,7 @@ def enclosure(model: nn.Module, x: Tensor, *, seed: int | None = None) -> dict[s
     Sources: Higham, Accuracy and Stability of Numerical Algorithms (2002), 3.1 (γ), 3.3 (running error bounds).
     """
     oracle = Oracle(model, x, seed=seed)
-    names = oracle.jacobians()[1]
+    names = oracle.jacobians()
     balls = {name: oracle.rows(name, slice(None), slice(None)) for name in names}
     return {
         name: Ball(ball.centre.clone(), ball.radius.nan_to_num(nan=torch.inf, posinf=torch.inf))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 
 import torch
 from torch import Tensor
 
-from jaccheck.enclosure.ball import EPS, UP, Ball, up
+from jaccheck.enclosure.ball import EPS, TINY, UP, Ball, up
 
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
     """What rounding in one dtype can do to a correct implementation, as operations on balls.
+
+    Of an element that may overflow on the way nothing is known, and all of one that depends on a NaN or an infinity.
 
     Sources: Higham, Accuracy and Stability of Numerical Algorithms (2002), 2.2 (the model, with underflow), 3.1
     (``gamma``), 3.3 (running error bounds); Rump, Fast and parallel interval arithmetic (1999), for matrix products.
@@ -27,20 +30,6 @@ class Arithmetic:
     opmath_largest: float  # largest finite number of the precision in which functions are evaluated
     operand: float = 0.0  # unit roundoff to which the operands of a matrix product are rounded first (TF32), or 0
     flushed: float = 0.0  # operands below this may count as zero
-    reached: list[tuple[Tensor, float]] = field(default_factory=list)  # bounds of what was computed so far
-
-    def fresh(self) -> Arithmetic:
-        """The same arithmetic, of which nothing has been asked yet."""
-        return replace(self, reached=[])
-
-    def careful(self) -> Arithmetic:
-        """The same arithmetic, watching each element for overflow and for what isn't finite to begin with."""
-        return Careful(**vars(self.fresh()))
-
-    @property
-    def overflows(self) -> bool:
-        """Whether anything computed so far may have reached the largest number; a NaN counts."""
-        return not all(bound.item() * factor < self.largest for bound, factor in self.reached)
 
     def gamma(self, n: int) -> float:
         """n roundings of the dtype, and as many of the oracle's own float64: ``n u / (1 - n u)`` each."""
@@ -61,7 +50,7 @@ class Arithmetic:
             return t
         gamma = self.gamma(k)
         radius = up(torch.add(t.radius, t.size, alpha=gamma), k * self.eta)
-        return self.guarded(Ball(t.centre, radius, t.reach), gamma)
+        return self.guarded(t.centre, radius, t.reach, gamma)
 
     def added(self, s: Ball, t: Ball, k: int = 1) -> Ball:
         """``s + t``, rounded k times."""
@@ -77,12 +66,13 @@ class Arithmetic:
         return self._product(s, t, self.gamma(1) + self.operands * (1 + self.gamma(1)), 1)
 
     def _product(self, s: Ball, t: Ball, gamma: float, k: int) -> Ball:
-        size_s, size_t = s.size, t.size
-        radius = (s.radius * t.centre.abs()).addcmul_(size_s, torch.add(t.radius, size_t, alpha=gamma))
+        size_s, distance = s.size, t.centre.abs()
+        size_t = distance + t.radius if t.reach is None else t.reach
+        radius = (s.radius * distance).addcmul_(size_s, torch.add(t.radius, size_t, alpha=gamma))
         if self.flushed:  # either operand, or both
             radius.add_(size_s, alpha=self.flushed).add_(size_t, alpha=self.flushed)
         reach = None if s.reach is None and t.reach is None else (size_s * size_t).mul_(UP)
-        return self.guarded(Ball(s.centre * t.centre, up(radius, k * self.eta), reach), gamma, s, t)
+        return self.guarded(s.centre * t.centre, up(radius, k * self.eta), reach, gamma, s, t)
 
     def contraction(
         self, t: Ball, matrix: Tensor, bias: Tensor | None = None, *, absolute: Tensor | None = None
@@ -105,11 +95,12 @@ class Arithmetic:
         if bias is not None:
             centre.add_(bias)
             radius.add_(bias.abs(), alpha=gamma + self.gamma(1))
-        radius.mul_(1 + rounding).add_(centre.abs(), alpha=rounding)
-        up(radius, (n + k) * self.eta, underflows=n + 4)
+        # `up`, of which the factor is on each term
+        radius.mul_((1 + rounding) * UP).add_(centre.abs(), alpha=rounding * UP)
+        radius.add_((n + k) * self.eta * UP + (n + 4) * TINY)
         reach = None if t.reach is None else (size @ absolute).mul_(UP)
         # Each partial sum stays below the sum of the magnitudes, which is at most radius / γ.
-        return self.guarded(Ball(centre, radius, reach), gamma, t, matrix=absolute, bias=bias)
+        return self.guarded(centre, radius, reach, gamma, t, matrix=absolute, bias=bias)
 
     def total(self, parts: Sequence[Ball]) -> Ball:
         """The sum of balls of one shape, in any order, each addition rounded: γ(k) of the sum of their magnitudes."""
@@ -120,65 +111,62 @@ class Arithmetic:
         for part in parts[1:]:
             whole, mag = whole + part, mag + part.mag
         reach = None if whole.reach is None else mag
-        return self.guarded(Ball(whole.centre, up(torch.add(whole.radius, mag, alpha=gamma)), reach), gamma)
+        return self.guarded(whole.centre, up(torch.add(whole.radius, mag, alpha=gamma)), reach, gamma)
 
     def guarded(
-        self, t: Ball, gamma: float, *operands: Ball, matrix: Tensor | None = None, bias: Tensor | None = None
+        self,
+        centre: Tensor,
+        radius: Tensor,
+        reach: Tensor | None,
+        gamma: float,
+        *operands: Ball,
+        matrix: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> Ball:
-        """`t`, whose elements were computed from numbers that reach no further than its radius over `gamma`."""
-        if t.radius.numel():
-            self.reached.append((t.radius.amax(), 1 / gamma if gamma < inf else 1.0))
-        return t
+        """The ball whose elements were computed from numbers that reach no further than its radius over `gamma`."""
+        if self._all_below(radius, self.largest * gamma):
+            return Ball(centre, radius, reach, finite=True)
+        if matrix is None:
+            bound = centre.abs() + radius
+        else:
+            summed = operands[0].mag @ matrix
+            bound = summed + (0 if bias is None else bias.abs())
+        if matrix is not None:
+            sure = not_finite(operands[0]).any(-1, keepdim=True) & matrix.isfinite().all()
+            if bias is not None:
+                sure = sure | (~bias.isfinite() & (summed < self.largest))
+            sure = sure & (operands[0].radius < inf).all(-1, keepdim=True)
+        elif len(operands) == 2:
+            sure = _product_is_not_finite(*operands)
+        else:
+            sure = not_finite(Ball(centre, radius))
+        radius = torch.where(bound < self.largest, radius, inf)  # False for nan
+        return Ball(centre, torch.where(sure, 0.0, radius), reach)
 
     def evaluated(self, phi: object, z: Ball) -> None:
         """Of an activation's rule and its argument, before it is applied, for an arithmetic that looks at them."""
 
     def within(self, t: Ball, reach: Tensor) -> Ball:
         """`t`, on the way to which numbers as large as `reach` may appear."""
-        if reach.numel():
-            self.reached.append((reach.amax(), 1.0))
-        return t
-
-    def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
-        """What a function makes of `z`; `at_infinity`, `at_nan`: `value` is right where z is infinite, or NaN, too."""
-        if value.numel():
-            self.reached.append((value.abs().add_(radius).amax(), 1.0))
-        return Ball(value, radius)
-
-
-@dataclass(frozen=True, eq=False)
-class Careful(Arithmetic):
-    """Slower: nothing is known of an element that may overflow, and all of one that depends on a NaN or Inf."""
-
-    def guarded(
-        self, t: Ball, gamma: float, *operands: Ball, matrix: Tensor | None = None, bias: Tensor | None = None
-    ) -> Ball:
-        if matrix is None:
-            reach = t.centre.abs() + t.radius
-        else:
-            summed = operands[0].mag @ matrix
-            reach = summed + (0 if bias is None else bias.abs())
-        radius = torch.where(reach < self.largest, t.radius, inf)  # False for nan
-        if matrix is None:
-            sure, unknown = _product_is_not_finite(*operands) if len(operands) == 2 else (not_finite(t), None)
-        else:
-            sure = not_finite(operands[0]).any(-1, keepdim=True) & matrix.isfinite().all()
-            if bias is not None:
-                sure = sure | (~bias.isfinite() & (summed < self.largest))
-            unknown = ~(operands[0].radius < inf).all(-1, keepdim=True)
-        if unknown is not None:
-            sure = sure & ~unknown
-        return Ball(t.centre, torch.where(sure, 0.0, radius), t.reach)
-
-    def within(self, t: Ball, reach: Tensor) -> Ball:
+        if self._all_below(reach, self.largest):
+            return t
         known = (reach < self.largest) | not_finite(t)
         return Ball(t.centre, torch.where(known, t.radius, inf), t.reach)
 
     def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
-        radius = torch.where((value.abs() + radius < self.largest) & ~z.centre.isnan(), radius, inf)
+        """What a function makes of `z`; `at_infinity`, `at_nan`: `value` is right where z is infinite, or NaN, too."""
+        size = value.abs().add_(radius)
+        if z.finite and self._all_below(size, self.largest):
+            return Ball(value, radius, finite=True)
+        radius = torch.where((size < self.largest) & ~z.centre.isnan(), radius, inf)
         at_limit = torch.where(value.isfinite(), up(value.abs() * self.gamma(8)), 0.0)
         at_limit[~torch.where(z.centre.isnan(), at_nan, at_infinity)] = inf
         return Ball(value, torch.where(not_finite(z), at_limit, radius))
+
+    @staticmethod
+    def _all_below(t: Tensor, bound: float) -> bool:
+        """False where `t` has a NaN."""
+        return not t.numel() or t.amax().item() < bound
 
 
 def not_finite(t: Ball) -> Tensor:
@@ -186,12 +174,12 @@ def not_finite(t: Ball) -> Tensor:
     return ~t.centre.isfinite() & (t.radius == 0)
 
 
-def _product_is_not_finite(s: Ball, t: Ball) -> tuple[Tensor, Tensor]:
-    """Where NaN or infinity enters, and where it might be stopped: by a zero, which some mask and others multiply."""
-    sure = not_finite(s) | not_finite(t)
-    unknown = ~(s.radius < inf) | ~(t.radius < inf) | (s.centre == 0) | (t.centre == 0)
-    return sure, unknown
+def _product_is_not_finite(s: Ball, t: Ball) -> Tensor:
+    """Where NaN or infinity enters, and can't be stopped: by a zero, which some mask and others multiply."""
+    stopped = ~(s.radius < inf) | ~(t.radius < inf) | (s.centre == 0) | (t.centre == 0)
+    return (not_finite(s) | not_finite(t)) & ~stopped
 
 
+@lru_cache(maxsize=1024)
 def _gamma(n: int, u: float) -> float:
     return n * u / (1 - n * u) if n * u < 1 else inf

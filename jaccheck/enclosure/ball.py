@@ -32,6 +32,7 @@ class Ball:
     centre: Tensor  # float64, any shape
     radius: Tensor  # float64, same shape, >= 0
     reach: Tensor | None = None  # what bounds the terms that t was summed from, in any order; None: `mag` does
+    finite: bool = False  # whether every element is known to be finite, and its radius, too
 
     @classmethod
     def exact(cls, t: Tensor) -> Ball:
@@ -55,7 +56,7 @@ class Ball:
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> Ball:
         """The ball whose elements `move` has put elsewhere (a view, a permutation, an expansion, zeros between)."""
-        return Ball(move(self.centre), move(self.radius), None if self.reach is None else move(self.reach))
+        return Ball(move(self.centre), move(self.radius), None if self.reach is None else move(self.reach), self.finite)
 
     def __getitem__(self, index: Any) -> Ball:
         return self.moved(lambda t: t[index])
@@ -88,8 +89,8 @@ class Ball:
 
     def holds(self, value: Tensor) -> bool:
         """Whether no element of `value` is certainly outside."""
-        value = value.double()
-        return bool(((value - self.centre).abs_() <= self.radius).all()) or not bool(self.excludes(value).any())
+        away = value - self.centre
+        return torch.equal(away, away.clamp(-self.radius, self.radius)) or not bool(self.excludes(value).any())
 
     def excludes(self, value: Tensor) -> Tensor:
         """Where `value` is certainly outside; False means "can't say", not "inside"."""

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -58,28 +59,28 @@ class Call:
             setattr(layer, own, {name: t if t is None else stand_in(t) for name, t in getattr(layer, own).items()})
         return Call(self.name, layer, args, kwargs, layer)
 
-    @property
+    @cached_property
     def wires(self) -> tuple[Wire, ...]:
+        """The values of the graph among the arguments, in their order."""
+        if len(self.args) == 1 and isinstance(self.args[0], Wire) and not self.kwargs:
+            return self.args  # as nearly always
         found: list[Wire] = []
         _replaced((self.args, self.kwargs), Wire, lambda wire: found.append(wire))
         return tuple(found)
 
 
-def calls(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator[Call | Wire]:
-    """The calls of `model` in order, numbered from wire 1; wire 0 is the input. Last comes the output's wire.
+def in_a_row(model: nn.Module) -> list[Call | Wire] | None:
+    """The calls of `model` as `traced` gives them, if it is nothing but layers with rules, one after the other.
 
-    `shape_of` gives the shape of what has been computed so far, for reshapes that ask for it.
-
-    Raises:
-        Unsupported: a layer has no rule, or torch.fx can't trace the model.
+    Nothing of the model's own is run for that, and it takes a hundredth of the time of tracing.
     """
     layers = list(_flattened(model))
-    if all(is_known(layer) for _, layer in layers):  # which takes a hundredth of the time of tracing
-        for index, (name, layer) in enumerate(layers):
-            yield Call(name, layer, (Wire(index),), {}, layer)
-        yield Wire(len(layers))
-    else:
-        yield from _traced(model, shape_of)
+    if not all(is_known(layer) for _, layer in layers):
+        return None
+    return [
+        *(Call(name, layer, (Wire(index),), {}, layer) for index, (name, layer) in enumerate(layers)),
+        Wire(len(layers)),
+    ]
 
 
 def is_known(layer: nn.Module) -> bool:
@@ -102,7 +103,14 @@ class _Tracer(fx.Tracer):
         return is_known(m) or (type(m).__module__.startswith("torch.nn.modules.") and "forward" not in vars(m))
 
 
-def _traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator[Call | Wire]:
+def traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator[Call | Wire]:
+    """The calls of `model` in order, numbered from wire 1; wire 0 is the input. Last comes the output's wire.
+
+    `shape_of` gives the shape of what has been computed so far, for reshapes that ask for it.
+
+    Raises:
+        Unsupported: a layer has no rule, or torch.fx can't trace the model.
+    """
     attributes = [(vars(module), vars(module).copy()) for module in model.modules()]
     try:
         with warnings.catch_warnings():

@@ -46,9 +46,10 @@ class Direct(LookCloser):
     ball: Ball  # [N, C, *p.shape]
 
     def rows(self, fl: Arithmetic, n: slice, c: slice) -> Ball:
-        return self.ball[n, c]
+        return self.ball if n == c == EVERY else self.ball[n, c]
 
 
+EVERY = slice(None)
 SCALE = 2.0**60
 BLOCK = 2**18  # elements that are looked at together: a megabyte or two, which a core's cache holds
 
@@ -61,7 +62,8 @@ class Outer:
     right: Ball  # [N, I]
 
     def rows(self, fl: Arithmetic, n: slice, c: slice) -> Ball:
-        return fl.outer(self.left[n, c][..., None], self.right[n][:, None, None, :])
+        left, right = (self.left, self.right) if n == c == EVERY else (self.left[n, c], self.right[n])
+        return fl.outer(left.moved(lambda t: t.unsqueeze(-1)), right.moved(lambda t: t[:, None, None]))
 
     def glance(self, fl: Arithmetic, value: Tensor, n: slice, c: slice, extra_roundings: int) -> Extent | None:
         """Four passes over `value` in its own precision, instead of a ball for each of its elements.
@@ -70,15 +72,14 @@ class Outer:
         radius of D plus γ |D| of all roundings. That is no less than ``row · column`` with rows ρ and columns |a|, or
         with rows |D| and columns ``min(ρ / |D|) |a| + δa``; J lies inside where ``|J - D a| / column <= row``, which
         compares a row's extremes with one number. D and a as numbers of the precision, their product, the difference
-        and the quotient round by ``4 u |D a|`` and ``8 u row`` at most, and that much less is allowed.
+        and the quotient round by ``4 u |D a|`` and ``8 u row`` at most, and that much less is allowed. What operands
+        that count as zero add to the radius isn't made use of.
         """
         D, a = self.left[n, c], self.right[n]
         size, steps = D.centre.abs(), a.centre.abs()
-        if fl.flushed:
-            return None
         gamma = fl.gamma(1) * (1 + fl.operands) + fl.operands + (fl.gamma(extra_roundings) if extra_roundings else 0.0)
         most, reach, mag = float(size.amax()), float(steps.amax()), float(D.mag.amax())
-        blur = mag * float(torch.add(a.radius, a.mag, alpha=gamma).amax())
+        blur = mag * float(torch.add(a.radius, a.mag, alpha=gamma).amax()) + fl.flushed * (mag + float(a.mag.amax()))
         extent = Extent(most * reach, (float(D.radius.amax()) * reach + blur) * (1 + gamma) * UP + 8 * fl.eta)
         work = torch.promote_types(value.dtype, torch.float32)
         u, tiny = torch.finfo(work).eps / 2, torch.finfo(work).tiny
@@ -165,7 +166,7 @@ class Zero(LookCloser):
 
     def rows(self, fl: Arithmetic, n: slice, c: slice) -> Ball:
         whole = torch.zeros((), dtype=torch.float64, device=self.device).expand(*self.shape)
-        return Ball(whole[n, c], whole[n, c])
+        return Ball(whole[n, c], whole[n, c], finite=True)
 
 
 @dataclass(frozen=True, eq=False)

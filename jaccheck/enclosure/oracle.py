@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from jaccheck._chance import seeded
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball, up
-from jaccheck.enclosure.graph import Call, calls
+from jaccheck.enclosure.graph import Call, in_a_row, traced
 from jaccheck.enclosure.jacobian import Drifted, Extent, Jacobian, total
 from jaccheck.enclosure.probe import arithmetic
 from jaccheck.enclosure.rules import Random, Rule, Wire
@@ -42,17 +42,11 @@ class Oracle:
 
     def __init__(self, model: nn.Module, x: Tensor, fl: Arithmetic | None = None, *, seed: int | None = None) -> None:
         self.model, self.x, self.seed = model, x, seed
-        names = {id(p): name for name, p in model.named_parameters()}
-        self._trainable = {id(p): names[id(p)] for p in model.parameters() if p.requires_grad}
+        self._trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.fl = fl or arithmetic(x.dtype, x.device)
-        with torch.inference_mode():
-            with seeded(seed, x.device):
-                self._forward()
-            if self.fl.overflows:
-                self.fl = self.fl.careful()
-                with seeded(seed, x.device):
-                    self._forward()
-        self._swept: dict[str, tuple[Arithmetic, dict[str, Jacobian]]] = {}
+        with torch.inference_mode(), seeded(seed, x.device):
+            self._forward()
+        self._swept: dict[str, dict[str, Jacobian]] = {}
 
     @property
     def output(self) -> Ball:
@@ -68,9 +62,9 @@ class Oracle:
         self._values: list[Ball] = [Ball.exact(self.x)]
         self._calls: list[tuple[Call, Rule, tuple[Wire, ...]]] = []
         in_torch: list[Any] | None = None if self.seed is None else [self.x]
-        if self.x.numel():
-            self.fl.reached.append((self._values[0].centre.abs().amax(), 1.0))
-        for call in calls(self.model, lambda wire: self._values[wire.index].shape):
+        row = in_a_row(self.model)
+        self.has_run_the_model = row is None or in_torch is not None
+        for call in traced(self.model, lambda wire: self._values[wire.index].shape) if row is None else row:
             if isinstance(call, Wire):
                 self._output = call
                 return
@@ -95,25 +89,21 @@ class Oracle:
                 largest = max(largest, tangents[-1])
         return not largest < self.fl.largest / 2
 
-    def jacobians(self, mode: str = "reverse") -> tuple[Arithmetic, dict[str, Jacobian]]:
+    def jacobians(self, mode: str = "reverse") -> dict[str, Jacobian]:
         """Each trainable parameter's Jacobian, of paths that work in reverse, or in any order ("forward")."""
         if mode not in self._swept:
             with torch.inference_mode():
-                fl = self.fl.fresh()
-                found = self._backward(fl, mode)
-                if fl.overflows:
-                    fl = self.fl.careful()
-                    found = self._backward(fl, mode)
-                self._swept[mode] = fl, found
+                self._swept[mode] = self._backward(mode)
         return self._swept[mode]
 
-    def _backward(self, fl: Arithmetic, mode: str) -> dict[str, Jacobian]:
+    def _backward(self, mode: str) -> dict[str, Jacobian]:
+        fl = self.fl
         N, C = self.output.shape
         one = torch.eye(C, dtype=torch.float64, device=self.x.device).expand(N, C, C)
-        seed = Ball(one, torch.zeros_like(one), one if mode == "forward" else None)
+        seed = Ball(one, torch.zeros_like(one), one if mode == "forward" else None, finite=True)
         cotangents: dict[int, list[Ball]] = {self._output.index: [seed]}
-        parts: dict[str, list[Jacobian]] = {name: [] for name in self._trainable.values()}
-        drift = torch.zeros(N, C, dtype=torch.float64, device=self.x.device)
+        parts: dict[int, list[Jacobian]] = {id(p): [] for p in self._trainable.values()}
+        drift = one.new_zeros(N, C)
         for index in range(len(self._calls), 0, -1):
             if index not in cotangents:
                 continue
@@ -124,39 +114,26 @@ class Oracle:
                 terms = 8 + max(self._values[wire.index].shape[1:].numel() for wire in wires)
                 drift = up(drift + D.mag.flatten(2).sum(2) * (terms * fl.eta))
             for p, jacobian in rule.jacobians(fl, D):
-                if id(p) in self._trainable:
-                    found = Drifted(jacobian, drift) if mode == "forward" else jacobian
-                    parts[self._trainable[id(p)]].append(found)
+                if id(p) in parts:
+                    parts[id(p)].append(Drifted(jacobian, drift) if mode == "forward" else jacobian)
             if any(wire.index for wire in wires):  # the input's own derivative is not asked for
                 for wire, part in zip(wires, rule.vjp(fl, D), strict=True):
                     cotangents.setdefault(wire.index, []).append(part)
                     if mode == "forward" and fl.flushed:  # a tangent that counts as zero where it goes in
                         drift = up(drift + part.mag.flatten(2).sum(2) * fl.flushed)
-        shapes = {self._trainable[id(p)]: p.shape for p in self.model.parameters() if p.requires_grad}
-        return {name: total(found, (N, C, *shapes[name]), self.x.device) for name, found in parts.items()}
+        return {name: total(parts[id(p)], (N, C, *p.shape), self.x.device) for name, p in self._trainable.items()}
 
     def rows(self, name: str, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0) -> Ball:
         """The enclosure of parameter `name` for samples `n` and outputs `c`, ``[n, c, *p.shape]``."""
-        fl, jacobians = self.jacobians(mode)
         with torch.inference_mode():
-            fl = fl.fresh()
-            ball = jacobians[name].rows(fl, n, c)
-            if fl.overflows:
-                ball = jacobians[name].rows(fl.careful(), n, c)
-            return self.rounded(ball, extra_roundings, mode=mode) if extra_roundings else ball
+            ball = self.jacobians(mode)[name].rows(self.fl, n, c)
+            return self.fl.rounded(ball, extra_roundings)
 
     def glance(
         self, name: str, value: Tensor, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0
     ) -> Extent | None:
         """The extent of parameter `name`'s part if `value` is cheaply seen to lie inside; None: look at `rows`."""
-        fl, jacobians = self.jacobians(mode)
-        return jacobians[name].glance(fl, value, n, c, extra_roundings)
-
-    def rounded(self, ball: Ball, k: int, *, mode: str = "reverse") -> Ball:
-        """`ball`, of some Jacobian's entries, for paths that round k times more."""
-        fl = self.jacobians(mode)[0].fresh()
-        once = fl.rounded(ball, k)
-        return fl.careful().rounded(ball, k) if fl.overflows else once
+        return self.jacobians(mode)[name].glance(self.fl, value, n, c, extra_roundings)
 
     def replayed(self, stand_in: Callable[[Tensor], Tensor]) -> Tensor:
         """f(x) by the calls that the oracle has read, without hooks, on `stand_in` of each parameter or buffer."""

@@ -35,8 +35,8 @@ def arithmetic(dtype: torch.dtype, device: torch.device) -> Arithmetic:
     Raises:
         KeyError: another dtype than the four of `UNIT_ROUNDOFF`.
     """
-    flushes = _flushes(torch.tensor(torch.finfo(dtype).tiny, dtype=dtype, device=device))
-    return _probed(dtype, device, flushes, knobs()).fresh()
+    flushes = _flushes(_smallest_normal(dtype, device))
+    return _probed(dtype, device, flushes, knobs())
 
 
 @lru_cache
@@ -75,8 +75,13 @@ def _claims(dtype: torch.dtype, permitted: Iterator[tuple[float, float]], *, flu
             )
 
 
+@lru_cache
+def _smallest_normal(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(torch.finfo(dtype).tiny, dtype=dtype, device=device)
+
+
 def _flushes(smallest: Tensor) -> bool:
-    return bool(smallest * 0.5 == 0)
+    return (smallest * 0.5).item() == 0
 
 
 def _bears_out(claim: Arithmetic, dtype: torch.dtype, device: torch.device, product: Product) -> bool:
@@ -89,7 +94,7 @@ def _bears_out(claim: Arithmetic, dtype: torch.dtype, device: torch.device, prod
             if ABSENT not in str(error):
                 raise
             return True
-        expected = claim.fresh().contraction(Ball.exact(a), w.double().mT, b.double())
+        expected = claim.contraction(Ball.exact(a), w.double().mT, b.double())
         if expected.excludes(got).any():
             return False
     return True

@@ -61,13 +61,6 @@ class Exactly(Arithmetic):
         lowest = form.lowest + margin + (form.precision - 1 if device.flushed else 0)
         return cls(**vars(device), bits=form.precision, operand_bits=operand, lowest=lowest)
 
-    def fresh(self) -> Exactly:
-        return self
-
-    @property
-    def overflows(self) -> bool:
-        return False  # it raises instead
-
     def rounded(self, t: Ball, k: int = 1) -> Ball:
         if k:
             raise Rounds("there are sums over axes that were broadcast, or over positions")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -17,6 +17,7 @@ from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.doubts import doubts
 from jaccheck.enclosure.ground import doubted
 from jaccheck.enclosure.jacobian import Extent
+from jaccheck.enclosure.whole import Whole
 from jaccheck.properties._own_backward import own_backward
 
 WHOLE = 2**18  # elements of a problem's Jacobians that are judged in one go: float64 balls of a few MB
@@ -42,7 +43,7 @@ class Judge:
         self.reason: str | None = None  # why there is no enclosure
         self.forward: ForwardFinding | None = None
         self._oracle: Oracle | None = None
-        self._wholes: dict[tuple[str, int], _Whole] = {}
+        self._wholes: dict[str, Whole] = {}
         doubt = doubted(problem.device)
         if doubt is not None:
             operation, got, right = doubt
@@ -52,7 +53,8 @@ class Judge:
             return
         try:
             oracle = Oracle(problem.model, problem.x, seed=problem.seed)
-            problem.before.undone()  # tracing runs the model's own forward
+            if oracle.has_run_the_model:
+                problem.before.undone()
             shape = oracle.output.shape
             if shape != problem.output.shape:
                 self.reason = f"the model's output has another shape than its graph says, {list(shape)}"
@@ -62,7 +64,7 @@ class Judge:
                 oracle.jacobians()
                 self._oracle = oracle
         except Unsupported as error:
-            problem.before.restore()  # tracing has run the model's own forward
+            problem.before.restore()  # what tracing, which runs the model's own forward, may have changed
             self.reason = ", and ".join([str(error), *doubts(problem.model)])
 
     def _misunderstood(self, oracle: Oracle) -> str:
@@ -84,12 +86,11 @@ class Judge:
         There has to be one (`reason` is None).
         """
         assert self._oracle is not None
-        entries = sum(j.numel() for j in jacobian.values())
-        if entries <= WHOLE:
+        if sum(j.numel() for j in jacobian.values()) <= WHOLE:
             with torch.inference_mode():
-                whole = self._whole(mode, extra_roundings)
-                if whole.contains(jacobian):
-                    return Comparison(vacuous=whole.vacuous, resolutions=whole.resolutions)
+                found = self._at_once([jacobian[name] for name in self.problem.parameters], mode, extra_roundings)
+            if found is not None:
+                return found
         comparison = self._sliced(jacobian, mode, extra_roundings)
         if comparison.worst is not None:
             n, c, *_ = comparison.worst[2]
@@ -101,21 +102,33 @@ class Judge:
         assert self._oracle is not None
         return own_backward(self.problem, self._oracle, n, c)
 
-    def _whole(self, mode: str, extra_roundings: int) -> _Whole:
+    def _at_once(self, values: Sequence[Tensor], mode: str, extra_roundings: int) -> Comparison | None:
+        """What there is to say if all is inside, without a look at each element; None if it isn't."""
         assert self._oracle is not None
-        if (mode, extra_roundings) not in self._wholes:
-            with torch.inference_mode():
-                if extra_roundings:
-                    ball = self._oracle.rounded(self._whole(mode, 0).ball, extra_roundings, mode=mode)
-                else:
-                    every = slice(None)
-                    balls = [
-                        self._oracle.rows(name, every, every, mode=mode).moved(lambda t: _side_by_side(t))
-                        for name in self.problem.parameters
-                    ]
-                    ball = Ball(torch.cat([b.centre for b in balls], 2), torch.cat([b.radius for b in balls], 2))
-                self._wholes[mode, extra_roundings] = _Whole(ball, self.problem.parameters)
-        return self._wholes[mode, extra_roundings]
+        fl, whole = self._oracle.fl, self._whole(mode)
+        extents: Sequence[Extent] | None = whole.extents
+        if extra_roundings:  # mostly all is in the narrower enclosure, too
+            extents = whole.extents_after(fl, extra_roundings)
+        if extents is None or not whole.contains(values):
+            if not extra_roundings:
+                return None
+            whole = whole.rounded(fl, extra_roundings)
+            extents = whole.extents
+            if not whole.contains(values):
+                return None
+        resolutions = {
+            name: _resolution(extent.largest, extent.widest)
+            for name, extent in zip(self.problem.parameters, extents, strict=True)
+        }
+        return Comparison(vacuous=whole.vacuous, resolutions=resolutions)
+
+    def _whole(self, mode: str) -> Whole:
+        assert self._oracle is not None
+        if mode not in self._wholes:
+            every = slice(None)
+            balls = [self._oracle.rows(name, every, every, mode=mode) for name in self.problem.parameters]
+            self._wholes[mode] = Whole.of(balls)
+        return self._wholes[mode]
 
     def _sliced(self, jacobian: Mapping[str, Tensor], mode: str, extra_roundings: int) -> Comparison:
         assert self._oracle is not None
@@ -178,33 +191,6 @@ class Judge:
             where = (n + start[0], c + start[1], *rest)
             numbers = (float(got[index]), float(ball.centre[index]), float(ball.radius[index]))
             comparison.worst = (worst, name, where, *numbers)
-
-
-class _Whole:
-    """The enclosures of all parameters of a small problem, side by side: ``[N, C, P]``."""
-
-    def __init__(self, ball: Ball, parameters: Mapping[str, Tensor]) -> None:
-        self.ball = ball
-        self.names = list(parameters)
-        sizes = [p.numel() for p in parameters.values()]
-        self.vacuous = 0
-        if not ball.radius.numel():
-            self.resolutions = dict.fromkeys(self.names, 0.0)
-            return
-        extents = torch.stack([ball.centre.abs().amax((0, 1)), ball.radius.amax((0, 1))], 1)  # [P, 2]
-        most = torch.segment_reduce(extents, "max", lengths=torch.tensor(sizes, device=extents.device)).tolist()
-        if not all(size < inf and radius < inf for size, radius in most):  # the largest of what is known
-            self.vacuous = int((~(ball.radius < inf)).sum())
-            parts = zip(torch.split(ball.centre, sizes, 2), torch.split(ball.radius, sizes, 2), strict=True)
-            most = [_extent(Ball(centre, radius), 0.0, 0.0) for centre, radius in parts]
-        self.resolutions = {
-            name: _resolution(size, radius) for name, (size, radius) in zip(self.names, most, strict=True)
-        }
-
-    def contains(self, jacobian: Mapping[str, Tensor]) -> bool:
-        """Whether no element of `jacobian` is certainly outside."""
-        flat = torch.cat([_side_by_side(jacobian[name]) for name in self.names], 2)
-        return self.ball.holds(flat)
 
 
 def _side_by_side(t: Tensor) -> Tensor:

@@ -144,10 +144,10 @@ def test_what_is_found_holds_for_other_numbers(monkeypatch, matmul, product, dty
         w, b = (
             torch.randn(*shape, generator=generator, dtype=DOUBLE).to(dtype) for shape in ((columns, n), (columns,))
         )
-        ball = fl.fresh().contraction(Ball.exact(a), w.double().mT, b.double())
+        ball = fl.contraction(Ball.exact(a), w.double().mT, b.double())
         assert not ball.excludes(product(a, w, b)).any()
         if n == 1:
-            outer = fl.fresh().outer(Ball.exact(a), Ball.exact(w.mT))
+            outer = fl.outer(Ball.exact(a), Ball.exact(w.mT))
             assert not outer.excludes(product(a, w, 0 * b)).any()
 
 

@@ -28,8 +28,11 @@ def rules() -> Mapping[Any, Factory]:
 def layer_call(layer: nn.Module, wires: tuple[Wire, ...]) -> Rule:
     """The rule of a layer that has one."""
     factory = rules()[type(layer)]
-    names = _parameters(factory)[len(wires) :]
-    return factory(*wires, **{name: getattr(layer, name) for name in names if hasattr(layer, name)})
+    found = {name: getattr(layer, name, _MISSING) for name in _parameters(factory)[len(wires) :]}
+    return factory(*wires, **{name: value for name, value in found.items() if value is not _MISSING})
+
+
+_MISSING = object()
 
 
 @cache

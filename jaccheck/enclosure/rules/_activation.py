@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 
 import torch
@@ -18,16 +19,28 @@ ORACLE = 64 * EPS  # the formulas below in float64: at most 16 operations, and f
 COMPOUND = 1 + 2.0**-3  # (1 + u)^k - 1 <= COMPOUND k u for all four dtypes and k <= 56
 
 
-@dataclass(frozen=True)
 class Span:
     """Where the argument of a function lies: between `low` and `high`, and no farther from 0 than `mag`."""
 
-    low: Tensor
-    high: Tensor
+    def __init__(self, z: Ball) -> None:
+        self._z = z
 
-    @property
+    @cached_property
+    def low(self) -> Tensor:
+        return self._z.centre - self._z.radius
+
+    @cached_property
+    def high(self) -> Tensor:
+        return self._z.centre + self._z.radius
+
+    @cached_property
     def mag(self) -> Tensor:
-        return self.low.abs().maximum(self.high.abs())
+        return self._z.centre.abs().add_(self._z.radius)
+
+    @cached_property
+    def not_positive(self) -> Tensor:
+        """Where it reaches 0 or below."""
+        return self.low <= 0
 
 
 @dataclass(frozen=True)
@@ -40,8 +53,8 @@ class Activation:
 
     value: Callable[[Tensor], Tensor]  # φ(t)
     slope: Callable[[Tensor], Tensor]  # φ'(t); at a kink, and at NaN, what torch's own derivative gives
-    value_error: Callable[[Span, Tensor], Tensor | float]  # of the span and sup |φ|
-    slope_error: Callable[[Span, Tensor, Tensor], Tensor | float]  # of the span, sup |φ| and sup |φ'|
+    value_error: Callable[[Span, Tensor], Tensor] | float  # of the span and sup |φ|; or as many times sup |φ|
+    slope_error: Callable[[Span, Tensor, Tensor], Tensor] | float  # of the same and sup |φ'|; or as many times sup |φ'|
     max_curvature: float = 0.0  # sup |φ''| away from the kinks
     decay: float = inf  # sup |φ'' / φ'|: where φ is flat, so is φ'
     linear_above: float = inf  # φ'' = 0 from here on
@@ -66,39 +79,29 @@ class Elementwise(NoParameters):
     def forward(self, fl: Arithmetic, z: Ball) -> Ball:
         phi = self.phi
         fl.evaluated(phi, z)
-        t, r = z.centre, z.radius
-        value, slope = phi.value(t), phi.slope(t)
-        unit = (fl.u + EPS / 2) * COMPOUND  # theirs and ours
+        r = z.radius
+        value, slope = phi.value(z.centre), phi.slope(z.centre)
         # A shift by δ moves φ by at most |δ| sup |φ'| and φ' by at most |δ| sup |φ''|; a kink in reach adds its jumps.
-        steepest: Tensor = slope.abs()
-        jump: Tensor | float = 0.0
-        step: Tensor | float = 0.0
-        for kink, slope_jump, value_jump in phi.kinks:
-            if kink:  # a number that was rounded, perhaps, up to three times
-                near = (t - kink).abs() <= r * (1 + EPS) + (3 * fl.u * abs(kink) + phi.kink_blur * fl.eta)
-            else:
-                near = t.abs() <= r + phi.kink_blur * fl.eta
-            jump = near.double() * slope_jump + jump
-            if value_jump:
-                step = near.double() * (value_jump * (1 + 2 * fl.u)) + step
-        steepest = steepest + jump if phi.kinks else steepest
-        slope_radius: Tensor | float = jump
+        span = Span(z)
+        jump, step = _jumps(phi, fl, z)
+        steepest = slope.abs()
+        if jump is not None:
+            steepest.add_(jump)
+        slope_radius = torch.zeros_like(r) if jump is None else jump
         if phi.max_curvature:
-            steepest = steepest + phi.max_curvature * r
-            bend = (steepest * phi.decay).clamp(max=phi.max_curvature) if phi.decay < inf else phi.max_curvature
-            if phi.linear_above < inf:
-                bend = bend * (t - r <= phi.linear_above * (1 + EPS))
-            slope_radius = slope_radius + r * bend
-        value_radius = r * steepest + step
-        slope_radius = slope_radius if isinstance(slope_radius, Tensor) else torch.zeros_like(t)
+            steepest.add_(r, alpha=phi.max_curvature)
+            slope_radius.addcmul_(r, _bend(phi, span, steepest))
+        value_radius = steepest.mul_(r)
+        if step is not None:
+            value_radius.add_(step)
         if not phi.exact:
-            span = Span(t - r, t + r)
+            unit = (fl.u + EPS / 2) * COMPOUND  # theirs and ours
             size, slope_size = value.abs().add_(value_radius), slope.abs().add_(slope_radius)
-            value_radius = (value_radius + unit * phi.value_error(span, size)).add_(size, alpha=ORACLE)
-            slope_radius = slope_radius + unit * phi.slope_error(span, size, slope_size)
-            slope_radius = slope_radius.add_(slope_size, alpha=ORACLE)
+            value_error = phi.value_error(span, size) if callable(phi.value_error) else phi.value_error
+            slope_error = phi.slope_error(span, size, slope_size) if callable(phi.slope_error) else phi.slope_error
             lost = fl.eta * phi.underflow(span) + phi.floor / fl.opmath_largest
-            value_radius, slope_radius = up(value_radius.add_(lost)), up(slope_radius.add_(lost))
+            value_radius = _with(value_radius, size, value_error, unit, lost)
+            slope_radius = _with(slope_radius, slope_size, slope_error, unit, lost)
             if phi.on_the_way is not None:
                 value_radius = torch.where(phi.on_the_way(span) < fl.opmath_largest, value_radius, inf)
         self.psi = fl.applied(z, slope, slope_radius, at_infinity=phi.at_infinity, at_nan=phi.at_nan)
@@ -112,3 +115,44 @@ class Elementwise(NoParameters):
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
         product = fl.product(D, self.psi.moved(lambda t: t[:, None]))
         return (fl.within(product, D.mag * self.phi.factor) if self.phi.factor > 1 else product,)
+
+
+def _jumps(phi: Activation, fl: Arithmetic, z: Ball) -> tuple[Tensor | None, Tensor | None]:
+    """What the kinks in reach of `z` add to φ' and to φ; None: nothing anywhere."""
+    jump: Tensor | None = None
+    step: Tensor | None = None
+    for kink, slope_jump, value_jump in phi.kinks:
+        if not slope_jump and not value_jump:
+            continue
+        if kink:  # a number that was rounded, perhaps, up to three times
+            blur = 3 * fl.u * abs(kink) + phi.kink_blur * fl.eta
+            near = (z.centre - kink).abs_() <= (z.radius * (1 + EPS)).add_(blur)
+        else:
+            blur = phi.kink_blur * fl.eta
+            near = z.centre.abs() <= (z.radius + blur if blur else z.radius)
+        here = near.double()
+        if value_jump:
+            step = torch.zeros_like(here) if step is None else step
+            step.add_(here, alpha=value_jump * (1 + 2 * fl.u))
+        jump = here.mul_(slope_jump) if jump is None else jump.add_(here, alpha=slope_jump)
+    return jump, step
+
+
+def _bend(phi: Activation, span: Span, steepest: Tensor) -> Tensor:
+    """sup |φ''| over `span`, where |φ'| is at most `steepest`."""
+    if phi.decay < inf:
+        bend = (steepest * phi.decay).clamp_(max=phi.max_curvature)
+    else:
+        bend = torch.full_like(steepest, phi.max_curvature)
+    if phi.linear_above < inf:
+        bend.mul_(span.low <= phi.linear_above * (1 + EPS) if phi.linear_above else span.not_positive)
+    return bend
+
+
+def _with(radius: Tensor, size: Tensor, error: Tensor | float, unit: float, lost: Tensor | float) -> Tensor:
+    """`up` of `radius`, overwritten, with an error in units, or so many times `size`, and with what is lost."""
+    if isinstance(error, Tensor):
+        radius.add_(error, alpha=unit).add_(size, alpha=ORACLE)
+    else:
+        radius.add_(size, alpha=unit * error + ORACLE)
+    return up(radius.add_(lost)) if isinstance(lost, Tensor) else up(radius, lost)

@@ -20,9 +20,9 @@ def celu_rule(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementw
             value=lambda t: torch.where(t > 0, t, alpha * expm1(t / alpha)),
             slope=lambda t: torch.where(t > 0, 1.0, exp(t / alpha)),
             # as for ELU; t/α is rounded twice, which moves α exp(t/α) by 2 |t/α| exp(t/α) α <= α
-            value_error=lambda t, a: (t.low <= 0) * ((FUNCTION + 1) * alpha + 3 * a),
+            value_error=lambda t, a: t.not_positive * ((FUNCTION + 1) * alpha + 3 * a),
             slope_error=lambda t, a, s: (
-                (t.low <= 0) * ((FUNCTION + 3) * (1 if inplace else s) + 2 * s * (t.low / alpha).clamp(max=0).abs())
+                t.not_positive * ((FUNCTION + 3) * (1 if inplace else s) + 2 * s * (t.low / alpha).clamp(max=0).abs())
             ),
             max_curvature=1 / alpha,
             decay=1 / alpha,

@@ -18,9 +18,9 @@ def elu(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementwise:
             value=lambda t: torch.where(t > 0, t, alpha * expm1(t)),
             slope=lambda t: torch.where(t > 0, 1.0, alpha * exp(t)),
             # as exp(t) - 1, of which each term is at most 1: torch's formula up to 2.8
-            value_error=lambda t, a: (t.low <= 0) * (FUNCTION * size + 3 * a),
+            value_error=lambda t, a: t.not_positive * (FUNCTION * size + 3 * a),
             # in place it is a + α, which keeps the absolute error of a
-            slope_error=lambda t, a, s: (t.low <= 0) * ((FUNCTION + 3) * (size if inplace else s)),
+            slope_error=lambda t, a, s: t.not_positive * ((FUNCTION + 3) * (size if inplace else s)),
             max_curvature=size,
             decay=1.0,
             factor=size,

@@ -18,7 +18,7 @@ EXACT = Activation(
     # as t/2 (1 + erf(t/√2)): a function and five roundings, on terms of at most |t|
     value_error=lambda t, a: (FUNCTION + 6) * t.mag,
     # Φ: as above, at most FUNCTION + 6. t φ(t) <= 1/4: FUNCTION + 5 roundings, and t²/2 twice: |t|³ φ(t) <= 1/2
-    slope_error=lambda t, a, s: FUNCTION + 6 + (FUNCTION + 5) / 4 + 1,
+    slope_error=lambda t, a, s: torch.full_like(s, FUNCTION + 6 + (FUNCTION + 5) / 4 + 1),
     max_curvature=2 / sqrt(2 * pi),  # |(2 - t²) φ(t)|, at 0
     on_the_way=lambda t: 2 * t.mag,
     at_infinity=False,

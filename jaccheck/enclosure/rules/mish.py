@@ -18,7 +18,7 @@ def _softplus(t: Tensor) -> Tensor:
 MISH = Activation(
     value=lambda t: t * hyperbolic_tangent(_softplus(t)),
     slope=lambda t: hyperbolic_tangent(_softplus(t)) + t * logistic(t) * squared_sech(_softplus(t)),
-    value_error=lambda t, a: (3 * FUNCTION + 5) * a,  # exp, log1p and tanh, of which none magnifies the error
+    value_error=3 * FUNCTION + 5,  # exp, log1p and tanh, of which none magnifies the error
     # as T + t σ (1 - T²): T as above, and 1 - T² in absolute terms
     slope_error=lambda t, a, s: (3 * FUNCTION + 5) * (1 + 2 * t.mag * logistic(t.high)),
     max_curvature=1.0,  # 0.64 at 0

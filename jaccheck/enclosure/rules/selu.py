@@ -21,8 +21,8 @@ def selu_rule(wire: Wire, inplace: bool = False) -> Elementwise:
             value=lambda t: torch.where(t > 0, SCALE * t, size * expm1(t)),
             slope=lambda t: torch.where(t > 0, SCALE, size * exp(t)),
             # constants and products 3; below 0 as exp(t) - 1, of which each term is at most 1
-            value_error=lambda t, a: 3 * a + (t.low <= 0) * (FUNCTION * size),
-            slope_error=lambda t, a, s: 2 * s + (t.low <= 0) * ((FUNCTION + 3) * (size if inplace else s)),
+            value_error=lambda t, a: 3 * a + t.not_positive * (FUNCTION * size),
+            slope_error=lambda t, a, s: 2 * s + t.not_positive * ((FUNCTION + 3) * (size if inplace else s)),
             max_curvature=size,
             decay=1.0,
             factor=size,

@@ -12,7 +12,7 @@ from jaccheck.enclosure.rules.sigmoid import logistic
 SILU = Activation(
     value=lambda t: t * logistic(t),
     slope=lambda t: logistic(t) * (1 + t * logistic(-t)),
-    value_error=lambda t, a: (FUNCTION + 4) * a,
+    value_error=FUNCTION + 4,
     # as σ (1 + t (1 - σ)): the error of σ is (FUNCTION + 2) u σ in each place, with six more roundings
     slope_error=lambda t, a, s: (FUNCTION + 8) * logistic(t.high) * (1 + t.mag),
     max_curvature=0.5,  # φ''(0)

@@ -11,7 +11,7 @@ from jaccheck.enclosure.rules._rule import Wire, rule
 SOFTSIGN = Activation(
     value=lambda t: t / (1 + t.abs()),
     slope=lambda t: 1 / (1 + t.abs()) ** 2,
-    value_error=lambda t, a: 3 * a,
+    value_error=3,
     # as 1 / (1 + |t|) - |t| / (1 + |t|)², five roundings on each term and one on the difference
     slope_error=lambda t, a, s: 8 * s.sqrt(),
     max_curvature=2.0,

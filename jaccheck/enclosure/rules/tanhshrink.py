@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -14,7 +15,7 @@ TANHSHRINK = Activation(
     slope=lambda t: hyperbolic_tangent(t) ** 2,
     # the float64 formula here loses as much to cancellation as any other
     value_error=lambda t, a: (FUNCTION + 12) * t.mag.clamp(max=1) + 2 * a,
-    slope_error=lambda t, a, s: 2 * FUNCTION + 6,  # as 1 - (1 - tanh²)
+    slope_error=lambda t, a, s: torch.full_like(s, 2 * FUNCTION + 6),  # as 1 - (1 - tanh²)
     max_curvature=MAX_CURVATURE,
     exact_where=lambda t: t == 0,
     at_infinity=False,

@@ -17,7 +17,7 @@ def threshold_rule(wire: Wire, threshold: float, value: float, inplace: bool = F
             value=lambda t: torch.where(t <= threshold, t.new_full((), value), t),
             slope=lambda t: (~(t <= threshold)).double(),
             value_error=lambda t, a: (t.low <= threshold) * abs(value),
-            slope_error=lambda t, a, s: 0.0,
+            slope_error=0,
             kinks=((threshold, 1.0, abs(threshold - value)),),
             exact_where=lambda t: t.isfinite(),
         )
