@@ -75,9 +75,9 @@ def check(
                     verdict = replace(verdict, difference=max(apart, verdict.difference or 0.0))
                     first = verdicts[other]
                     verdicts[other] = replace(first, difference=max(apart, first.difference or 0.0))
-                if not others or problem_size(problem) <= MOST_ENTRIES:  # of large ones the first is enough to hold
+                if not others or problem.elements <= MOST_ENTRIES:  # of large ones the first is enough to hold
                     others[name] = whole
-            if whole is not None and (images or (images is None and problem_size(problem) <= MOST_ENTRIES)):
+            if whole is not None and (images or (images is None and problem.elements <= MOST_ENTRIES)):
                 pictures[name] = picture(whole, judge, trial.path, now=bool(images))
             verdicts[name] = verdict
             del trial, whole  # the next path may need the memory
@@ -133,11 +133,6 @@ def compare_tensor_lists(list1: Sequence[Tensor], list2: Sequence[Tensor]) -> No
             raise ValueError(f"the tensors at index {i} have different values: {error}") from error
 
 
-def problem_size(problem: Problem) -> int:
-    """Entries of all its Jacobians."""
-    return problem.N * problem.C * sum(p.numel() for p in problem.parameters.values())
-
-
 def _laws(properties: Sequence[str] | None, repeat: bool) -> tuple[str, ...]:
     names = DEFAULT if properties is None else tuple(dict.fromkeys(properties))
     for name in names:
@@ -171,10 +166,8 @@ def _whole(problem: Problem, run: Run) -> Mapping[str, Tensor] | None:
     jacobian: Any = run.jacobian
     if not isinstance(jacobian, Mapping) or jacobian.keys() != problem.parameters.keys():
         return None
-    for name, p in problem.parameters.items():
-        if not isinstance(jacobian[name], Tensor) or jacobian[name].shape != (problem.N, problem.C, *p.shape):
-            return None
-    return jacobian
+    fits = (isinstance(jacobian[name], Tensor) and jacobian[name].shape == problem.shapes[name] for name in jacobian)
+    return jacobian if all(fits) else None
 
 
 def facts(problem: Problem) -> ProblemFacts:

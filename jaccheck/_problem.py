@@ -58,6 +58,16 @@ class Problem:
         return seeded(self.seed, self.device)
 
     @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of each parameter's Jacobian, ``[N, C, *p.shape]``."""
+        return {name: (self.N, self.C, *p.shape) for name, p in self.parameters.items()}
+
+    @cached_property
+    def elements(self) -> int:
+        """Entries of all its Jacobians."""
+        return self.N * self.C * sum(p.numel() for p in self.parameters.values())
+
+    @cached_property
     def parameters(self) -> dict[str, Tensor]:
         """The parameters that require grad, by name; tied ones once, under their first name."""
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from jaccheck._check import check, facts, problem_size
+from jaccheck._check import check, facts
 from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import Problem, admit
 from jaccheck._report import ForwardFinding, Verdict
@@ -69,7 +69,7 @@ def run(
     chosen = {name: get(name) for name in names}  # before the snapshot: importing a path may change global state
     with _one_thread(), bounded(x.device if isinstance(x, Tensor) else torch.device("cpu")):
         problem = admit(model, x)
-        size = problem_size(problem) * problem.x.element_size()
+        size = problem.elements * problem.x.element_size()
         costs, forward = _checked(problem, names) if checked else ({n: Cost(n, "unchecked") for n in names}, None)
         calls = {name: _call(chosen[name].jacobian, problem) for name in names if _measurable(costs[name])}
         try:

@@ -23,23 +23,20 @@ def malformed(problem: Problem, jacobian: Any) -> Fault | None:
     """The first fault in the form of `jacobian`, whatever a path has returned; None if there is none."""
     if not isinstance(jacobian, Mapping):
         return Fault("missing", f"it returned {_described(jacobian)}, but should return a dict of tensors by name")
-    for name, p in problem.parameters.items():
+    for name, expected in problem.shapes.items():
         if name not in jacobian:
             there = ", ".join(map(repr, jacobian)) or "none"
             return Fault("missing", f"there is no Jacobian of {name!r}, but of: {there}", name)
         j = jacobian[name]
         if not isinstance(j, Tensor):
             return Fault("missing", f"the Jacobian of {name!r} is {_described(j)}, not a tensor", name)
-        expected = (problem.N, problem.C, *p.shape)
         if j.shape != expected:
             return Fault("shape", f"it has shape {list(j.shape)}, but should be {list(expected)}", name)
-        for what, got, wanted in (
-            ("dtype", j.dtype, problem.dtype),
-            ("device", j.device, problem.device),
-            ("layout", j.layout, torch.strided),
-        ):
-            if got != wanted:
-                return Fault("shape", f"its {what} is {got}, but should be {wanted}", name)
+        forms = (j.dtype, j.device, j.layout), (problem.dtype, problem.device, torch.strided)
+        if forms[0] != forms[1]:
+            found = zip(("dtype", "device", "layout"), *forms, strict=True)
+            what, got, wanted = next(form for form in found if form[1] != form[2])
+            return Fault("shape", f"its {what} is {got}, but should be {wanted}", name)
     unknown = [repr(name) for name in jacobian if name not in problem.parameters]
     if unknown:
         return Fault("missing", f"there are Jacobians of no trainable parameter: {', '.join(unknown)}")

@@ -22,7 +22,7 @@ class Enclosure:
 
     def judge(self, trial: Trial) -> Verdict:
         run, path = trial.run, trial.path.name
-        elements = _elements(trial)
+        elements = trial.problem.elements
         if run.unsupported is not None:
             return Verdict(path, "unsupported", reason=run.unsupported, elements=elements, seconds=run.seconds)
         if run.raised is not None:
@@ -71,11 +71,6 @@ class Enclosure:
             reason = f"nothing is known of any element: {trial.problem.dtype} overflows, or the input isn't finite"
             return Verdict(path, "vacuous", reason=reason.replace("torch.", ""), **common)
         return Verdict(path, "agrees", **common)
-
-
-def _elements(trial: Trial) -> int:
-    problem = trial.problem
-    return problem.N * problem.C * sum(p.numel() for p in problem.parameters.values())
 
 
 def difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
