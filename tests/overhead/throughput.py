@@ -1,0 +1,80 @@
+"""The networks that fuzz gets through, beside a loop over the three paths that checks nothing."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+
+import jaccheck
+from jaccheck._network import Network
+from jaccheck._values import DTYPES
+from jaccheck.fuzz.campaign import Campaign
+from jaccheck.fuzz.plan import Plan
+from jaccheck.paths import DEFAULT, get
+from jaccheck.strategies import networks
+
+
+def compared(count: int, rounds: int) -> dict[str, float]:
+    """Networks per second of fuzz in units of the loop's, `count` of them in each of `rounds`, median over the rounds.
+
+    Fuzz and the loops take turns, with another seed in each round.
+    """
+    runs = {"jaccheck.jacobian": _loop(_by_jacobian), "path.jacobian": _loop(_by_path), "fuzz": _fuzz}
+    for run in runs.values():
+        run(0, 20)
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for seed in range(1, rounds + 1):
+        for name, run in runs.items():
+            start = time.thread_time()
+            run(seed, count)
+            taken[name].append((time.thread_time() - start) / count)
+    fuzz = taken.pop("fuzz")
+    found = {"fuzz, ms a network": 1e3 * statistics.median(fuzz)}
+    for name, loop in taken.items():
+        ratios = [bare / checked for bare, checked in zip(loop, fuzz, strict=True)]
+        found[f"fuzz / a loop by {name}, networks per second"] = statistics.median(ratios)
+    return found
+
+
+def _fuzz(seed: int, count: int) -> None:
+    plan = Plan(seed, DEFAULT, ("enclosure", "state"), DTYPES, ("cpu",), examples=count, keep_going=True)
+    Campaign(plan).run()
+
+
+def _loop(call: Callable[[Network], None]) -> Callable[[int, int], None]:
+    def run(seed: int, count: int) -> None:
+        @hypothesis.seed(seed)
+        @hypothesis.settings(
+            max_examples=count,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+        )
+        @hypothesis.given(networks(dtypes=DTYPES, devices=("cpu",)))
+        def judge(network: Network) -> None:
+            call(network)
+
+        judge()
+
+    return run
+
+
+def _by_jacobian(network: Network) -> None:
+    model, x = network.build()
+    for name in DEFAULT:
+        with suppress(Exception):  # it refuses, or crashes, as it does under fuzz
+            jaccheck.jacobian(model, x, name)
+
+
+def _by_path(network: Network) -> None:
+    model, x = network.build()
+    for name in DEFAULT:
+        with suppress(Exception):
+            get(name).jacobian(model, x)
