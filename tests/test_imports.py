@@ -67,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "atlas": ERRORS | WORLD | DESCRIPTIONS | {"defects", "enclosure", "fuzz.finding", "paths", "properties"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
     "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding"},
-    "selftest": ERRORS | CHECK | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding", "paths", "properties"},
+    "selftest": ERRORS | WORLD | CHECK | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding", "paths", "properties"},
     "__main__": {"_needs", "cli"},
     "cli": ERRORS
     | {"_needs"}
