@@ -81,6 +81,7 @@ def fuzz(
         raise InvalidProblem(f"--seed is {seed}, but should be at least 0")
     from jaccheck.fuzz.campaign import Campaign
     from jaccheck.fuzz.log import Log
+    from jaccheck.fuzz.logfile import LogFailure
 
     own = registered()
     opened: Log | None = None
@@ -111,14 +112,19 @@ def fuzz(
             opened = Log.create(log, plan)
     folder = plan.folder
     with one_thread(), crew(plan, workers, timeout, dask, own) as hired, watching(plan, quiet=as_json) as watch:
-        summary = Campaign(
+        campaign = Campaign(
             plan,
             hired,
             log=opened,
             timeout=TIMEOUT if timeout is None else timeout,
             watch=watch,
             keep=lambda finding: written(folder, finding.save),
-        ).run()
+        )
+        try:
+            summary = campaign.run()
+        except LogFailure as error:
+            saved = f"; what has been found is in {folder}" if campaign.summary.findings else ""
+            raise LogFailure(f"{error}{saved}") from error
     files = [written(folder, finding.save) for finding in summary.findings]
     scripts = [beside(finding, file) for finding, file in zip(summary.findings, files, strict=True)]
     if opened is not None:

@@ -199,3 +199,34 @@ def test_a_new_log_takes_no_file_that_is_there(log_file, tmp_path):
         Log.create(log_file, PLAN)
     with pytest.raises(LogFailure, match="unable to open"):
         Log.create(tmp_path / "no" / "log.db", PLAN)
+
+
+def test_a_log_that_cant_be_written_any_more_ends_the_campaign_and_holds_what_it_held(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaccheck.fuzz.logfile.PATIENCE", 0.1)
+    monkeypatch.setattr("jaccheck.fuzz.log.EVERY", 0.0)
+    file = tmp_path / "log.db"
+    log = Log.create(file, PLAN)
+    other = sqlite3.connect(file, isolation_level=None)
+
+    def lock(summary):
+        if summary.networks > 20 and not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(LogFailure, match=r"log\.db is locked: another program is writing into it"):
+        Campaign(PLAN, log=log, watch=lock).run()
+    other.close()
+    log.db.close()
+    held = counts(file)
+    assert 0 < held["networks"] < 60
+    assert held["checks"] == held["networks"]
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path):
+    file = tmp_path / "log.db"
+    log = Log.create(file, PLAN)
+    pages = log.db.execute("PRAGMA page_count").fetchone()[0]
+    log.db.execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(LogFailure, match=r"^can't write into .*log\.db: database or disk is full$"):
+        Campaign(replace(PLAN, examples=2000), log=log).run()
+    log.db.close()
+    Log.resume(file).db.close()
