@@ -16,6 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from jaccheck._errors import InvalidProblem
 from jaccheck._steps import STEPS
 from jaccheck.paths import DEFAULT, get
+from jaccheck.properties._copies import copied
 from jaccheck.properties._stage import Stage, tensors
 from jaccheck.properties._trial import Run, called
 
@@ -195,11 +196,13 @@ def no_grad(stage: Stage) -> None:
 def deep_copied(stage: Stage) -> None:
     for p in stage.model.parameters():
         p.grad = None
-    stage.model = deepcopy(stage.model)
+    stage.model = copied(stage.model) if stage.extended() else deepcopy(stage.model)  # its records are no leaves
 
 
 @step("pickle")
 def pickled(stage: Stage) -> None:
+    if stage.extended():
+        raise InvalidProblem("the model has BackPACK's hooks")
     try:
         pickle.dumps(stage.fresh_model())
     except Exception as error:  # a class that pickle doesn't find, say

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck.paths import Path
+from jaccheck.properties._copies import copied
 from jaccheck.properties._trial import Run, called
 from jaccheck.properties.determinism import difference
 
@@ -27,7 +26,7 @@ class Stage:
     def __init__(self, problem: Problem, path: Path) -> None:
         self.problem, self.path = problem, path
         self.x = _alike(problem.x.detach())
-        self.model, self._first = _copied(problem.model), _copied(problem.model)
+        self.model, self._first = copied(problem.model), copied(problem.model)
         self.other: Stage | None = None
         """Another model, which is in use in turns with this one."""
         self._x = self.x.clone()
@@ -52,7 +51,7 @@ class Stage:
 
     def fresh_model(self) -> nn.Module:
         """Another model with the parameters, buffers and modes of the one in use, of which nothing else is known."""
-        model = _copied(self._first)
+        model = copied(self._first)
         theirs, others = _named(self.model), dict(self.model.named_modules())
         with torch.no_grad():
             for name, ours in _named(model).items():
@@ -109,13 +108,6 @@ class Stage:
 
     def extended(self) -> bool:
         return any("_backpack_extend" in vars(module) for module in self.model.modules())
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    try:
-        return deepcopy(model)
-    except Exception as error:  # the user's own classes
-        raise InvalidProblem(f"the model can't be copied: {error}") from error
 
 
 def _alike(x: Tensor) -> Tensor:

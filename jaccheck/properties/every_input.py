@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from weakref import WeakKeyDictionary
@@ -20,6 +19,7 @@ from jaccheck.enclosure.rules._activation import Elementwise
 from jaccheck.paths import Path, mode
 from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
+from jaccheck.properties._copies import copied
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._kinks import at_kinks
 from jaccheck.properties._trial import Trial
@@ -150,7 +150,7 @@ def _said(call: Call) -> str:
 
 
 def _module(call: Call) -> nn.Module:
-    return _Function(call) if call.layer is None else deepcopy(call.layer)
+    return _Function(call) if call.layer is None else copied(call.layer)
 
 
 class _Function(nn.Module):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem, admit
+from jaccheck.properties._copies import copied
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
 
@@ -104,10 +103,7 @@ def _expanded_parameters(problem: Problem) -> Variant:
 
 def _with(model: nn.Module, arrange: Callable[[list[Tensor]], list[Tensor]]) -> nn.Module:
     """A copy of `model` with its parameters elsewhere."""
-    try:
-        model = deepcopy(model)
-    except Exception as error:  # the user's own classes
-        raise InvalidProblem(f"the model can't be copied: {error}") from error
+    model = copied(model)
     parameters = list(model.parameters())
     with torch.no_grad():
         for p, data in zip(parameters, arrange([p.detach() for p in parameters]), strict=True):

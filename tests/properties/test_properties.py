@@ -12,8 +12,10 @@ import torch
 from torch import nn
 
 import jaccheck.properties
-from jaccheck import check
+from jaccheck import Network, check
+from jaccheck._layers import Activation, Linear
 from jaccheck._problem import admit
+from jaccheck._values import Values
 from jaccheck.paths import get
 from jaccheck.properties import PROPERTIES
 from jaccheck.properties._judge import Judge
@@ -56,3 +58,14 @@ def test_a_path_that_can_not_do_the_model_is_unsupported(law):
 def test_what_is_asked_can_be_asked_again(law):
     report = check(nn.Linear(2, 3), torch.ones(3, 2), paths=("batch_grad",), properties=(law,))
     assert report.again == f"jaccheck.check(model, x, paths=('batch_grad',), properties=({law!r},))"
+
+
+@pytest.mark.parametrize("law", [*PROPERTIES, *(f"sequence:extend,{step}" for step in ("deepcopy", "pickle", "move"))])
+@pytest.mark.parametrize("used_before", ["autograd", "backpack"])
+def test_a_model_that_has_been_used_is_judged_like_any_other(law, used_before):
+    """BackPACK leaves results of operations in the layers, which can't be copied as they are."""
+    layers = (Activation("ReLU"), Linear(2, Values(numbers=(1, -2, 3))), Activation("Tanh"), Linear(2))
+    network = Network(layers, batch=3, x=Values(numbers=(1, -1, 2)), dtype="float16", used_before=used_before)
+    verdict = check(*network.build(), paths=("batch_grad",), properties=(law,)).verdicts["batch_grad"]
+    reasons = ("the network isn't exact", "an activation is evaluated")
+    assert verdict.status == "agrees" or any(words in verdict.reason for words in reasons), verdict
