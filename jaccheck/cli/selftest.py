@@ -21,11 +21,14 @@ def selftest(
     family: Annotated[list[str] | None, typer.Option(help="A family; repeat it for several.", metavar="NAME")] = None,
     budget: Annotated[float, typer.Option(help="Seconds of the processor for each.", metavar="S")] = 20.0,
     seed: Annotated[int, typer.Option(help="Of the networks, and of the sample.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes.", metavar="W")] = 1,
     as_json: Json = False,
 ) -> int:
     """Put known faults into the paths, BackPACK and torch, and see whether each is found."""
     if sample is not None and sample < 1:
         raise InvalidProblem(f"--sample is {sample}, but should be at least 1")
+    if workers < 1:
+        raise InvalidProblem(f"--workers is {workers}, but should be at least 1")
     if not budget > 0:
         raise InvalidProblem(f"--budget is {budget}, but should be more than 0")
     if seed < 0:
@@ -43,7 +46,7 @@ def selftest(
         print(f"{words}, {hunt.networks} networks, {hunt.seconds:.1f} s", file=sys.stderr, flush=True)
 
     with one_thread():
-        score = scored(faults, seed=seed, budget=budget, watch=watch)
+        score = scored(faults, seed=seed, budget=budget, workers=workers, watch=watch)
     if as_json:
         print(json.dumps(score.data(), allow_nan=False))
     else:

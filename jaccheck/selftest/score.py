@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from statistics import median
 from typing import Any
+
+import torch
 
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
@@ -101,15 +105,44 @@ class Score:
 
 
 def scored(
-    faults: Sequence[Fault], *, seed: int, budget: float, watch: Callable[[Hunt], None] = lambda hunt: None
+    faults: Sequence[Fault],
+    *,
+    seed: int,
+    budget: float,
+    workers: int = 1,
+    watch: Callable[[Hunt], None] = lambda hunt: None,
 ) -> Score:
-    """Look for each of `faults`; `watch` is called after each."""
+    """Look for each of `faults`, with one worker in this process; `watch` is called after each."""
     score = Score(seed, budget)
-    for fault in faults:
-        seconds = budget if fault.equivalent is None else min(budget, FOR_EQUIVALENT)
-        score.hunts.append(hunt(fault, seed=seed, budget=seconds))
-        watch(score.hunts[-1])
+    jobs = [(fault.name, seed, budget if fault.equivalent is None else min(budget, FOR_EQUIVALENT)) for fault in faults]
+    for found in _hunts(jobs, workers):
+        score.hunts.append(found)
+        watch(found)
     return score
+
+
+Job = tuple[str, int, float]
+"""A fault's name, the seed and the budget."""
+
+
+def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
+    if workers == 1:
+        yield from (hunt(bank()[name], seed=seed, budget=budget) for name, seed, budget in jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(_in_a_worker, job) for job in jobs]
+        try:
+            for (name, _, _), future in zip(jobs, futures, strict=True):
+                yield Hunt(bank()[name], **future.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_a_worker(job: Job) -> dict[str, Any]:
+    """The hunt without its fault, whose functions don't travel."""
+    torch.set_num_threads(1)
+    (found,) = _hunts([job], 1)
+    return {name: value for name, value in vars(found).items() if name != "fault"}
 
 
 def chosen(

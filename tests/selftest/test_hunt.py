@@ -112,6 +112,17 @@ def test_the_command_gives_the_score(capsys):
     assert {row["fault"]: row["property"] for row in data["hunts"]} == {"sign": "enclosure", "leaves_grad": "state"}
 
 
+def test_workers_find_the_same(capsys):
+    options = ["selftest", "--fault", "sign", "--fault", "leaves_grad", "--fault", "forward_linear_scaled", "--json"]
+    assert main([*options, "--workers", "2"]) == 0
+    parallel = json.loads(capsys.readouterr().out)
+    assert main(options) == 0
+    alone = json.loads(capsys.readouterr().out)
+    for row in (*parallel["hunts"], *alone["hunts"]):
+        del row["seconds"]
+    assert parallel["hunts"] == alone["hunts"]
+
+
 def test_a_survivor_shows_in_the_exit_status(capsys):
     assert main(["selftest", "--fault", "n_is_257", "--budget", "0.001"]) == 1
     captured = capsys.readouterr()
@@ -119,7 +130,9 @@ def test_a_survivor_shows_in_the_exit_status(capsys):
     assert "SURVIVED" in captured.err
 
 
-@pytest.mark.parametrize("options", [["--sample", "0"], ["--budget", "0"], ["--seed", "-1"], ["--fault", "no such"]])
+@pytest.mark.parametrize(
+    "options", [["--sample", "0"], ["--budget", "0"], ["--seed", "-1"], ["--workers", "0"], ["--fault", "no such"]]
+)
 def test_bad_usage_is_refused(options, capsys):
     assert main(["selftest", *options]) == 2
     assert "jaccheck: " in capsys.readouterr().err
