@@ -50,10 +50,11 @@ class Evidence:
         Raises:
             Unsupported: the oracle has no rule for a layer.
         """
-        oracle, every = oracle or Oracle(problem.model, problem.x, seed=problem.seed), slice(None)
+        more, every = extra_roundings(path) if oracle is None else 0, slice(None)  # one that is given is exact
+        oracle = oracle or Oracle(problem.model, problem.x, seed=problem.seed)
         balls, among = {}, {}
         for name, j in jacobian.items():
-            ball = oracle.rows(name, every, every, mode=mode(path), extra_roundings=extra_roundings(path))
+            ball = oracle.rows(name, every, every, mode=mode(path), extra_roundings=more)
             if mode(path) == "forward" and oracle.tangents_overflow:
                 ball = Ball(ball.centre, torch.where(j.isfinite(), ball.radius, inf))
             balls[name] = ball

@@ -122,7 +122,7 @@ def _merged(network: Network, place: Place, first: Linear, behind: Place, second
 def _tensors(layer: Linear, fan_in: int, dtype: str) -> tuple[Tensor, Tensor]:
     width = layer.width or fan_in
     weight = layer.weight.tensor((width, fan_in), dtype, fan_in).double()
-    bias = torch.zeros(width) if layer.bias is None else layer.bias.tensor((width,), dtype)
+    bias = torch.zeros(width, device="cpu") if layer.bias is None else layer.bias.tensor((width,), dtype)
     return weight, bias.double()
 
 

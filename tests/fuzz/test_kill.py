@@ -125,7 +125,7 @@ def test_after_kill_9_a_campaign_goes_on_and_comes_to_the_same(tmp_path, undistu
     assert said["checks"] == found["checks"] == undisturbed.checks
     assert {path: Counter(statuses) for path, statuses in found["verdicts"].items()} == undisturbed.verdicts
     kinds = Counter((finding["path"], finding["kind"]) for finding in found["findings"])
-    assert kinds.pop(("planted", "value")) == 1
+    assert kinds.pop(("planted", "value")) >= 1  # of each shape of the error
     assert set(kinds) <= ({("worker", "crashed")} if whom == "worker" else set())
     shown = sum(finding["again"] for finding in found["findings"] if finding["path"] == "planted")
     assert shown == sum(undisturbed.again.values())

@@ -231,4 +231,5 @@ def test_the_table_of_paths_has_all_files() -> None:
     from jaccheck.paths import _path
 
     files = {file.stem for file in File(_path.__file__).parent.glob("*.py")}
-    assert {name for name in files if not name.startswith("_")} == set(paths())
+    here = {name for name in files if not name.startswith("_")}
+    assert set(paths()) <= here <= set(paths()) | {"curvlinops", "opacus"}  # whose packages may be missing
