@@ -7,6 +7,7 @@ import torch
 from hand_derived import mlp, mlp_jacobian
 from torch import Tensor, nn
 
+from jaccheck._capabilities import differentiates, squared_error
 from jaccheck._errors import Unsupported
 from jaccheck.paths import Path, extra_roundings, get, paths, vmap_jacfwd
 
@@ -27,6 +28,8 @@ def assert_is(J: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -> 
 
 
 def test_the_jacobian_is_the_one_derived_by_hand(path: Path, dtype: torch.dtype) -> None:
+    if path.name.startswith("sqrt_ggn_exact") and not differentiates(squared_error, dtype, "cpu"):
+        pytest.skip(f"this torch has no squared error in {dtype}")
     model, x = mlp(dtype)
     assert_is(path.jacobian(model, x), mlp_jacobian(dtype), path)
 
