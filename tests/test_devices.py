@@ -6,6 +6,7 @@ import ast
 
 import pytest
 import torch
+import torch._dynamo  # which torch imports when asked for, and can't where the default device holds no values
 from torch import nn
 
 import jaccheck
@@ -33,7 +34,7 @@ def homeless(code: str) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("module", sorted(source.modules()))
+@pytest.mark.parametrize("module", sorted(m for m in source.modules() if not m.startswith("jaccheck.selftest.faults")))
 def test_each_new_tensor_has_its_device_named(module):
     assert homeless(source.modules()[module].read_text(encoding="utf-8")) == []
 

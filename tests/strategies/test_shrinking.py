@@ -62,7 +62,10 @@ CASES: dict[str, tuple[Callable[[Network], Any], Network]] = {
     "bfloat16": (lambda network: network.dtype == "bfloat16", Network((Linear(),), dtype="bfloat16")),
     "evaluation mode": (lambda network: not network.training, Network((Linear(),), training=False)),
     "x requires grad": (lambda network: network.x_requires_grad, Network((Linear(),), x_requires_grad=True)),
-    "Flatten": (has(lambda a: isinstance(a, Flatten)), Network((Flatten(), Linear()), inputs=(1, 1))),
+    "Flatten": (
+        lambda network: network.inputs == (1, 1) and has(lambda a: isinstance(a, Flatten))(network),
+        Network((Flatten(), Linear()), inputs=(1, 1)),
+    ),
     "a frozen weight": (
         has(lambda a: isinstance(a, Linear) and "weight" in a.frozen),
         Network((Linear(frozen=("weight",)),)),
