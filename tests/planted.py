@@ -13,13 +13,13 @@ Jacobian = dict[str, Tensor]
 
 
 class Planted:
-    """`batch_grad`, and then `fault`, which may change its result."""
+    """`vmap_jacrev`, and then `fault`, which may change its result."""
 
     def __init__(self, fault: Callable[[nn.Module, Tensor, Jacobian], Jacobian], name: str = "planted") -> None:
         self.name, self.fault = name, fault
 
     def jacobian(self, model: nn.Module, x: Tensor) -> Jacobian:
-        return self.fault(model, x, get("batch_grad").jacobian(model, x))
+        return self.fault(model, x, get("vmap_jacrev").jacobian(model, x))
 
 
 @contextmanager
