@@ -61,14 +61,15 @@ def check(
         verdicts: dict[str, Verdict] = {}
         pictures: dict[str, Callable[[], Image]] = {}
         others: dict[str, Mapping[str, Tensor]] = {}
+        wrong: list[tuple[Verdict, Mapping[str, Tensor]]] = []
         for name in names:
             trial = Trial(problem, chosen[name], judge)
             verdict = _verdict(trial, laws)
-            if verdict.status == "disagrees":
-                from jaccheck.diagnosis import diagnosed  # seldom needed
-
-                verdict = diagnosed(trial, verdict)
             whole = _whole(problem, trial.run)
+            if verdict.status == "disagrees":
+                verdict = _diagnosed(trial, verdict, wrong)
+                if whole is not None and problem.elements <= MOST_ENTRIES:
+                    wrong.append((verdict, whole))
             if whole is not None and judge.reason is not None:  # without an enclosure there are only the others
                 for other, jacobian in others.items():
                     apart = difference(jacobian, whole)
@@ -154,6 +155,19 @@ def _verdict(trial: Trial, laws: Sequence[str]) -> Verdict:
         return first
     besides = [f"besides, {_law(other)}: {other.reason or 'wrong values'}" for other in others]
     return replace(first, reason="\n".join([*([first.reason] if first.reason else []), *besides]))
+
+
+def _diagnosed(trial: Trial, verdict: Verdict, wrong: Sequence[tuple[Verdict, Mapping[str, Tensor]]]) -> Verdict:
+    """In words what the error looks like: those for an earlier path that is `wrong` to the last bit in the same way."""
+    for other, jacobian in wrong:
+        same = replace(verdict, path=other.path, seconds=other.seconds)
+        if same == replace(other, looks_like=None, error_shape=None) and all(
+            torch.equal(j, trial.run.jacobian[name]) for name, j in jacobian.items()
+        ):
+            return replace(verdict, looks_like=other.looks_like, error_shape=other.error_shape)
+    from jaccheck.diagnosis import diagnosed  # seldom needed
+
+    return diagnosed(trial, verdict)
 
 
 def _law(verdict: Verdict) -> str:

@@ -32,6 +32,7 @@ from traceback import format_exc
 import hypothesis
 import torch
 from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis.strategies import SearchStrategy
 
 from jaccheck import InvalidProblem, Network, Unsupported, jacobian
 from jaccheck._check import versions
@@ -186,8 +187,8 @@ def _nested(pairs: dict[tuple[str, str], float] | Counter[tuple[str, str]]) -> d
     return nested
 
 
-def drawn(seed: str, number: int) -> Iterator[Network]:
-    """So many networks; the same seed gives the same ones."""
+def drawn(seed: str, number: int, networks: SearchStrategy[Network] | None = None) -> Iterator[Network]:
+    """So many of `networks`, by default those of fuzz; the same seed gives the same ones."""
     found: list[Network] = []
 
     @hypothesis.seed(seed)
@@ -199,7 +200,7 @@ def drawn(seed: str, number: int) -> Iterator[Network]:
         suppress_health_check=list(HealthCheck),
         verbosity=Verbosity.quiet,
     )
-    @hypothesis.given(tried(DTYPES))
+    @hypothesis.given(tried(DTYPES) if networks is None else networks)
     def collect(network: Network) -> None:
         found.append(network)
 

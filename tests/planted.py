@@ -10,22 +10,23 @@ from jaccheck import paths
 from jaccheck.paths import get, register_path, unregister_path
 
 Jacobian = dict[str, Tensor]
+Fault = Callable[[nn.Module, Tensor, Jacobian], Jacobian]
 
 
 class Planted:
-    """`vmap_jacrev`, and then `fault`, which may change its result."""
+    """Another path, and then `fault`, which may change its result."""
 
-    def __init__(self, fault: Callable[[nn.Module, Tensor, Jacobian], Jacobian], name: str = "planted") -> None:
-        self.name, self.fault = name, fault
+    def __init__(self, fault: Fault, name: str = "planted", base: str = "vmap_jacrev") -> None:
+        self.name, self.fault, self.base = name, fault, base
 
     def jacobian(self, model: nn.Module, x: Tensor) -> Jacobian:
-        return self.fault(model, x, get("vmap_jacrev").jacobian(model, x))
+        return self.fault(model, x, get(self.base).jacobian(model, x))
 
 
 @contextmanager
-def planted(fault: Callable[[nn.Module, Tensor, Jacobian], Jacobian], name: str = "planted") -> Iterator[str]:
+def planted(fault: Fault, name: str = "planted", base: str = "vmap_jacrev") -> Iterator[str]:
     assert name not in paths()
-    register_path(Planted(fault, name))
+    register_path(Planted(fault, name, base))
     try:
         yield name
     finally:

@@ -131,6 +131,8 @@ class Arithmetic:
         else:
             summed = operands[0].mag @ matrix
             bound = summed + (0 if bias is None else bias.abs())
+        if self._all_below(bound, self.largest):
+            return Ball(centre, radius, reach, finite=True)
         if matrix is not None:
             sure = not_finite(operands[0]).any(-1, keepdim=True) & matrix.isfinite().all()
             if bias is not None:

@@ -89,8 +89,10 @@ class Ball:
 
     def holds(self, value: Tensor) -> bool:
         """Whether no element of `value` is certainly outside."""
-        away = value - self.centre
-        return torch.equal(away, away.clamp(-self.radius, self.radius)) or not bool(self.excludes(value).any())
+        if not value.numel():
+            return True
+        beyond = (value - self.centre).abs_().sub_(self.radius)  # in place: new memory costs more than the arithmetic
+        return beyond.amax().item() <= 0 or not bool(self.excludes(value).any())  # nan where something isn't finite
 
     def excludes(self, value: Tensor) -> Tensor:
         """Where `value` is certainly outside; False means "can't say", not "inside"."""

@@ -51,6 +51,8 @@ class Direct(LookCloser):
 
 EVERY = slice(None)
 SCALE = 2.0**60
+FINE = {torch.float32: 2.0**75, torch.float64: 2.0**537}
+"""So large that the smallest number, 2^-149 or 2^-1074, times this has a square that isn't 0."""
 BLOCK = 2**18  # elements that are looked at together: a megabyte or two, which a core's cache holds
 
 
@@ -66,14 +68,15 @@ class Outer:
         return fl.outer(left.moved(lambda t: t.unsqueeze(-1)), right.moved(lambda t: t[:, None, None]))
 
     def glance(self, fl: Arithmetic, value: Tensor, n: slice, c: slice, extra_roundings: int) -> Extent | None:
-        """Four passes over `value` in its own precision, instead of a ball for each of its elements.
+        """Three passes over `value` in its own precision, instead of a ball for each of its elements.
 
         With D on the left and a on the right, the radius of an element is at least ``ρ |a| + |D| δa + η``, for ρ the
         radius of D plus γ |D| of all roundings. That is no less than ``row · column`` with rows ρ and columns |a|, or
-        with rows |D| and columns ``min(ρ / |D|) |a| + δa``; J lies inside where ``|J - D a| / column <= row``, which
-        compares a row's extremes with one number. D and a as numbers of the precision, their product, the difference
-        and the quotient round by ``4 u |D a|`` and ``8 u row`` at most, and that much less is allowed. What operands
-        that count as zero add to the radius isn't made use of.
+        with rows |D| and columns ``min(ρ / |D|) |a| + δa``; J lies inside where ``|J - D a| / column <= row``. That
+        holds if a row's ``Σ (|J - D a| / column)²`` is at most ``row²``, as it mostly is, since errors are much smaller
+        than their bounds; or else where a row's extremes are. D and a as numbers of the precision, their product, the
+        difference and the quotient round by ``4 u |D a|`` and ``8 u row`` at most, and that much less is allowed. What
+        operands that count as zero add to the radius isn't made use of.
         """
         D, a = self.left[n, c], self.right[n]
         size, steps = D.centre.abs(), a.centre.abs()
@@ -96,23 +99,59 @@ class Outer:
         top = float(column.amax())
         if not (rho >= 0).all() or not 0 < top < SCALE:
             return None
+        zero = column == 0
+        weights = torch.cat([torch.where(zero, 0.0, (top / column).square()), zero]).to(work)  # [2, I]
         column = column.clamp(min=fl.eta / max(float(row.amax()), tiny))
-        # `SCALE` on the difference keeps the quotients above underflow; what overflows after all fails the test
-        factor = (top / SCALE / column).to(work)
         bound = (row * (top * (1 - 10 * u))).to(work)[0]  # [c, O]
-        left, right = D.centre.to(work)[0], a.centre.to(work)[0]
+        factor, left, right = (top / SCALE / column).to(work), D.centre.to(work)[0], a.centre.to(work)[0]
+        matrices = value[0]  # [c, O, I]
+        if matrices.is_contiguous():  # all outputs as rows of one, in fewer pieces
+            matrices, bound, left = matrices.flatten(0, 1)[None], bound.flatten()[None], left.flatten()[None]
         block = max(1, BLOCK // len(right))
         scratch = value.new_empty(min(block, left.shape[1]), len(right), dtype=work)
-        for j, limits, d in zip(value[0], bound, left, strict=True):
-            highs, lows = [], []
-            for part, some in zip(torch.split(j, block), torch.split(d, block), strict=True):
-                away = torch.addr(part.to(work), some, right, beta=SCALE, alpha=-SCALE, out=scratch[: len(some)])
-                away.mul_(factor)
-                highs.append(away.amax(1))
-                lows.append(away.amin(1))
-            if not bool(((torch.cat(highs) <= limits) & (torch.cat(lows) >= -limits)).all()):
+        for J, limit, d in zip(matrices, bound, left, strict=True):
+            pieces = [(j, e, scratch[: len(e)]) for j, e in zip(J.split(block), d.split(block), strict=True)]
+            if not _squares_below(pieces, right, weights, limit) and not _extremes_below(pieces, right, factor, limit):
                 return None
         return extent
+
+
+Pieces = Sequence[tuple[Tensor, Tensor, Tensor]]
+"""Some rows of a matrix J, ``[o, I]``, as many of d, ``[o]``, and memory for ``J - d a``, in the precision to use."""
+
+
+def _squares_below(pieces: Pieces, a: Tensor, weights: Tensor, limit: Tensor) -> bool:
+    """Whether each row of ``(J - d a)²`` times weights is at most ``limit²``, and times those of columns of zeros is 0.
+
+    `FINE` keeps the square of the smallest difference there is from underflow: a sum is 0 only if all in it are. One of
+    n squares rounds by ``γ(n + 4)``, in any order. What overflows is not below.
+    """
+    fine, info = FINE[a.dtype], torch.finfo(a.dtype)
+    columns, zeros = weights
+    some = bool(zeros.any())
+    sums, others = [], []
+    for J, d, out in pieces:
+        away = torch.addr(J.to(a.dtype), d, a, beta=fine, alpha=-fine, out=out)
+        squares = away.mul_(away)
+        sums.append(torch.mv(squares, columns))
+        if some:
+            others.append(torch.mv(squares, zeros))
+    allowed = (limit * fine).square_().mul_(1 - (len(a) + 8) * info.eps).clamp_(max=info.max)
+    return bool((torch.cat(sums) <= allowed).all()) and not (some and bool(torch.cat(others).any()))
+
+
+def _extremes_below(pieces: Pieces, a: Tensor, factor: Tensor, limit: Tensor) -> bool:
+    """Whether each row of ``|J - d a|`` times factors is at most `limit`.
+
+    `SCALE` on the difference, and on the columns that the factors divide by, keeps quotients above underflow; what
+    overflows after all is not below.
+    """
+    highs, lows = [], []
+    for J, d, out in pieces:
+        away = torch.addr(J.to(a.dtype), d, a, beta=SCALE, alpha=-SCALE, out=out).mul_(factor)
+        highs.append(away.amax(1))
+        lows.append(away.amin(1))
+    return bool(((torch.cat(highs) <= limit) & (torch.cat(lows) >= -limit)).all())
 
 
 @dataclass(frozen=True, eq=False)

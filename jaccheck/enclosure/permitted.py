@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -30,7 +31,7 @@ def knobs() -> tuple[Any, ...]:
     """All settings on which a product's rounding depends; another tuple where one of them is another."""
     return (
         _float32_matmul_precision(),
-        *(_knob(name) for name in _KNOBS),
+        *map(_knob, _KNOBS),
         torch._C._get_mkldnn_enabled(),
     )
 
@@ -78,9 +79,12 @@ def _lowers_float32(cuda: bool) -> bool:
 def _knob(name: str) -> Any:
     """The setting, or None where this torch has none of that name, or won't say since it goes by another name."""
     try:
-        return attrgetter(name)(torch)
+        return _getter(name)(torch)
     except (AttributeError, RuntimeError):
         return None
+
+
+_getter = cache(attrgetter)
 
 
 def _float32_matmul_precision() -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from math import inf
 
 import torch
@@ -20,7 +21,7 @@ class Whole:
     """The enclosures of all parameters, side by side."""
 
     ball: Ball  # [N, C, P]
-    sizes: Sequence[int]  # of each parameter; P is their sum
+    sizes: list[int]  # of each parameter; P is their sum
 
     @classmethod
     def of(cls, balls: Sequence[Ball]) -> Whole:
@@ -36,13 +37,7 @@ class Whole:
 
     def contains(self, values: Sequence[Tensor]) -> bool:
         """Whether no element of `values`, ``[N, C, *p.shape]`` for each parameter, is certainly outside."""
-        flat = torch.cat([_flat(value) for value in values], 2)
-        away = flat - self.ball.centre
-        return torch.equal(away, away.clamp(self._lowest, self.ball.radius)) or self.ball.holds(flat)
-
-    @cached_property
-    def _lowest(self) -> Tensor:
-        return -self.ball.radius
+        return self.ball.holds(torch.cat([_flat(value) for value in values], 2))
 
     @cached_property
     def vacuous(self) -> int:
@@ -52,15 +47,13 @@ class Whole:
     @cached_property
     def extents(self) -> list[Extent]:
         """Of each parameter, as far as something is known of it."""
-        size, radius = self.ball.centre.abs(), self.ball.radius
-        if not radius.numel():
-            return [Extent(0.0, 0.0) for _ in self.sizes]
+        centres, radii = ([*torch.split(t, self.sizes, 2)] for t in (self.ball.centre, self.ball.radius))
         if not self.ball.finite:
-            known = (radius < inf) & (size < inf)
-            size, radius = torch.where(known, size, 0.0), torch.where(known, radius, 0.0)
-        most = torch.stack([size.amax((0, 1)), radius.amax((0, 1))], 1)  # [P, 2]
-        lengths = torch.tensor(self.sizes, device=most.device)
-        return [Extent(*pair) for pair in torch.segment_reduce(most, "max", lengths=lengths).tolist()]
+            known = [(r < inf) & c.isfinite() for c, r in zip(centres, radii, strict=True)]
+            centres, radii = ([*map(_or_zero, known, tensors)] for tensors in (centres, radii))
+        found = [(*c.aminmax(), r.amax()) for c, r in zip(centres, radii, strict=True) if c.numel()]
+        bounds = iter(torch.stack([*chain(*found)]).reshape(-1, 3).tolist() if found else ())
+        return [_extent(*next(bounds)) if c.numel() else Extent(0.0, 0.0) for c in centres]
 
     def extents_after(self, fl: Arithmetic, k: int) -> list[Extent] | None:
         """Bounds of the extents after k more roundings; None if these may overflow: look at what is `rounded`."""
@@ -72,3 +65,11 @@ class Whole:
 def _flat(t: Tensor) -> Tensor:
     """From ``[N, C, *p.shape]`` to ``[N, C, P]``."""
     return t if t.dim() == 3 else t[..., None] if t.dim() == 2 else t.flatten(2)
+
+
+def _or_zero(known: Tensor, t: Tensor) -> Tensor:
+    return torch.where(known, t, 0.0)
+
+
+def _extent(lowest: float, highest: float, widest: float) -> Extent:
+    return Extent(max(-lowest, highest), widest)

@@ -44,6 +44,7 @@ class Judge:
         self.forward: ForwardFinding | None = None
         self._oracle: Oracle | None = None
         self._wholes: dict[str, Whole] = {}
+        self._own_backward: dict[tuple[int, int], str | None] = {}
         doubt = doubted(problem.device)
         if doubt is not None:
             operation, got, right = doubt
@@ -100,7 +101,9 @@ class Judge:
     def own_backward(self, n: int, c: int) -> str | None:
         """Why f(x)[n, c] hasn't the derivative that the oracle takes it to have, if that is the model's own doing."""
         assert self._oracle is not None
-        return own_backward(self.problem, self._oracle, n, c)
+        if (n, c) not in self._own_backward:
+            self._own_backward[n, c] = own_backward(self.problem, self._oracle, n, c)
+        return self._own_backward[n, c]
 
     def _at_once(self, values: Sequence[Tensor], mode: str, extra_roundings: int) -> Comparison | None:
         """What there is to say if all is inside, without a look at each element; None if it isn't."""
@@ -125,8 +128,9 @@ class Judge:
     def _whole(self, mode: str) -> Whole:
         assert self._oracle is not None
         if mode not in self._wholes:
+            recipes = self._oracle.jacobians(mode)
             every = slice(None)
-            balls = [self._oracle.rows(name, every, every, mode=mode) for name in self.problem.parameters]
+            balls = [recipes[name].rows(self._oracle.fl, every, every) for name in self.problem.parameters]
             self._wholes[mode] = Whole.of(balls)
         return self._wholes[mode]
 
@@ -147,7 +151,8 @@ class Judge:
                     ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
                     if mode == "forward" and self._oracle.tangents_overflow:
                         ball = Ball(ball.centre, torch.where(j[n, c].isfinite(), ball.radius, inf))
-                    self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
+                    if not (ball.finite and ball.holds(j[n, c])):
+                        self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
                     largest, widest = _extent(ball, largest, widest)
                 comparison.resolutions[name] = _resolution(largest, widest)
         return comparison

@@ -21,6 +21,7 @@ from collections.abc import Callable
 import torch
 
 from jaccheck._check import versions
+from jaccheck.strategies import networks
 from tests.false_alarms import drawn
 from tests.overhead import gradcheck, growth, memory, ratios, startup, throughput
 from tests.overhead.problems import PROBLEMS
@@ -40,7 +41,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of each problem, of which the fastest counts")
     options = parser.parse_args()
     measured: dict[str, Callable[[], object]] = {
-        "small": lambda: ratios.compared([n.build() for n in drawn(options.seed, options.networks)], options.rounds),
+        "small": lambda: ratios.compared(
+            [network.build() for network in drawn(options.seed, options.networks, networks())], options.rounds
+        ),
         "large": lambda: _one("large", options.rounds),
         "wide": lambda: _one("wide", options.rounds),
         "growth": lambda: growth.compared(options.rounds),

@@ -86,7 +86,7 @@ def test_the_models_own_doing_accuses_no_path_and_is_said(make, reason):
 @pytest.mark.parametrize("make", [mlp, with_harmless_hooks])
 def test_a_wrong_path_is_blamed_whatever_hooks_there_are(make):
     torch.manual_seed(0)
-    with planted(doubled) as path:
+    with planted(doubled, base="autograd") as path:
         verdict = check(make(), torch.randn(4, 3), paths=[path]).verdicts[path]
     assert (verdict.status, verdict.kind) == ("disagrees", "value")
 
