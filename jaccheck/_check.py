@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -52,6 +52,34 @@ def check(
     Raises:
         InvalidProblem: the model or the input can't be used, or a path or property is unknown.
     """
+    return judged(model, x, paths=paths, properties=properties, repeat=repeat, seed=seed, images=images).report
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A check's report, in which each verdict tells of the first property that a path doesn't keep, and all others."""
+
+    report: Report
+    verdicts: Mapping[str, Mapping[str, Verdict]]
+    """By property and path."""
+
+    def alone(self, law: str) -> Report:
+        """As if that property alone had been asked."""
+        return replace(self.report, verdicts=self.verdicts[law])
+
+
+def judged(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    paths: str | Sequence[str] | None = None,
+    properties: Sequence[str] | None = None,
+    repeat: bool = False,
+    seed: int | None = None,
+    images: bool | None = None,
+    words: bool = True,
+) -> Judged:
+    """As `check`, with what each property says; without `words` for what an error looks like, which take their time."""
     names = resolve(paths)
     chosen = {name: get(name) for name in names}  # before the snapshot: importing a path may change global state
     laws = _laws(properties, repeat)
@@ -59,17 +87,19 @@ def check(
     try:
         judge = Judge(problem)
         verdicts: dict[str, Verdict] = {}
+        by_law: dict[str, dict[str, Verdict]] = {name: {} for name in laws}
         pictures: dict[str, Callable[[], Image]] = {}
         others: dict[str, Mapping[str, Tensor]] = {}
-        wrong: list[tuple[Verdict, Mapping[str, Tensor]]] = []
+        wrong: Wrong = []
         for name in names:
             trial = Trial(problem, chosen[name], judge)
-            verdict = _verdict(trial, laws)
+            for law_name in laws:
+                verdict = law(law_name).judge(trial)
+                if verdict.status == "disagrees" and words:
+                    verdict = _diagnosed(trial, verdict, wrong)
+                by_law[law_name][name] = verdict
+            verdict = _first_wrong([by_law[law_name][name] for law_name in laws])
             whole = _whole(problem, trial.run)
-            if verdict.status == "disagrees":
-                verdict = _diagnosed(trial, verdict, wrong)
-                if whole is not None and problem.elements <= MOST_ENTRIES:
-                    wrong.append((verdict, whole))
             if whole is not None and judge.reason is not None:  # without an enclosure there are only the others
                 for other, jacobian in others.items():
                     apart = difference(jacobian, whole)
@@ -88,7 +118,7 @@ def check(
     asked = "" if properties is None else f", properties={tuple(properties)!r}"
     begin = "" if problem.seed is None else f", seed={problem.seed}"
     again = f"jaccheck.check(model, x, paths={names!r}{asked}{begin})"
-    return Report(verdicts, facts(problem), judge.forward, again, _Pictures(pictures))
+    return Judged(Report(verdicts, facts(problem), judge.forward, again, _Pictures(pictures)), by_law)
 
 
 def assert_agreement(
@@ -143,9 +173,8 @@ def _laws(properties: Sequence[str] | None, repeat: bool) -> tuple[str, ...]:
     return (*names, "determinism") if repeat and "determinism" not in names else names
 
 
-def _verdict(trial: Trial, laws: Sequence[str]) -> Verdict:
+def _first_wrong(verdicts: Sequence[Verdict]) -> Verdict:
     """The first property's that isn't kept, else the first's; what others have to add stands in its reason."""
-    verdicts = [law(name).judge(trial) for name in laws]
     wrong = [verdict for verdict in verdicts if verdict.status == "disagrees"]
     if not wrong:
         return verdicts[0]
@@ -157,9 +186,14 @@ def _verdict(trial: Trial, laws: Sequence[str]) -> Verdict:
     return replace(first, reason="\n".join([*([first.reason] if first.reason else []), *besides]))
 
 
-def _diagnosed(trial: Trial, verdict: Verdict, wrong: Sequence[tuple[Verdict, Mapping[str, Tensor]]]) -> Verdict:
-    """In words what the error looks like: those for an earlier path that is `wrong` to the last bit in the same way."""
-    for other, jacobian in wrong:
+Wrong = list[tuple[Verdict, Mapping[str, Tensor]]]
+"""Of earlier paths whose values were wrong: verdict and Jacobian."""
+
+
+def _diagnosed(trial: Trial, verdict: Verdict, wrong: Wrong) -> Verdict:
+    """In words what the error looks like: those for an earlier path that is wrong to the last bit in the same way."""
+    by_value = verdict.kind == "value" and trial.problem.elements <= MOST_ENTRIES
+    for other, jacobian in wrong if by_value else ():
         same = replace(verdict, path=other.path, seconds=other.seconds)
         if same == replace(other, looks_like=None, error_shape=None) and all(
             torch.equal(j, trial.run.jacobian[name]) for name, j in jacobian.items()
@@ -167,7 +201,10 @@ def _diagnosed(trial: Trial, verdict: Verdict, wrong: Sequence[tuple[Verdict, Ma
             return replace(verdict, looks_like=other.looks_like, error_shape=other.error_shape)
     from jaccheck.diagnosis import diagnosed  # seldom needed
 
-    return diagnosed(trial, verdict)
+    verdict = diagnosed(trial, verdict)
+    if by_value:
+        wrong.append((verdict, trial.run.jacobian))
+    return verdict
 
 
 def _law(verdict: Verdict) -> str:

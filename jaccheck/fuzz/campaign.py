@@ -106,6 +106,7 @@ class Campaign:
         finally:
             for worker in self.crew:
                 worker.close()
+            self._replays.close()
             self.summary.stopped = self._ending or "examples"
             self.summary.seconds = self._elapsed()
             while self._suspects:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import isinf
 from traceback import format_exception
@@ -85,6 +85,15 @@ class Answer:
     found: dict[Failure, Finding] = field(default_factory=dict)
     known: dict[Failure, tuple[Defect, ...]] = field(default_factory=dict)
 
+    def explained(self, plan: Plan, network: Network, failures: Collection[Failure]) -> bool:
+        """Whether all `failures` are known defects; which, is noted."""
+        for failure in failures if plan.known else ():
+            if failure not in self.known:
+                defects = known(failure, *network.build(), seed=network.seed)
+                if defects:
+                    self.known[failure] = defects
+        return self.known.keys() >= set(failures)
+
     def status(self, verdict: Verdict, law: str | None = None) -> str:
         """The verdict's, or "known"; with `law`, what that property alone gave."""
         for failures, status in ((self.found, "disagrees"), (self.known, "known")):
@@ -93,15 +102,20 @@ class Answer:
         return "agrees" if verdict.status == "disagrees" else verdict.status
 
 
-def asked(plan: Plan, network: Network, paths: tuple[str, ...], properties: tuple[str, ...]) -> Answer:
-    """Check `network`, and tell what is known from what isn't."""
-    report, reports = examined(network, paths, properties)
+def asked(
+    plan: Plan, network: Network, paths: tuple[str, ...], properties: tuple[str, ...], *, words: bool = True
+) -> Answer:
+    """Check `network`, and tell what is known from what isn't; without `words`, a second check finds these if need be.
+
+    That is for networks with nothing new, as nearly all are while none has been found.
+    """
+    report, reports = examined(network, paths, properties, words=words)
     answer = Answer(report)
+    if reports and not answer.explained(plan, network, reports) and not words:
+        reports |= examined(network, paths, properties)[1]  # what comes and goes stays
+        answer.explained(plan, network, reports)
     for failure, told in reports.items():
-        defects = known(failure, *network.build(), seed=network.seed) if plan.known else ()
-        if defects:
-            answer.known[failure] = defects
-        else:
+        if failure not in answer.known:
             answer.found[failure] = Finding(failure, network, plan.paths, told)
     return answer
 
@@ -147,7 +161,7 @@ def checked(plan: Plan, index: int, network: Network, spent: Mapping[str, float]
     begin = start = time.perf_counter()
     try:
         for properties in turn(plan, index, spent):
-            answer = asked(plan, network, plan.paths, properties)
+            answer = asked(plan, network, plan.paths, properties, words=False)
             now = time.perf_counter()
             statuses = tuple(
                 (path, law, answer.status(verdict, law))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -77,8 +78,12 @@ class CallingWorker:
     def __init__(self) -> None:
         self.watch: Callable[[str], None] = lambda doing: None
         self._executor, self._hand = Calling(), OwnHand(lambda doing: self.watch(doing))
+        self._freezes = False
 
     def start(self) -> Future[int]:
+        self._freezes = not gc.get_freeze_count()
+        if self._freezes:  # what is there stays: collections needn't look through it each time
+            gc.freeze()
         return self._executor.submit(int)
 
     def started(self, pid: int) -> None:
@@ -104,4 +109,5 @@ class CallingWorker:
         raise NotImplementedError
 
     def close(self) -> None:
-        pass
+        if self._freezes:
+            gc.unfreeze()

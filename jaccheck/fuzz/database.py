@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
@@ -20,8 +20,8 @@ class Database:
     One that can't be reached any more is left alone; `trouble` says why.
     """
 
-    def __init__(self, examples: ExampleDatabase) -> None:
-        self._examples = examples
+    def __init__(self, examples: ExampleDatabase, close: Callable[[], object] = lambda: None) -> None:
+        self._examples, self._close = examples, close
         self.trouble: str | None = None
 
     def findings(self) -> dict[bytes, Finding]:
@@ -42,6 +42,11 @@ class Database:
     def remove(self, value: bytes) -> None:
         with self._while_it_lasts():
             self._examples.delete(KEY, value)
+
+    def close(self) -> None:
+        """End the connection; the next use makes a new one."""
+        with self._while_it_lasts():
+            self._close()
 
     @contextmanager
     def _while_it_lasts(self) -> Iterator[None]:
@@ -72,4 +77,4 @@ def opened(address: str | None) -> Database | None:
         server.ping()
     except (RedisError, ValueError) as error:
         raise InvalidProblem(f"can't reach {address}: {' '.join(str(error).split())}") from error
-    return Database(RedisExampleDatabase(server))
+    return Database(RedisExampleDatabase(server), server.close)

@@ -19,7 +19,8 @@ from jaccheck.fuzz.plan import ROUND, Plan, Slice
 from jaccheck.strategies import EVERYTHING, exact_networks, in_use, networks
 
 STEPS = (32, 128, ROUND)
-"""How far a round is drawn: all of it only if so many are needed, since that takes half a second."""
+"""How far the first round is drawn, each time from the start again: all of it only if so many are needed, since that
+takes a second or two, which there may not be."""
 
 
 def tried(dtypes: Sequence[str], devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
@@ -40,7 +41,8 @@ def drawn(plan: Plan, part: Slice) -> tuple[Network, ...]:
     Raises:
         InvalidProblem: no network can be drawn within the plan's limits.
     """
-    upto = next(step for step in STEPS if step >= part.last)
+    hurry = plan.seconds is not None and not part.number
+    upto = next(step for step in (STEPS if hurry else (STEPS[0], ROUND)) if step >= part.last)
     found = _begun(plan, part.number, part.size, upto)
     if not found:
         raise InvalidProblem("no network can be drawn within these limits")

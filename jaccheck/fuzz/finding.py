@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaccheck._check import check, versions
+from jaccheck._check import judged, versions
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._report import Report
@@ -54,26 +54,21 @@ def failures(report: Report) -> Iterator[Failure]:
 
 
 def examined(
-    network: Network, paths: Sequence[str], properties: Sequence[str], *, images: bool = False
+    network: Network, paths: Sequence[str], properties: Sequence[str], *, images: bool = False, words: bool = True
 ) -> tuple[Report, dict[Failure, Report]]:
     """Check `network`: the whole report, and for each failure the one that shows it, with pictures if asked.
 
-    A verdict tells of one failure. So where there is one, each property is asked by itself.
+    A verdict tells of one failure, so where there is one, each property's own verdicts are looked at. Without `words`,
+    they don't say what the errors look like.
     """
-    properties = [asked_of(network, law) for law in properties]
+    laws = [asked_of(network, law) for law in properties]
     seed = network.seed
-    report = check(*network.build(), paths=paths, properties=properties, seed=seed, images=images)
-    if report.ok:
-        return report, {}
-    found: dict[Failure, Report] = {}
-    for law in properties if len(properties) > 1 else ():
-        alone = check(*network.build(), paths=paths, properties=(law,), seed=seed, images=images)
+    found = judged(*network.build(), paths=paths, properties=laws, seed=seed, images=images, words=words)
+    reports: dict[Failure, Report] = {}
+    for alone in map(found.alone, laws if not found.report.ok else ()):
         for failure in failures(alone):
-            found.setdefault(failure, alone)
-    for failure in failures(report):  # one that comes and goes
-        if not any(other.path == failure.path for other in found):
-            found[failure] = report
-    return report, {failure: _about(told, failure, again(network, paths, failure)) for failure, told in found.items()}
+            reports.setdefault(failure, _about(alone, failure, again(network, paths, failure)))
+    return found.report, reports
 
 
 def asked_of(network: Network, law: str) -> str:

@@ -55,6 +55,11 @@ class Replays:
         if self._database is not None and earlier.old and not shown:
             self._database.remove(earlier.value)
 
+    def close(self) -> None:
+        """Leave the database."""
+        if self._database is not None:
+            self._database.close()
+
 
 def _fits(plan: Plan, finding: Finding) -> bool:
     """Whether the plan asks what `finding` was found by."""

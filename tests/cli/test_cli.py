@@ -427,7 +427,7 @@ def test_without_a_seed_the_one_taken_is_said_and_earlier_failures_come_first(ca
 
 
 def test_a_fault_of_our_own_is_shown_with_its_traceback(capsys, monkeypatch, folder):
-    def broken(network, paths, properties):
+    def broken(network, paths, properties, **options):
         raise KeyError("oracle")
 
     monkeypatch.setattr("jaccheck.fuzz.checking.examined", broken)
@@ -438,7 +438,7 @@ def test_a_fault_of_our_own_is_shown_with_its_traceback(capsys, monkeypatch, fol
 
 
 def test_networks_that_are_refused_are_shown(capsys, monkeypatch):
-    def refusing(network, paths, properties):
+    def refusing(network, paths, properties, **options):
         raise InvalidProblem("not this one")
 
     monkeypatch.setattr("jaccheck.fuzz.checking.examined", refusing)

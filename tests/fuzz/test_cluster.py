@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -55,7 +56,8 @@ def test_a_failure_that_shows_no_more_is_forgotten(redis_address):
         summary = Campaign(replace(PLAN, paths=(path,), database=redis_address, examples=5)).run()
     assert summary.ok
     assert summary.replayed == 1
-    assert opened(redis_address).findings() == {}
+    with closing(opened(redis_address)) as database:
+        assert database.findings() == {}
 
 
 def test_a_server_that_isnt_there_is_said_in_one_line():

@@ -229,7 +229,7 @@ def test_a_failure_that_comes_and_goes_is_reported_as_one():
 
 
 def test_a_fault_of_our_own_is_a_finding(monkeypatch):
-    def broken(network, paths, properties):
+    def broken(network, paths, properties, **options):
         raise KeyError("oracle")
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "examined", broken)
@@ -241,7 +241,7 @@ def test_a_fault_of_our_own_is_a_finding(monkeypatch):
 
 
 def test_networks_that_are_refused_are_counted_by_the_reason(monkeypatch):
-    def refusing(network, paths, properties):
+    def refusing(network, paths, properties, **options):
         raise InvalidProblem("not this one")
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "examined", refusing)

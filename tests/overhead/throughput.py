@@ -14,9 +14,9 @@ import jaccheck
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
 from jaccheck.fuzz.campaign import Campaign
+from jaccheck.fuzz.drawing import tried
 from jaccheck.fuzz.plan import Plan
 from jaccheck.paths import DEFAULT, get
-from jaccheck.strategies import networks
 
 
 def compared(count: int, rounds: int) -> dict[str, float]:
@@ -57,7 +57,7 @@ def _loop(call: Callable[[Network], None]) -> Callable[[int, int], None]:
             suppress_health_check=list(HealthCheck),
             verbosity=Verbosity.quiet,
         )
-        @hypothesis.given(networks(dtypes=DTYPES, devices=("cpu",)))
+        @hypothesis.given(tried(DTYPES, ("cpu",)))
         def judge(network: Network) -> None:
             call(network)
 
@@ -70,7 +70,7 @@ def _by_jacobian(network: Network) -> None:
     model, x = network.build()
     for name in DEFAULT:
         with suppress(Exception):  # it refuses, or crashes, as it does under fuzz
-            jaccheck.jacobian(model, x, name)
+            jaccheck.jacobian(model, x, name, seed=network.seed)
 
 
 def _by_path(network: Network) -> None:
