@@ -79,6 +79,19 @@ def _pop_dispatch_modes(count: int) -> None:
         torch._C._pop_torch_dispatch_stack()
 
 
+def _saved_tensors_hooks() -> Any:
+    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)  # since torch 2.4
+    return None if top is None else top(True)
+
+
+def _set_saved_tensors_hooks(hooks: Any) -> None:
+    """Those that were the innermost are it again."""
+    while _saved_tensors_hooks() not in (hooks, None):
+        torch._C._autograd._pop_saved_tensors_default_hooks()
+    if _saved_tensors_hooks() != hooks:
+        torch._C._autograd._push_saved_tensors_default_hooks(*hooks)
+
+
 _PRINTING = torch._tensor_str.PRINT_OPTS
 
 
@@ -176,6 +189,7 @@ _ALWAYS = (
     Setting("torch.set_printoptions()", lambda: dict(vars(_PRINTING)), vars(_PRINTING).update),
     Setting("torch's stack of function modes", torch._C._len_torch_function_stack, _pop_function_modes),
     Setting("torch's stack of dispatch modes", torch._C._len_torch_dispatch_stack, _pop_dispatch_modes),
+    Setting("torch's hooks on saved tensors", _saved_tensors_hooks, _set_saved_tensors_hooks),
     Setting("torch's hooks on all modules", _global_hooks, _set_global_hooks, None, _global_hooks_hold),
     TORCH_STREAM,
     PYTHON_STREAM,

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from math import inf
 
 import torch
-from torch import Tensor
 
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import EPS, Ball, up
-from jaccheck.enclosure.jacobian import Direct, Jacobian
-from jaccheck.enclosure.rules._rule import Wire, rule
-from jaccheck.enclosure.rules.arithmetic import Operand, constant, per_sample
-from jaccheck.enclosure.rules.broadcast import summed_to
+from jaccheck.enclosure.rules._pair import Operand, Pair, per_sample
+from jaccheck.enclosure.rules._rule import rule
 
 
 def quotient(fl: Arithmetic, s: Ball, t: Ball, k: int = 1) -> Ball:
@@ -30,17 +26,10 @@ def quotient(fl: Arithmetic, s: Ball, t: Ball, k: int = 1) -> Ball:
     return fl.rounded(Ball(centre, torch.where(known, spread, inf), reach), k)
 
 
-class Divided:
-    """``q = s / t``, so that ``∂q/∂s = 1/t`` and ``∂q/∂t = -(s/t)/t``; of numbers, values, constants or parameters."""
+class Divided(Pair):
+    """``q = s / t``, so that ``∂q/∂s = 1/t`` and ``∂q/∂t = -(s/t)/t``."""
 
-    def __init__(self, operands: Sequence[Operand]) -> None:
-        self.operands = operands
-        # a Python number is rounded to the dtype at most once before the division
-        self.roundings = 1 if all(isinstance(o, (Wire, Tensor)) for o in operands) else 2
-
-    def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
-        values = iter(inputs)
-        self.s, self.t = (next(values) if isinstance(o, Wire) else constant(o, inputs[0]) for o in self.operands)
+    def value(self, fl: Arithmetic) -> Ball:
         self.q = quotient(fl, self.s, self.t, self.roundings)
         return self.q
 
@@ -52,25 +41,12 @@ class Divided:
         known = reached[reached.isfinite()]
         return 2 * float(known.max()) if known.numel() else 0.0
 
-    def _cotangents(self, fl: Arithmetic, D: Ball) -> list[Ball]:
-        dim = D.centre.dim()
-        t = per_sample(self.t, dim) if isinstance(self.operands[1], Wire) else self.t
-        q = per_sample(self.q, dim)
-        for_s = quotient(fl, D, t, self.roundings)
+    def derivatives(self, fl: Arithmetic, D: Ball) -> tuple[Ball, Ball]:
+        _, t = self.against(D)
+        q = per_sample(self.q, D.centre.dim())
         # -D ((s/t)/t), or -(D (s/t))/t, or -(D/t) (s/t): one rounding each besides that of s/t
         for_t = fl.product(D, quotient(fl, q, t, self.roundings), k=2)
-        parts = []
-        for part, operand, own in ((for_s, self.operands[0], self.s), (-for_t, self.operands[1], self.t)):
-            parts.append(summed_to(fl, part, own.shape[1:] if isinstance(operand, Wire) else own.shape))
-        return parts
-
-    def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
-        parts = self._cotangents(fl, D)
-        return tuple(part for part, o in zip(parts, self.operands, strict=True) if isinstance(o, Wire))
-
-    def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
-        parts = self._cotangents(fl, D)
-        return tuple((o, Direct(part)) for part, o in zip(parts, self.operands, strict=True) if isinstance(o, Tensor))
+        return quotient(fl, D, t, self.roundings), -for_t
 
 
 @rule(operator.truediv, torch.div, torch.true_divide, "div", operator.itruediv)

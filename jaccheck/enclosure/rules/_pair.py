@@ -1,0 +1,77 @@
+"""The part that calls of two operands have in common: two values, or a value and a constant or parameter."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from jaccheck._errors import Unsupported
+from jaccheck.enclosure.arithmetic import Arithmetic
+from jaccheck.enclosure.ball import Ball
+from jaccheck.enclosure.jacobian import Direct, Jacobian
+from jaccheck.enclosure.rules._rule import Wire
+from jaccheck.enclosure.rules.broadcast import summed_to
+
+Operand = Wire | Tensor | float | int
+
+
+class Pair:
+    """A function of s and t, element by element and broadcast."""
+
+    s: Ball
+    t: Ball
+
+    def __init__(self, operands: Sequence[Operand]) -> None:
+        self.operands = operands
+        # a Python number is rounded to the dtype at most once before the operation
+        self.roundings = 1 if all(isinstance(o, (Wire, Tensor)) for o in operands) else 2
+
+    @abstractmethod
+    def value(self, fl: Arithmetic) -> Ball:
+        """``[N, *features]``."""
+
+    @abstractmethod
+    def derivatives(self, fl: Arithmetic, D: Ball) -> tuple[Ball, Ball]:
+        """∂f/∂s and ∂f/∂t, ``[N, C, *features]``, as if neither had been broadcast."""
+
+    def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
+        values = iter(inputs)
+        self.s, self.t = (next(values) if isinstance(o, Wire) else constant(o, inputs[0]) for o in self.operands)
+        return self.value(fl)
+
+    def against(self, D: Ball) -> tuple[Ball, Ball]:
+        """s and t, broadcast against ``[N, C, *features]``."""
+        dim = D.centre.dim()
+        s, t = (
+            per_sample(own, dim) if isinstance(o, Wire) else own
+            for own, o in zip((self.s, self.t), self.operands, strict=True)
+        )
+        return s, t
+
+    def _cotangents(self, fl: Arithmetic, D: Ball) -> list[tuple[Operand, Ball]]:
+        return [
+            (operand, summed_to(fl, part, own.shape[1:] if isinstance(operand, Wire) else own.shape))
+            for operand, part, own in zip(self.operands, self.derivatives(fl, D), (self.s, self.t), strict=True)
+        ]
+
+    def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
+        return tuple(part for operand, part in self._cotangents(fl, D) if isinstance(operand, Wire))
+
+    def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
+        return tuple((o, Direct(part)) for o, part in self._cotangents(fl, D) if isinstance(o, Tensor))
+
+
+def constant(operand: Tensor | float | int, like: Ball) -> Ball:
+    """An operand that isn't a value of the graph, so that it broadcasts against ``[N, *features]``."""
+    t = operand if isinstance(operand, Tensor) else torch.tensor(float(operand), dtype=torch.float64, device="cpu")
+    if t.dim() >= like.centre.dim():
+        raise Unsupported("no enclosure for a constant that has a batch axis")
+    return Ball.exact(t.to(like.centre.device))
+
+
+def per_sample(t: Ball, dim: int) -> Ball:
+    """`t`, broadcast against ``[N, C, *features]`` of `dim` axes: its own batch axis, if any, stays in front."""
+    return t.moved(lambda s: s.reshape(s.shape[0], *[1] * (dim - s.dim()), *s.shape[1:]))
