@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
@@ -17,9 +16,12 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
 from jaccheck import Network, jacobian
-from jaccheck._activations import ACTIVATIONS, CORE
-from jaccheck._layers import Activation, Dropout, Flatten, Layer, Linear, Repeat, Residual, Sequential, Switch, within
+from jaccheck._activations import ACTIVATIONS
+from jaccheck._history import HOOKS
+from jaccheck._layers import Dropout, Flatten, Layer, Repeat, Residual, Sequential, Switch
 from jaccheck._values import DTYPES
+from jaccheck.fuzz.features import FEATURES as DESCRIBED
+from jaccheck.fuzz.features import Described
 from jaccheck.strategies import EVERYTHING, networks
 
 
@@ -43,11 +45,6 @@ def drawn(strategy: SearchStrategy[Network], examples: int) -> list[Network]:
     return found
 
 
-def layers(network: Network) -> list[Layer]:
-    """In the order in which they are applied, containers left out, and so is what isn't active."""
-    return list(within(network.layers))
-
-
 def containers(layers: Sequence[Layer]) -> Iterator[Layer]:
     """All layers that have others inside."""
     for layer in layers:
@@ -56,13 +53,11 @@ def containers(layers: Sequence[Layer]) -> Iterator[Layer]:
             yield from containers(layer.layers)
 
 
-class Built:
+class Built(Described):
     """A network with what its layers get and give."""
 
     def __init__(self, network: Network) -> None:
-        self.network, self.layers = network, layers(network)
-        self.linears = [layer for layer in self.layers if isinstance(layer, Linear)]
-        self.activations = [layer for layer in self.layers if isinstance(layer, Activation)]
+        super().__init__(network)
         self.containers = list(containers(network.layers))
         self.hooks = {hook.kind for hook in network.hooks}
         self.model, self.x = network.build()
@@ -83,9 +78,6 @@ class Built:
 
     def entries_above(self, size: float) -> bool:
         return any(bool(((j.abs() > size) & j.isfinite()).any()) for j in self.jacobian.values())
-
-    def pairs(self, first: type, second: type) -> bool:
-        return any(isinstance(a, first) and isinstance(b, second) for a, b in pairwise(self.layers))
 
     def arguments_of(self, *kinds: type) -> list[Tensor]:
         return [z for module, z in self.arguments if isinstance(module, kinds)]
@@ -109,33 +101,21 @@ KINKED = (
     nn.Hardshrink,
 )  # at 0, but for some parameters
 
+IF_ASKED = (
+    "a function for a layer",
+    "left to chance",
+    "x retains its gradient",
+    "used before",
+    "used before with BackPACK",
+    *(f"a {kind} hook" for kind in HOOKS),
+)
 FEATURES: dict[str, Callable[[Built], bool]] = {
-    **{f"{n} hidden layers": lambda b, n=n: len(b.linears) - 1 == n for n in range(9)},
-    "N = 0": lambda b: b.network.batch == 0,
-    "N = 1": lambda b: b.network.batch == 1,
-    "N from 2 to 4": lambda b: 2 <= b.network.batch <= 4,
-    "N over 4": lambda b: b.network.batch > 4,
-    "C = 1": lambda b: b.network.outputs == 1,
-    "C over 4": lambda b: b.network.outputs > 4,
-    "N = C": lambda b: b.network.outputs == b.network.batch > 1,
+    **{name: has for name, has in DESCRIBED.items() if name not in IF_ASKED},
     "square weight": lambda b: any(p.dim() == 2 and p.shape[0] == p.shape[1] > 1 for p in b.parameters),
-    "a width over 16": lambda b: any(max(p.shape) > 16 for p in b.parameters),
     "a width over 64": lambda b: any(max(p.shape) > 64 for p in b.parameters),
     **{f"in {dtype}": lambda b, dtype=dtype: b.network.dtype == dtype for dtype in DTYPES},
     **{f"{name}": lambda b, name=name: any(a.name == name for a in b.activations) for name in ACTIVATIONS},
-    "activations that all paths do": lambda b: all(a.name in CORE for a in b.activations),
-    "parameters of an activation": lambda b: any(a.parameters for a in b.activations),
-    "no activation": lambda b: not b.activations,
-    "two Linears in a row": lambda b: b.pairs(Linear, Linear),
-    "two activations in a row": lambda b: b.pairs(Activation, Activation),
-    "an activation last": lambda b: isinstance(b.layers[-1], Activation),
-    "an activation first": lambda b: isinstance(b.layers[0], Activation),
-    "nested Sequentials": lambda b: any(isinstance(layer, Sequential) for layer in b.network.layers),
     "Flatten": lambda b: any(isinstance(layer, Flatten) for layer in b.layers),
-    "a Linear without bias": lambda b: any(linear.bias is None for linear in b.linears),
-    "frozen parameters": lambda b: any(linear.frozen for linear in b.linears),
-    "evaluation mode": lambda b: not b.network.training,
-    "x requires grad": lambda b: b.network.x_requires_grad,
     "x not contiguous": lambda b: not b.x.is_contiguous(),
     "x with an offset": lambda b: b.x.storage_offset() > 0,
     "numbers all integers": lambda b: all(bool((p == p.round()).all()) for p in (*b.parameters, b.x)),
@@ -153,20 +133,16 @@ FEATURES: dict[str, Callable[[Built], bool]] = {
     "all outputs 0": lambda b: b.f.numel() > 0 and bool((b.f == 0).all()),
 }
 OPTIONAL: dict[str, Callable[[Built], bool]] = {
+    **{name: DESCRIBED[name] for name in IF_ASKED},
     "a layer used twice": lambda b: any(isinstance(c, Repeat) and not c.tied for c in b.containers),
     "tied parameters": lambda b: any(isinstance(c, Repeat) and c.tied for c in b.containers),
     "residual sums": lambda b: any(isinstance(c, Residual) for c in b.containers),
     "own containers": lambda b: any(isinstance(c, Sequential) and c.own for c in b.containers),
-    "functional activations": lambda b: any(a.functional for a in b.activations),
     "a part that isn't active": lambda b: any(isinstance(c, Switch) for c in b.containers),
-    "Dropout in training mode": lambda b: b.network.random,
     "Dropout in evaluation mode": lambda b: not b.network.random and any(isinstance(a, Dropout) for a in b.layers),
-    "used before": lambda b: bool(b.network.used_before),
-    "used before with BackPACK": lambda b: b.network.used_before == "backpack",
     "used before with another part active": lambda b: (
         bool(b.network.used_before) and any(isinstance(c, Switch) for c in b.containers)
     ),
-    "x retains its gradient": lambda b: b.network.x_retains_grad,
     "a forward hook": lambda b: bool(b.hooks & {"forward", "forward_pre", "clone", "retain_grad"}),
     "a gradient hook": lambda b: bool(b.hooks & {"backward", "backward_pre", "gradient", "accumulate_grad"}),
     "retained gradients": lambda b: "retain_grad" in b.hooks,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from features import FEATURES, OPTIONAL, drawn, layers, shares
+from features import FEATURES, OPTIONAL, drawn, shares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
@@ -18,6 +18,7 @@ from jaccheck import Network
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._layers import Activation, Dropout, Linear, Repeat, Residual, Sequential, Switch
 from jaccheck._values import DTYPES, FORMATS, Values
+from jaccheck.fuzz.features import leaves
 from jaccheck.strategies import EVERYTHING, activations, devices, dtypes, networks, values
 from jaccheck.strategies._choices import Choices
 from jaccheck.strategies.sizes import fitted
@@ -50,7 +51,7 @@ def limits(draw: st.DrawFn) -> dict[str, int]:
 @given(limits=limits(), data=st.data())
 def test_networks_keep_to_their_limits(limits: dict[str, int], data: st.DataObject) -> None:
     network = data.draw(networks(**limits, **EVERYTHING))
-    widths = [layer.width for layer in layers(network) if isinstance(layer, Linear)]
+    widths = [layer.width for layer in leaves(network) if isinstance(layer, Linear)]
     rows = max(network.batch, 1) * network.outputs
     assert limits["min_batch"] <= network.batch <= limits["max_batch"]
     assert max(*widths, *network.inputs) <= limits["max_width"]
@@ -80,7 +81,7 @@ def test_fitting_changes_only_what_does_not_fit(
 @pytest.mark.parametrize("name", DTYPES)
 def test_names_limit_what_is_drawn(name: str) -> None:
     found = drawn(networks(dtypes=(name,), devices=("cpu",), activations=("Tanh", "GELU"), values=("integers",)), 100)
-    names = {layer.name for network in found for layer in layers(network) if isinstance(layer, Activation)}
+    names = {layer.name for network in found for layer in leaves(network) if isinstance(layer, Activation)}
     assert names == {"Tanh", "GELU"}
     assert {(network.dtype, network.device) for network in found} == {(name, "cpu")}
     for network in found:
@@ -128,7 +129,7 @@ def test_what_a_user_may_have_done_is_drawn_when_asked_for(argument: str, field:
 
 def test_nothing_is_frozen_unless_wanted() -> None:
     found = drawn(networks(frozen=False), 100)
-    assert not any(layer.frozen for network in found for layer in layers(network) if isinstance(layer, Linear))
+    assert not any(layer.frozen for network in found for layer in leaves(network) if isinstance(layer, Linear))
 
 
 def test_each_feature_is_there_often_enough() -> None:
@@ -235,7 +236,7 @@ def test_zeros_choose_the_first_and_all_entries_are_reached() -> None:
 
 
 def test_what_hypothesis_shows_can_be_read_and_pasted() -> None:
-    @settings(database=None, derandomize=True)
+    @settings(max_examples=1000, database=None, derandomize=True)
     @given(network=networks(), numbers=values(), activation=activations(("ELU",)))
     def fails(network: Network, numbers: Values, activation: Activation) -> None:
         assert not numbers.numbers or network.batch < 2 or not activation.parameters

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from features import layers
 from hypothesis import HealthCheck, find, settings
 from torch import Tensor, nn
 
 from jaccheck import Network
 from jaccheck._layers import Activation, Flatten, Linear, Sequential
 from jaccheck._values import Values
+from jaccheck.fuzz.features import leaves
 from jaccheck.strategies import EVERYTHING, activations, networks, values
 
 SETTINGS = settings(
@@ -31,16 +31,16 @@ def weights(network: Network) -> list[Tensor]:
 
 
 def has(layer: Callable[[Any], bool]) -> Callable[[Network], bool]:
-    return lambda network: any(map(layer, layers(network)))
+    return lambda network: any(map(layer, leaves(network)))
 
 
 def relu_then_linear(network: Network) -> bool:
-    found = layers(network)
+    found = leaves(network)
     return any(isinstance(a, Activation) and a.name == "ReLU" and isinstance(b, Linear) for a, b in pairwise(found))
 
 
 def depth(network: Network) -> int:
-    return sum(isinstance(layer, Linear) for layer in layers(network))
+    return sum(isinstance(layer, Linear) for layer in leaves(network))
 
 
 ONE = Network((Linear(),))
@@ -109,7 +109,7 @@ def test_numbers_become_few_small_integers() -> None:
 
     found = smallest(kink)
     assert found.dtype == "float64"
-    linears = [layer for layer in layers(found) if isinstance(layer, Linear)]
+    linears = [layer for layer in leaves(found) if isinstance(layer, Linear)]
     assert all(value.kind == "cycle" for linear in linears for value in (linear.weight, linear.bias) if value)
 
 
