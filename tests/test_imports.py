@@ -34,6 +34,7 @@ WORLD = {
     "_settings",
     "_state",
     "_streams",
+    "_threads",
     "_words",
 }  # the user's model, and what is around it
 FINDINGS = {"_plot", "_report", "_text"}  # they show, they don't compute
@@ -70,7 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "selftest": ERRORS | WORLD | CHECK | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding", "paths", "properties"},
     "__main__": {"_needs", "cli"},
     "cli": ERRORS
-    | {"_needs"}
+    | {"_needs", "_threads"}
     | CHECK
     | FINDINGS
     | DESCRIPTIONS

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,6 +14,7 @@ from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import Problem, admit
 from jaccheck._report import ForwardFinding, Verdict
 from jaccheck._text import headline
+from jaccheck._threads import one_thread
 from jaccheck.bench.costs import Benchmark, Cost, Fastest
 from jaccheck.bench.measure import Measured, measured
 from jaccheck.bench.memory import bounded, ran_out
@@ -67,7 +67,7 @@ def run(
         raise InvalidProblem(f"seconds is {seconds}, but should be a positive number")
     names = resolve(paths)
     chosen = {name: get(name) for name in names}  # before the snapshot: importing a path may change global state
-    with _one_thread(), bounded(x.device if isinstance(x, Tensor) else torch.device("cpu")):
+    with one_thread(), bounded(x.device if isinstance(x, Tensor) else torch.device("cpu")):
         problem = admit(model, x)
         size = problem.elements * problem.x.element_size()
         costs, forward = _checked(problem, names) if checked else ({n: Cost(n, "unchecked") for n in names}, None)
@@ -163,14 +163,3 @@ def _fastest(taken: Mapping[str, Sequence[float]]) -> Fastest | None:
     first, second, *_ = ranked
     ratio = _ratio(taken[first], taken[second])
     return Fastest(first, second, ratio, sure=ratio.high < 1 and ratio.confidence >= CONFIDENCE)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The clock sees one thread of the CPU."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

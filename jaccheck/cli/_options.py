@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -31,19 +30,6 @@ Reproducer = Annotated[
     Path | None, typer.Option("--reproducer", help="Write a script that shows it into this file.", metavar="FILE")
 ]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Draw the Jacobians into this file.", metavar="FILE")]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch's threads would do nothing but wait for one another on problems as small as these."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def written(where: Path, write: Callable[[Path], T]) -> T:

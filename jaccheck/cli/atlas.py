@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
-from jaccheck.cli._options import Json, Load, Paths, chosen, import_modules, one_thread, path_names, written
+from jaccheck.cli._options import Json, Load, Paths, chosen, import_modules, path_names, written
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
 from jaccheck.cli._campaign import TIMEOUT, crew, logged, registered, resumed
@@ -22,7 +23,6 @@ from jaccheck.cli._options import (
     chosen,
     device_names,
     import_modules,
-    one_thread,
     path_names,
     property_names,
     writable,

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, app
-from jaccheck.cli._options import Json, Load, Paths, device_names, import_modules, one_thread, path_names
+from jaccheck.cli._options import Json, Load, Paths, device_names, import_modules, path_names
 
 
 @app.command()

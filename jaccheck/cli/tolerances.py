@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, app
-from jaccheck.cli._options import Json, one_thread, written
+from jaccheck.cli._options import Json, written
 
 
 @app.command()
