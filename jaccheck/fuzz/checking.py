@@ -120,17 +120,29 @@ def asked(
     return answer
 
 
-def turn(plan: Plan, index: int, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """The properties for network `index`: those that cost little, and one of the others.
+EVERY = 2
+"""Of so many networks one is asked a property that costs several times as much as all the cheap ones together."""
 
-    In a given time, each of the others gets the same share of what is `spent`; for a given number of examples the
-    network's number decides, whoever checks it.
+
+SHARES = {"every_input": 2}
+"""Of the others' turns, or time, where it isn't 1: it takes activations one by one, of which there are many."""
+
+
+def turn(plan: Plan, index: int, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """The properties for network `index`: those that cost little, and of every second network one of the others.
+
+    In a given time, each of the others gets its share of what is `spent`; for a given number of examples the network's
+    number decides, whoever checks it.
     """
     cheap, others = plan.turns
-    if not others:
+    every = EVERY if cheap else 1
+    if not others or index % every:
         return [cheap]
-    in_turn = others[index % len(others)]
-    law = in_turn if plan.examples is not None else min(others, key=lambda name: spent.get(name, 0.0))
+    if plan.examples is not None:
+        turns = sorted((k / SHARES.get(name, 1), name) for name in others for k in range(SHARES.get(name, 1)))
+        law = turns[index // every % len(turns)][1]
+    else:
+        law = min(others, key=lambda name: spent.get(name, 0.0) / SHARES.get(name, 1))
     return [cheap, (law,)] if cheap else [(law,)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from jaccheck._culprit import described
 from jaccheck._problem import Problem
@@ -51,7 +51,8 @@ def _by_model(problem: Problem, n: int, c: int) -> Gradients:
 
 
 def _by_calls(problem: Problem, oracle: Oracle, n: int, c: int) -> Gradients:
-    copies = {id(p): p.detach().clone().requires_grad_(p.requires_grad) for p in problem.model.parameters()}
+    parameters = problem.model.parameters()
+    copies = {id(p): nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in parameters}
     f = oracle.replayed(lambda t: copies.get(id(t), t.detach()))[n, c]
     return _named(f, {name: copies[id(p)] for name, p in problem.parameters.items()})
 

@@ -43,6 +43,10 @@ def difference(one: Run, other: Run, here: str, there: str) -> str | None:
 def _apart(name: str, a: Any, b: Any, here: str, there: str) -> str | None:
     if not isinstance(a, Tensor) or not isinstance(b, Tensor):
         return None
+    if a.layout != b.layout:
+        return f"{name!r} was {a.layout} {here}, {b.layout} {there}"
+    if a.layout != torch.strided:
+        a, b = a.to_dense(), b.to_dense()
     if a.shape != b.shape or a.dtype != b.dtype:
         return f"{name!r} was {a.dtype} {list(a.shape)} {here}, {b.dtype} {list(b.shape)} {there}"
     differs = ~((a == b) | (a.isnan() & b.isnan()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 import torch
@@ -27,6 +28,8 @@ from jaccheck.properties._variants import Take, Variant, Varied
 from jaccheck.properties.exact import Exact
 
 ARGUMENTS = 2**16
+UNITS = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
+"""Of layers: kernels change at a vector's length, and at multiples of it."""
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -36,6 +39,8 @@ class EveryInput:
     Of float32 and float64, which have too many, 65,536 are taken: one next to each number of float16 or bfloat16, other
     ones for another problem. At its kinks, where the enclosure allows either side, the derivative is torch's own, bit
     for bit.
+
+    It stands also between layers of all numbers of `UNITS`, with ordinary arguments.
 
     It stands behind a `Linear` whose bias has it as its Jacobian: 65,536 biases and one sample, where a path goes back
     from the output, so that one pass takes all. Where it goes forward, one bias and all finite numbers as samples: what
@@ -96,16 +101,24 @@ class _Arguments(Varied):
         else:
             for words, make in every.items():
                 yield partial(self._variant, words, make, problem)
+                yield partial(self._between_layers, words, make, problem)
 
     def _variant(self, words: str, make: Callable[[], nn.Module], problem: Problem) -> Variant:
         every = arguments(problem.x) if problem.dtype in HALF else neighbours(problem)
-        try:
-            activation = make()
-        except Exception as error:  # the user's own classes
-            raise InvalidProblem(f"{words} can't be copied: {error}") from error
-        problem = admit(*self.build(activation, every))
+        problem = admit(*self.build(_copy(words, make), every))
         rows = range(problem.N)
         return Variant(words, [Take(problem, rows, rows)], Judge(problem), partial(_at, problem))
+
+    def _between_layers(self, words: str, make: Callable[[], nn.Module], problem: Problem) -> Variant:
+        layers = admit(*between_layers(partial(_copy, words, make), problem))
+        return Variant(f"{words} in layers of {UNITS[0]} to {UNITS[-1]} units", [Take(layers, [0], [0])], Judge(layers))
+
+
+def _copy(words: str, make: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        return make()
+    except Exception as error:  # the user's own classes
+        raise InvalidProblem(f"{words} can't be copied: {error}") from error
 
 
 def _refused(reason: str) -> Variant:
@@ -177,6 +190,20 @@ def as_samples(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]
     every = every[every.isfinite()]
     one = torch.ones_like(every[:1])
     return nn.Sequential(_linear(one[None], 0 * one), activation), every[:, None]
+
+
+def between_layers(activation: Callable[[], nn.Module], like: Problem) -> tuple[nn.Module, Tensor]:
+    """One sample through layers of `UNITS`, with numbers of ordinary size, other ones for another problem."""
+    generator = torch.Generator("cpu").manual_seed(chance(like).getrandbits(32))
+
+    def numbers(*shape: int) -> Tensor:
+        uniform = torch.rand(*shape, dtype=torch.float64, device="cpu", generator=generator)
+        return (2 * uniform - 1).to(like.device, like.dtype)
+
+    layers: list[nn.Module] = []
+    for inputs, units in pairwise((1, *UNITS)):
+        layers += [_linear(numbers(units, inputs) * inputs**-0.5, numbers(units)), activation()]
+    return nn.Sequential(*layers, _linear(numbers(1, UNITS[-1]), None)), numbers(1, 1)
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

@@ -14,6 +14,7 @@ import jaccheck.fuzz.plan
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck.fuzz.campaign import Campaign
+from jaccheck.fuzz.checking import turn
 from jaccheck.fuzz.finding import CRASH, Failure, Finding, examined
 from jaccheck.fuzz.plan import Plan
 from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
@@ -296,7 +297,7 @@ def test_only_the_chosen_dtypes_are_drawn():
 COSTLY = ("batching", "layout", "sequence")
 
 
-def test_each_network_is_asked_the_cheap_properties_and_one_of_the_others_in_turn(monkeypatch):
+def test_each_network_is_asked_the_cheap_properties_and_every_second_one_of_the_others_in_turn(monkeypatch):
     asked = []
 
     def note(network, paths, properties, **options):
@@ -304,18 +305,27 @@ def test_each_network_is_asked_the_cheap_properties_and_one_of_the_others_in_tur
         return examined(network, paths, properties, **options)
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "examined", note)
-    summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=9)
-    assert asked[::2] == [("enclosure", "state")] * 9
-    assert asked[1::2] == [(name,) for name in COSTLY] * 3
+    summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=12)
+    cheap = ("enclosure", "state")
+    assert asked == [law for name in 2 * COSTLY for law in (cheap, (name,), cheap)]
     assert set(summary.spent) == {"enclosure, state", *COSTLY}
     assert sum(summary.spent.values()) <= summary.seconds
-    assert summary.checks == 9
+    assert summary.checks == 12
 
 
 def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share():
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY), examples=None, seconds=3.0)
     shares = [summary.spent[name] for name in COSTLY]
     assert max(shares) < 2 * min(shares) + 0.3
+
+
+def test_every_input_which_takes_activations_one_by_one_has_two_turns():
+    plan = replace(PLAN, properties=("enclosure", "every_input", "layout", "sequence"))
+    turns = [turn(plan, index, {}) for index in range(8)]
+    assert [laws[1][0] for laws in turns[::2]] == ["every_input", "layout", "sequence", "every_input"]
+    assert turns[1::2] == [[("enclosure",)]] * 4
+    spent = {"every_input": 1.5, "layout": 1.0, "sequence": 1.0}
+    assert turn(replace(plan, examples=None), 0, spent)[1] == ("every_input",)
 
 
 def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monkeypatch):

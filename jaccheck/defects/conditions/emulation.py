@@ -22,6 +22,9 @@ class Emulation(Protocol):
     def applies(self, scene: Scene) -> bool:
         """Whether the problem has what it is about."""
 
+    def touched(self, scene: Scene) -> Tensor:
+        """``[N]``: the samples whose Jacobian it changes. Of others, what autograd gives explains nothing."""
+
     def changing(self, scene: Scene) -> AbstractContextManager[None]:
         """Inside, the model's backward pass has the defect."""
 
@@ -39,12 +42,15 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
     explained = scene.nowhere()
     if not all(emulation.applies(scene) for emulation in emulations):
         return explained
+    touched = torch.stack([emulation.touched(scene) for emulation in emulations]).any(0)
     shared = {emulation.shared for emulation in emulations if emulation.shared}
     row = Overwriting(scene, shared).row if shared else scene.by_autograd
     with ExitStack() as stack:
         for emulation in emulations:
             stack.enter_context(emulation.changing(scene))
         for n, c in scene.rows_outside():
+            if not touched[n]:
+                continue
             for name, expected in row(n, c).items():
                 got, radius = scene.got[name][n, c].double(), scene.balls[name].radius[n, c]
                 close = (got - expected.double()).abs() <= 2 * radius
@@ -69,6 +75,16 @@ class Derivative:
 
     def applies(self, scene: Scene) -> bool:
         return bool(self._layers(scene)) and (not self.dtype or scene.problem.dtype == getattr(torch, self.dtype))
+
+    def touched(self, scene: Scene) -> Tensor:
+        touched = scene.no_sample()
+
+        def look(module: nn.Module, args: tuple[Tensor], output: Tensor) -> None:
+            touched.logical_or_(INPUTS[self.input](args[0].detach()).flatten(1).any(1))
+
+        with hooked(self._layers(scene), look), torch.no_grad():
+            scene.outputs()
+        return touched
 
     def changing(self, scene: Scene) -> AbstractContextManager[None]:
         return hooked(self._layers(scene), self._taken)

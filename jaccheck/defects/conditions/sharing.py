@@ -36,6 +36,9 @@ class Overwritten:
             scene.problem.model(scene.problem.x)
         return len(set(uses)) < len(uses)
 
+    def touched(self, scene: Scene) -> Tensor:
+        return ~scene.no_sample()
+
     @contextmanager
     def changing(self, scene: Scene) -> Iterator[None]:
         yield
@@ -107,6 +110,9 @@ class Doubled:
         with retained(scene.problem, _passing(scene), found.append):
             scene.outputs()
         return bool(found)
+
+    def touched(self, scene: Scene) -> Tensor:
+        return ~scene.no_sample()
 
     @contextmanager
     def changing(self, scene: Scene) -> Iterator[None]:

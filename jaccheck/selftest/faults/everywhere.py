@@ -25,8 +25,8 @@ def _activation(name: str, words: str, layer: type[nn.Module], derivatives: type
 
     def forward(original: Any) -> Any:
         def wrong(self: nn.Module, z: Tensor) -> Tensor:
-            leaf = z.detach().requires_grad_()
-            with torch.enable_grad():
+            with torch.inference_mode(False), torch.enable_grad():
+                leaf = (z.clone() if z.is_inference() else z.detach()).requires_grad_()
                 value: Tensor = original(self, leaf)
                 (slope,) = torch.autograd.grad(value.sum(), leaf)
             return _Given.apply(z, value.detach(), spoil(slope, leaf.detach()))  # type: ignore[no-any-return, no-untyped-call]

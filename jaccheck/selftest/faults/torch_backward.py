@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ Spoil = Callable[..., Tensor]
 """From the right gradient, the incoming one and the kernel's other arguments to a wrong one."""
 
 
-def _kernel(name: str, words: str, op: str, spoil: Spoil) -> Fault:
+def _kernel(name: str, words: str, op: str, spoil: Spoil, equivalent: str | None = None) -> Fault:
     """The backward kernel `op` gives what `spoil` makes of the right gradient, which the variant with ``out`` gives."""
 
     def kernel(gradient: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -24,7 +25,7 @@ def _kernel(name: str, words: str, op: str, spoil: Spoil) -> Fault:
         getattr(torch.ops.aten, op).grad_input(gradient, *args, **kwargs, grad_input=right)
         return spoil(right, gradient, *args)
 
-    return overridden(name, words, FIRST_ORDER, **{op: kernel})
+    return replace(overridden(name, words, FIRST_ORDER, **{op: kernel}), equivalent=equivalent)
 
 
 def _elu(name: str, words: str, spoil: Callable[[Tensor, Tensor, bool], Tensor]) -> Fault:
@@ -124,6 +125,7 @@ FAULTS = [
         "ReLU's kernel reads the gradient as if it were contiguous",
         "threshold_backward",
         lambda r, g, z, t: r if g.is_contiguous() else -r,
+        equivalent="behind a layer that both paths do, the gradient is contiguous",
     ),
     _kernel(
         "kernel_leaky_default",
