@@ -93,12 +93,12 @@ def judged(
         wrong: Wrong = []
         for name in names:
             trial = Trial(problem, chosen[name], judge)
-            for law_name in laws:
-                verdict = law(law_name).judge(trial)
-                if verdict.status == "disagrees" and words:
-                    verdict = _diagnosed(trial, verdict, wrong)
-                by_law[law_name][name] = verdict
-            verdict = _first_wrong([by_law[law_name][name] for law_name in laws])
+            found = [law(asked).judge(trial) for asked in laws]
+            if words:  # only now: it calls the path
+                found = [_diagnosed(trial, one, wrong) if one.status == "disagrees" else one for one in found]
+            for asked, one in zip(laws, found, strict=True):
+                by_law[asked][name] = one
+            verdict = _first_wrong(found)
             whole = _whole(problem, trial.run)
             if whole is not None and judge.reason is not None:  # without an enclosure there are only the others
                 for other, jacobian in others.items():
@@ -115,9 +115,9 @@ def judged(
     except BaseException:  # an interrupt, say, in the middle of a path
         problem.before.restore()
         raise
-    asked = "" if properties is None else f", properties={tuple(properties)!r}"
+    by = "" if properties is None else f", properties={tuple(properties)!r}"
     begin = "" if problem.seed is None else f", seed={problem.seed}"
-    again = f"jaccheck.check(model, x, paths={names!r}{asked}{begin})"
+    again = f"jaccheck.check(model, x, paths={names!r}{by}{begin})"
     return Judged(Report(verdicts, facts(problem), judge.forward, again, _Pictures(pictures)), by_law)
 
 

@@ -224,6 +224,10 @@ CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
     "warn always": (lambda w: torch.set_warn_always(True), "torch.is_warn_always_enabled(): False -> True"),
     "printing": (lambda w: torch.set_printoptions(precision=9), "torch.set_printoptions(): "),
     "function mode": (lambda w: Mode().__enter__(), "torch's stack of function modes: 0 -> 1"),
+    "saved tensors": (
+        lambda w: torch.autograd.graph.saved_tensors_hooks(hook, hook).__enter__(),
+        "torch's hooks on saved tensors: None -> ",
+    ),
     "numpy's errors": (lambda w: np.seterr(over="ignore"), "numpy.geterr(): "),
     "environment": (lambda w: os.environ.update(JACCHECK_TEST="1"), "os.environ: JACCHECK_TEST"),
     "folder": (lambda w: os.chdir("/"), "os.getcwd(): "),

@@ -22,6 +22,7 @@ from jaccheck.defects.scene import Scene
 from jaccheck.fuzz.finding import FORWARD, Failure, examined
 from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, paths
 from jaccheck.properties import PROPERTIES
+from jaccheck.selftest.faults import bank
 
 
 def network_of(defect):
@@ -278,3 +279,13 @@ def test_versions_are_compared_by_their_numbers(version, comparisons, inside):
 def test_what_is_no_comparison_of_versions_is_refused(version, comparisons):
     with pytest.raises(InvalidProblem, match="is no"):
         in_range(version, comparisons)
+
+
+def test_a_derivative_that_is_wrong_in_torch_too_is_not_explained_by_another_argument_s():
+    """BackPACK's ReLU' at NaN is known; ReLU'(0) = 1 is not, though autograd gives the same where torch has it, too."""
+    failure = Failure("sqrt_ggn_exact", "every_input", "value")
+    model = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.ReLU())
+    x = torch.zeros(1, 1)
+    assert [defect.id for defect in known(failure, model, x)] == ["sqrt-ggn-relu-nan"]
+    with bank()["everywhere_relu_closed"].inject():
+        assert known(failure, model, x) == ()

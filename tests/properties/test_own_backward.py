@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck import check
+from jaccheck.selftest.faults import bank
 from tests.planted import doubled, planted
 
 
@@ -120,3 +121,10 @@ def test_a_second_gradient_that_is_otherwise_is_no_reason(monkeypatch):
     monkeypatch.setattr(torch.autograd, "grad", every_other)
     torch.manual_seed(0)
     assert check(mlp(), torch.randn(4, 3), paths=["autograd"]).verdicts["autograd"].status == "disagrees"
+
+
+def test_a_fault_of_torch_s_own_for_parameters_is_no_doing_of_the_model():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3))
+    with bank()["everywhere_weights_transposed"].inject():
+        report = check(model, torch.randn(4, 3))
+    assert [verdict.status for verdict in report.verdicts.values()] == ["disagrees"] * 3
