@@ -88,7 +88,7 @@ class Tally:
         self.networks += 1
         start = time.perf_counter()
         try:
-            report, failures = examined(network, tuple(paths), tuple(properties))
+            report, failures = examined(network, tuple(paths), tuple(properties), words=False)
         except InvalidProblem as error:
             self.refused[str(error)] += 1
             return

@@ -1,4 +1,4 @@
-"""On 250 random networks of all dtypes no correct path is accused, and the enclosures are sharp."""
+"""On 2,000 random networks of all dtypes no correct path is accused, and the enclosures are sharp."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 
 from tests import false_alarms
 
-ROUNDS, NETWORKS = 1, 250
+ROUNDS, NETWORKS = 8, 250
 EACH_NETWORK = ["--property", "enclosure", "--property", "state", "--property", "determinism"]
+EXAMPLE = ["--path", "autograd", "--path", "batch_grad", "--path", "sqrt_ggn_exact"]
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_whatever_disagrees_is_a_known_defect(seed, capsys):
-    paths = [] if seed % 2 else ["--path", "autograd", "--path", "batch_grad", "--path", "sqrt_ggn_exact"]  # or all
-    status = false_alarms.main(["--networks", str(NETWORKS), "--seed", str(seed), *EACH_NETWORK, *paths])
+    status = false_alarms.main(["--networks", str(NETWORKS), "--seed", str(seed), *EACH_NETWORK, *EXAMPLE])
     summary = json.loads(capsys.readouterr().out)
     unexplained = [found for found in summary["disagreements"] if not found["known"]]
     assert (status, unexplained) == (0, [])

@@ -6,14 +6,15 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
-from jaccheck.fuzz.checking import asked, turn
+from jaccheck.fuzz.checking import Answer, turn
 from jaccheck.fuzz.drawing import drawn
+from jaccheck.fuzz.finding import examined
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
 from jaccheck.paths import DEFAULT
 from jaccheck.properties import PROPERTIES
@@ -67,11 +68,16 @@ class _Search:
     def take_out(self) -> None:
         self.stack.close()
 
-    def wrong(self, network: Network, paths: Sequence[str], properties: Sequence[str]) -> dict[str, set[str]]:
-        """For each property who is accused by it, unless a known defect explains it, as in `fuzz`."""
+    def wrong(
+        self, network: Network, paths: Sequence[str], properties: Sequence[str], *, known: bool = True
+    ) -> dict[str, set[str]]:
+        """For each property who is accused by it, unless a `known` defect explains it, as in `fuzz`."""
         found: dict[str, set[str]] = defaultdict(set)
         try:
-            for failure in asked(self.plan, network, tuple(paths), tuple(properties)).found:
+            report, failures = examined(network, paths, properties, words=False)
+            answer = Answer(report)
+            answer.explained(replace(self.plan, known=known), network, failures)
+            for failure in failures.keys() - answer.known.keys():
                 found[failure.property].add(failure.path)
         except InvalidProblem:
             pass
@@ -80,10 +86,13 @@ class _Search:
         return found
 
     def without(self, network: Network, paths: Sequence[str], properties: Sequence[str]) -> dict[str, set[str]]:
-        """The same where nothing has been put in, said of the fault's own path too: that of what it begins with."""
+        """The same where nothing has been put in, said of the fault's own path too: that of what it begins with.
+
+        And also what is known of that: no register speaks of a path that begins with it.
+        """
         if self.fault.own_path:
             name, base = self.fault.name, self.fault.base
-            found = self.wrong(network, [base if path == name else path for path in paths], properties)
+            found = self.wrong(network, [base if path == name else path for path in paths], properties, known=False)
             return {law: {name, *paths} if base in paths else paths for law, paths in found.items()}
         self.take_out()
         try:
