@@ -15,6 +15,7 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import admit
 from jaccheck._state import untouched
 from jaccheck.defects.conditions import EMULATIONS, FORWARDS, RAISING, Emulation, explained, explained_by
+from jaccheck.defects.conditions.finiteness import beside_another
 from jaccheck.defects.register import Defect, register
 from jaccheck.defects.scene import Scene
 from jaccheck.fuzz.finding import FORWARD, Failure
@@ -82,6 +83,8 @@ def _needed(case: Case, path: Path, defects: Sequence[Defect]) -> list[Defect] |
         left = _without(left, explained(scene, **defect.when), needed, [defect])
     if _any(left):
         left = _together(scene, defects, left, needed)
+    if _any(left):
+        left = _alone(scene, defects, left, needed)
     return None if _any(left) else needed
 
 
@@ -98,6 +101,23 @@ def _together(scene: Scene, defects: Sequence[Defect], left: Masks, needed: list
             if _any(left):
                 found = explained_by([emulation for _, emulation in some], scene)
                 left = _without(left, found, needed, [defect for defect, _ in some])
+    return left
+
+
+def _alone(scene: Scene, defects: Sequence[Defect], left: Masks, needed: list[Defect]) -> Masks:
+    """What is left where NaN from another sample hides values that, for a sample alone, other defects explain."""
+    spreading = [defect for defect in defects if defect.when["condition"] == "other_sample_not_finite"]
+    if not spreading or scene.problem.seed is not None or scene.case.wrong is not None:
+        return left
+    others = [defect for defect in defects if defect not in spreading]
+    for n in beside_another(scene):
+        alone = admit(scene.problem.model, scene.problem.x.detach()[n : n + 1])
+        found = _needed(Case(alone), scene.path, others)
+        if found is not None:
+            hidden = scene.nowhere()
+            for name, mask in hidden.items():
+                mask[n] = scene.got[name][n].isnan()
+            left = _without(left, hidden, needed, [*spreading, *found])
     return left
 
 

@@ -77,8 +77,9 @@ class _Search:
             report, failures = examined(network, paths, properties, words=False)
             answer = Answer(report)
             answer.explained(replace(self.plan, known=known), network, failures)
-            for failure in failures.keys() - answer.known.keys():
-                found[failure.property].add(failure.path)
+            for failure in failures:
+                if failure not in answer.known:
+                    found[failure.property].add(failure.path)
         except InvalidProblem:
             pass
         except Exception as error:  # as in `fuzz`, where it is a finding of its own

@@ -289,3 +289,10 @@ def test_a_derivative_that_is_wrong_in_torch_too_is_not_explained_by_another_arg
     assert [defect.id for defect in known(failure, model, x)] == ["sqrt-ggn-relu-nan"]
     with bank()["everywhere_relu_closed"].inject():
         assert known(failure, model, x) == ()
+
+
+def test_what_a_sample_has_alone_may_be_hidden_by_nan_from_another_one():
+    model = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Hardsigmoid()).double()
+    failure = Failure("autograd", "enclosure", "value")
+    found = known(failure, model, torch.tensor([[torch.inf], [0.5]], dtype=torch.float64))
+    assert {defect.id for defect in found} == {"autograd-other-sample-not-finite", "hardsigmoid-float64"}

@@ -30,13 +30,16 @@ def overflow(scene: Scene, *, scaled_by: float) -> Masks:
     return explained
 
 
+def beside_another(scene: Scene) -> list[int]:
+    """The samples beside another one that isn't finite."""
+    not_finite = ~scene.finite
+    return [n for n in range(scene.problem.N) if not_finite[:n].any() or not_finite[n + 1 :].any()]
+
+
 def other_sample_not_finite(scene: Scene) -> Masks:
     """Where the path gives NaN beside another sample that isn't finite, and the right value for the sample alone."""
     explained = scene.nowhere()
-    not_finite = ~scene.finite
-    for n in range(scene.problem.N):
-        if not not_finite[:n].any() and not not_finite[n + 1 :].any():
-            continue
+    for n in beside_another(scene):
         for name, j in scene.alone(n).items():
             right = ~scene.balls[name][n].excludes(j)
             explained[name][n] = scene.got[name][n].isnan() & right

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from jaccheck._problem import Problem
 from jaccheck.defects.conditions.sharing import retained
+from jaccheck.defects.scene import hooked
 from jaccheck.paths import Path
+from jaccheck.paths._path import leaf
 
 
 def raises(problem: Problem, path: Path, *, error: str, message: str, layer: str, where: str) -> bool:
@@ -46,8 +48,16 @@ def _retains_its_gradient(problem: Problem, layers: list[nn.Module]) -> bool:
     return bool(found)
 
 
+def _retains_that_of_no_samples(problem: Problem, layers: list[nn.Module]) -> bool:
+    found: list[bool] = []
+    with hooked(layers, lambda module, args, output: found.append(output.retains_grad)):
+        problem.model(leaf(problem.x))
+    return problem.N == 0 and any(found)
+
+
 WHERE: dict[str, Callable[[Problem, list[nn.Module]], bool]] = {
     "there are no samples": _no_samples,
     "it drops everything": _drops_everything,
+    "there are no samples, and its output retains its gradient": _retains_that_of_no_samples,
     "its output is its input and retains its gradient": _retains_its_gradient,
 }
