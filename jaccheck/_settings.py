@@ -80,7 +80,7 @@ def _pop_dispatch_modes(count: int) -> None:
 
 
 def _saved_tensors_hooks() -> Any:
-    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)  # since torch 2.4
+    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)  # not in all releases
     return None if top is None else top(True)
 
 

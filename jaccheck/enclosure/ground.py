@@ -42,7 +42,7 @@ def _expected(device: torch.device) -> tuple[Tensor, ...]:
 def doubted(device: torch.device) -> tuple[str, float, float] | None:
     """An operation in float64 that is wrong, with what it gives and what is right; None if all are as they should be.
 
-    Tried on a few numbers, in some 50 µs: it tells of a torch that has been changed, not of rare arguments.
+    Tried on a few numbers, to take microseconds: it tells of a torch that has been changed, not of rare arguments.
     """
     t, values, low, high, a, b, ab = _expected(device)
     with torch.inference_mode():
