@@ -29,9 +29,7 @@ from pathlib import Path
 from statistics import median
 from traceback import format_exc
 
-import hypothesis
 import torch
-from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.strategies import SearchStrategy
 
 from jaccheck import InvalidProblem, Network, Unsupported, jacobian
@@ -46,6 +44,7 @@ from jaccheck.fuzz.finding import Failure, examined
 from jaccheck.fuzz.plan import CHEAP
 from jaccheck.paths import extra_roundings, get, mode, resolve
 from jaccheck.properties import PROPERTIES
+from jaccheck.strategies.drawing import collected
 
 ROUND = 200  # networks of one run of Hypothesis
 EXAMPLES = 3  # networks kept of each disagreement that nothing explains
@@ -189,23 +188,7 @@ def _nested(pairs: dict[tuple[str, str], float] | Counter[tuple[str, str]]) -> d
 
 def drawn(seed: str, number: int, networks: SearchStrategy[Network] | None = None) -> Iterator[Network]:
     """So many of `networks`, by default those of fuzz; the same seed gives the same ones."""
-    found: list[Network] = []
-
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=number,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-    )
-    @hypothesis.given(tried(DTYPES) if networks is None else networks)
-    def collect(network: Network) -> None:
-        found.append(network)
-
-    collect()
-    return iter(found[:number])
+    return iter(collected(tried(DTYPES) if networks is None else networks, count=number, seed=seed)[:number])
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ ONLY = {
     "jinja2": {"exports"},
     "plotly": {"exports"},
     "distributed": {"fuzz.cluster"},
-    "hypothesis": {"strategies", "fuzz", "bench.sweep.problems"},
+    "hypothesis": {"strategies", "fuzz"},
     "matplotlib": {"_plot", "atlas._plot", "bench._plot", "bench.sweep._plot", "selftest._plot"},
     "numpy": {"_plot", "atlas._plot", "bench._plot", "_process", "_streams", "selftest.faults.state"},
     "pytest": PLUGINS,

@@ -7,8 +7,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from unittest.mock import patch
 
-import hypothesis
-from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from hypothesis.strategies import SearchStrategy
@@ -17,6 +15,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
 from jaccheck.strategies import EVERYTHING, exact_networks, in_use, networks
+from jaccheck.strategies.drawing import visited
 
 STEPS = (32, 128, ROUND)
 """How far the first round is drawn, each time from the start again: all of it only if so many are needed, since that
@@ -65,24 +64,8 @@ def _begun(plan: Plan, number: int, size: int, upto: int) -> tuple[Network, ...]
 
 def run(plan: Plan, number: int, size: int, visit: Callable[[Network], None]) -> None:
     """Let Hypothesis call `visit` with each network of a round and, once it raises a failure, with smaller ones."""
-
-    @hypothesis.settings(
-        max_examples=size,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-        print_blob=False,
-        verbosity=Verbosity.quiet,
-    )
-    @hypothesis.seed(f"{plan.seed}/{number}")
-    @hypothesis.given(tried(plan.dtypes, plan.devices))
-    def each(network: Network) -> None:
-        visit(network)
-
     with _whatever_is_imported():
-        each()
+        visited(tried(plan.dtypes, plan.devices), visit, count=size, seed=f"{plan.seed}/{number}", shrink=True)
 
 
 @contextmanager

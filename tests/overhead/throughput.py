@@ -7,9 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import hypothesis
-from hypothesis import HealthCheck, Phase, Verbosity
-
 import jaccheck
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
@@ -17,6 +14,7 @@ from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.drawing import tried
 from jaccheck.fuzz.plan import Plan
 from jaccheck.paths import DEFAULT, get
+from jaccheck.strategies.drawing import visited
 
 
 def compared(count: int, rounds: int) -> dict[str, float]:
@@ -47,23 +45,7 @@ def _fuzz(seed: int, count: int) -> None:
 
 
 def _loop(call: Callable[[Network], None]) -> Callable[[int, int], None]:
-    def run(seed: int, count: int) -> None:
-        @hypothesis.seed(seed)
-        @hypothesis.settings(
-            max_examples=count,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-            verbosity=Verbosity.quiet,
-        )
-        @hypothesis.given(tried(DTYPES, ("cpu",)))
-        def judge(network: Network) -> None:
-            call(network)
-
-        judge()
-
-    return run
+    return lambda seed, count: visited(tried(DTYPES, ("cpu",)), call, count=count, seed=seed)
 
 
 def _by_jacobian(network: Network) -> None:

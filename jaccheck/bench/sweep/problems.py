@@ -7,13 +7,11 @@ from collections import defaultdict
 from itertools import chain, zip_longest
 from math import log
 
-import hypothesis
-from hypothesis import HealthCheck, Phase, Verbosity
-
 from jaccheck._activations import CORE
 from jaccheck._layers import Linear
 from jaccheck._network import Network
 from jaccheck.strategies import networks
+from jaccheck.strategies.drawing import collected
 
 BATCHES = ((1, 2), (3, 8), (9, 32), (33, 128))
 OUTPUTS = 256  # N C: as many backward passes in the loop
@@ -40,7 +38,6 @@ def stratified(count: int, seed: int, dtype: str, device: str) -> list[Network]:
 
 
 def _pool(count: int, seed: str, low: int, high: int, dtype: str, device: str) -> list[Network]:
-    found: list[Network] = []
     drawn = networks(
         min_batch=low,
         max_batch=high,
@@ -54,22 +51,7 @@ def _pool(count: int, seed: str, low: int, high: int, dtype: str, device: str) -
         values=["ordinary"],
         frozen=False,
     )
-
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-    )
-    @hypothesis.given(drawn)
-    def collect(network: Network) -> None:
-        found.append(network)
-
-    collect()
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(collected(drawn, count=count, seed=seed)))
 
 
 def _cell(network: Network) -> Cell:
