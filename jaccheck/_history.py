@@ -98,13 +98,24 @@ def use(model: nn.Module, x: Tensor, how: str) -> None:
         p.requires_grad_(False)
 
 
-def _under_backpack(model: nn.Module, x: Tensor) -> None:
+def extend(model: nn.Module) -> None:
+    """As a user of BackPACK does, for good.
+
+    Raises:
+        InvalidProblem: BackPACK isn't installed.
+    """
     try:
-        from backpack import backpack, extend
-        from backpack.extensions import BatchGrad
+        import backpack
     except ImportError as error:
-        raise InvalidProblem(f"used_before is 'backpack', but: {error}") from error
+        raise InvalidProblem(f"a model can't be extended by BackPACK: {error}") from error
+    backpack.extend(model)
+
+
+def _under_backpack(model: nn.Module, x: Tensor) -> None:
     extend(model)
+    from backpack import backpack
+    from backpack.extensions import BatchGrad
+
     with backpack(BatchGrad(), retain_graph=True), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message="Extension saving to grad_batch does not have an extension for Module"

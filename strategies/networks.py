@@ -213,11 +213,11 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
 
 @cache
 def _palettes(names: tuple[str, ...], dtype: str, device: str) -> tuple[tuple[str, ...], ...]:
-    """Three times those for which all paths have rules, once the others; only what this torch computes in the dtype."""
+    """Twice those for which all paths have rules, once the others; only what this torch computes in the dtype."""
     every = tuple(name for name in names if computes(name, dtype, device))
     core = tuple(name for name in every if name in CORE)
     others = tuple(name for name in every if name not in CORE)
-    return (core, core, core, others or core) if core else (every,)
+    return (core, core, others or core) if core else (every,)
 
 
 def _trainable(linear: Linear) -> bool:

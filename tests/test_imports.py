@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reproducer": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"diagnosis", "paths", "properties"},
     "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"diagnosis", "reproducer"},
     "fuzz.machine": ERRORS | WORLD | DESCRIPTIONS | {"paths", "properties"},
-    "defects": ERRORS | WORLD | CHECK | {"fuzz.finding", "paths", "enclosure", "properties"},
+    "defects": ERRORS | WORLD | CHECK | DESCRIPTIONS | {"fuzz.finding", "paths", "enclosure", "properties"},
     "fuzz": ERRORS
     | CHECK
     | FINDINGS

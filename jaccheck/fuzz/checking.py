@@ -17,7 +17,7 @@ from jaccheck._network import Network
 from jaccheck._report import Report, Verdict
 from jaccheck.defects.known import known
 from jaccheck.defects.register import Defect
-from jaccheck.fuzz.features import features, kinds, leaves
+from jaccheck.fuzz.features import SELDOM, features, kinds, leaves
 from jaccheck.fuzz.finding import CRASH, Failure, Finding, examined
 from jaccheck.fuzz.plan import Plan
 
@@ -122,13 +122,11 @@ def asked(
 
 EVERY = 2
 """Of so many networks one is asked a property that costs several times as much as all the cheap ones together."""
+ALL_BUT = 4
+"""Of so many of these that have an activation of `SELDOM`, all but one are asked about its every input."""
 
 
-SHARES = {"every_input": 2}
-"""Of the others' turns, or time, where it isn't 1: it takes activations one by one, of which there are many."""
-
-
-def turn(plan: Plan, index: int, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
+def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
     """The properties for network `index`: those that cost little, and of every second network one of the others.
 
     In a given time, each of the others gets its share of what is `spent`; for a given number of examples the network's
@@ -138,11 +136,13 @@ def turn(plan: Plan, index: int, spent: Mapping[str, float]) -> list[tuple[str, 
     every = EVERY if cheap else 1
     if not others or index % every:
         return [cheap]
-    if plan.examples is not None:
-        turns = sorted((k / SHARES.get(name, 1), name) for name in others for k in range(SHARES.get(name, 1)))
-        law = turns[index // every % len(turns)][1]
+    number = index // every
+    if "every_input" in others and number % ALL_BUT and not SELDOM.isdisjoint(kinds(network)):
+        law = "every_input"
+    elif plan.examples is not None:
+        law = others[number % len(others)]
     else:
-        law = min(others, key=lambda name: spent.get(name, 0.0) / SHARES.get(name, 1))
+        law = min(others, key=lambda name: spent.get(name, 0.0))
     return [cheap, (law,)] if cheap else [(law,)]
 
 
@@ -172,7 +172,7 @@ def checked(plan: Plan, index: int, network: Network, spent: Mapping[str, float]
     outcome, refused = "checked", None
     begin = start = time.perf_counter()
     try:
-        for properties in turn(plan, index, spent):
+        for properties in turn(plan, index, network, spent):
             answer = asked(plan, network, plan.paths, properties, words=False)
             now = time.perf_counter()
             statuses = tuple(
@@ -231,7 +231,7 @@ def _path_rows(network: Network, answers: list[Answer]) -> list[PathRow]:
         every = [(answer.status(answer.report.verdicts[path]), answer.report.verdicts[path]) for answer in answers]
         bad = [pair for pair in every if pair[0] == "disagrees"] or [pair for pair in every if pair[0] == "known"]
         status, verdict = (bad or every)[0]
-        sharpness = None if first.resolution is None or isinf(first.resolution) else first.resolution / u
+        sharpness = None if first.resolution is None or isinf(first.resolution / u) else first.resolution / u
         rows.append(
             PathRow(
                 path,

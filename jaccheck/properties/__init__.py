@@ -19,6 +19,7 @@ from jaccheck.properties.every_input import EveryInput
 from jaccheck.properties.exact import Exact
 from jaccheck.properties.layout import Layout
 from jaccheck.properties.sequence import Sequence
+from jaccheck.properties.sizes import Sizes
 from jaccheck.properties.state import State
 
 
@@ -50,7 +51,8 @@ class WithArgument(Protocol):
 
 
 PROPERTIES: dict[str, Property] = {
-    p.name: p for p in (Enclosure(), State(), Determinism(), Exact(), EveryInput(), Batching(), Layout(), Sequence())
+    p.name: p
+    for p in (*(Enclosure(), State(), Determinism(), Exact(), EveryInput(), Sizes(), Batching(), Layout(), Sequence()),)
 }
 DEFAULT = ("enclosure", "state")
 """Those of `check`, where none are named."""

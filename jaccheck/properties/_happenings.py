@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import random
-import sys
 from collections.abc import Callable
 from copy import deepcopy
 from threading import Thread
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from jaccheck import _history
 from jaccheck._errors import InvalidProblem
 from jaccheck._steps import STEPS
 from jaccheck.paths import DEFAULT, get
@@ -131,16 +131,16 @@ def freeze(stage: Stage) -> None:
     trainable[0].requires_grad_()
 
 
-def _output(model: nn.Module, x: Tensor) -> Tensor | None:
+def _output(stage: Stage, model: nn.Module) -> Tensor | None:
     """The sum of the output, if there is anything to differentiate."""
-    with torch.enable_grad():
-        f = model(x).sum()
+    with torch.enable_grad(), stage.problem.chance():
+        f = model(stage.x).sum()
     return f if f.requires_grad else None
 
 
 def _backward(stage: Stage) -> None:
     if not stage.extended():  # BackPACK's hooks run in each backward pass, and not all models are for it
-        f = _output(stage.model, stage.x)
+        f = _output(stage, stage.model)
         if f is not None:
             f.backward()  # type: ignore[no-untyped-call]
 
@@ -155,8 +155,8 @@ def backward_after(stage: Stage) -> str | None:
     """The user's own gradients are what they are without any path, too."""
     if stage.extended():
         raise InvalidProblem("the model has BackPACK's hooks")
-    expected = _gradients(_output(fresh := stage.fresh_model(), stage.x), fresh)
-    f = _output(stage.model, stage.x)
+    expected = _gradients(_output(stage, fresh := stage.fresh_model()), fresh)
+    f = _output(stage, stage.model)
     stage.call()
     got = _gradients(f, stage.model)
     for name, gradient in got.items():
@@ -212,9 +212,7 @@ def pickled(stage: Stage) -> None:
 
 @step("extend")
 def extend(stage: Stage) -> None:
-    backpack = sys.modules.get("backpack")
-    if backpack is not None:
-        backpack.extend(stage.model)
+    _history.extend(stage.model)
 
 
 @step("hooks")

@@ -1,15 +1,18 @@
-"""A row depends on its own sample alone."""
+"""A row depends on its own sample and class alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from math import inf, nan
+from math import frexp, inf, ldexp, nan
 
 import torch
+from torch import nn
 
 from jaccheck._problem import Problem, admit
+from jaccheck.properties._activations import linear
 from jaccheck.properties._chance import chance
+from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
 
 MANY = (17, 17, 33, 65, 129, 257, 9, 16, 32, 64, 128, 256, 21, 27, 40, 48, 100, 200)
@@ -22,7 +25,8 @@ class Batching(Varied):
     """Permuting, repeating, splitting, adding and overwriting samples does just that to the Jacobian.
 
     Equal bits aren't owed, since kernels change with the shape of the batch; but the enclosure of a row knows of no
-    other row, so that each has to lie in that of its sample, in whatever company. A NaN may show in its own row alone.
+    other row, so that each has to lie in that of its sample, in whatever company. A NaN may show in its own row alone,
+    and where one class overflows, no other does.
     """
 
     name = "batching"
@@ -38,6 +42,8 @@ class Batching(Varied):
         yield partial(_appended, problem, nan)
         if N > 1:
             yield partial(_overwritten, problem, inf)
+        if problem.C > 1:
+            yield partial(_class_enlarged, problem)
 
 
 def _shuffled(problem: Problem) -> Iterator[Callable[[], Variant]]:
@@ -82,6 +88,17 @@ def _overwritten(problem: Problem, value: float) -> Variant:
         x[m] = value
         takes.append(Take(admit(problem.model, x), rows, rows))
     return Variant(f"with {value} for x[{problem.N - 1}]; its own row with {value} for x[0]", takes)
+
+
+def _class_enlarged(problem: Problem) -> Variant:
+    """One class times a number at the end of the dtype's range: not infinity, which times 0 is NaN in other rows."""
+    c = chance(problem).randrange(problem.C)
+    _, exponent = frexp(torch.finfo(problem.dtype).max)
+    factors = torch.eye(problem.C, dtype=problem.dtype, device=problem.device)
+    factors[c, c] = ldexp(1.0, exponent - 1)
+    enlarged = admit(nn.Sequential(problem.model, linear(factors, None)), problem.x)
+    every = range(problem.N)
+    return Variant(f"with class {c} times 2**{exponent - 1}", [Take(enlarged, every, every)], Judge(enlarged))
 
 
 def _listed(order: Sequence[int]) -> str:

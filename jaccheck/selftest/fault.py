@@ -13,6 +13,8 @@ Injection = Callable[[], AbstractContextManager[object]]
 
 BASE = "vmap_jacrev"
 """The path that wrong paths begin with: the one with the fewest defects of its own."""
+LOOP = "autograd"
+"""What others begin with: torch.func declines what BackPACK has extended, and functions that have no rule for it."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from jaccheck._problem import admit
 from jaccheck.defects.known import known
 from jaccheck.fuzz.finding import examined
 from jaccheck.paths import DEFAULT, get, paths
-from jaccheck.selftest.fault import BASE, Fault
+from jaccheck.selftest.fault import BASE, LOOP, Fault
 from jaccheck.selftest.hunt import hunt, parts
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ RULES: dict[str, Close] = {
     "atol = rtol = 1e-5": lambda got, expected: torch.allclose(got, expected, rtol=1e-5, atol=1e-5),
 }
 """How people compare a path with the loop of ``torch.autograd.grad``: with the defaults, or with a round number."""
-LOOP = "autograd"
 ENCLOSURE, EVERYTHING = "the enclosure", "all properties"
 
 

@@ -296,3 +296,19 @@ def test_what_a_sample_has_alone_may_be_hidden_by_nan_from_another_one():
     failure = Failure("autograd", "enclosure", "value")
     found = known(failure, model, torch.tensor([[torch.inf], [0.5]], dtype=torch.float64))
     assert {defect.id for defect in found} == {"autograd-other-sample-not-finite", "hardsigmoid-float64"}
+
+
+DERIVATIVES = [defect for defect in register() if defect.library == "torch" and "taken_as" in defect.when]
+
+
+@pytest.mark.parametrize("defect", DERIVATIVES, ids=lambda defect: defect.id)
+@pytest.mark.parametrize("law", ["enclosure", "every_input"])
+def test_an_activation_written_as_a_function_has_its_layer_s_defects(defect, law):
+    layers = [
+        {**layer, "functional": True} if layer["kind"] == defect.when["layer"] else layer
+        for layer in defect.network["layers"]
+    ]
+    network = Network.from_json(json.dumps({**defect.network, "layers": layers}))
+    _, found = examined(network, ("autograd",), (law,))
+    assert [failure.kind for failure in found] == ["value"]
+    assert [defect] == [entry for failure in found for entry in known(failure, *network.build())]

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ import jaccheck.fuzz.chasing
 import jaccheck.fuzz.checking
 import jaccheck.fuzz.plan
 from jaccheck._errors import InvalidProblem
+from jaccheck._layers import Activation, Linear
 from jaccheck._network import Network
 from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.checking import turn
@@ -132,7 +134,7 @@ def drawn(**changes) -> list[str]:
 
 def test_the_same_seed_gives_the_same_networks_and_another_one_others():
     first = drawn(seed=5, examples=40)
-    assert len(first) >= 35
+    assert len(first) >= 30
     assert drawn(seed=5, examples=40) == first
     assert drawn(seed=6, examples=40) != first
 
@@ -216,11 +218,13 @@ def test_the_first_ctrl_c_waits_for_the_network_and_the_second_does_not(times):
 
 
 def test_a_failure_that_comes_and_goes_is_reported_as_one():
-    calls = []
+    struck = []
 
     def flaky(model, x, J):
-        calls.append(1)
-        return doubled(model, x, J) if len(calls) == 20 else J
+        if not struck and all(0.1 < j.abs().max() < 10 for j in J.values() if j.numel()):
+            struck.append(1)
+            return doubled(model, x, J)
+        return J
 
     with planted(flaky) as path:
         summary = run(paths=(path,), properties=("enclosure",))
@@ -319,13 +323,20 @@ def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share():
     assert max(shares) < 2 * min(shares) + 0.3
 
 
-def test_every_input_which_takes_activations_one_by_one_has_two_turns():
+def test_activations_that_are_drawn_seldom_are_tried_at_every_input_more_often():
     plan = replace(PLAN, properties=("enclosure", "every_input", "layout", "sequence"))
-    turns = [turn(plan, index, {}) for index in range(8)]
-    assert [laws[1][0] for laws in turns[::2]] == ["every_input", "layout", "sequence", "every_input"]
-    assert turns[1::2] == [[("enclosure",)]] * 4
-    spent = {"every_input": 1.5, "layout": 1.0, "sequence": 1.0}
-    assert turn(replace(plan, examples=None), 0, spent)[1] == ("every_input",)
+    often, seldom = (Network((Linear(2), Activation(name))) for name in ("ReLU", "Mish"))
+    spent = {"layout": 1.0, "every_input": 2.0}
+
+    def costly(network, **options):
+        turns = [turn(replace(plan, **options), index, network, spent) for index in range(16)]
+        assert turns[1::2] == [[("enclosure",)]] * 8
+        return [law for laws in turns for (law,) in laws[1:]]
+
+    assert costly(often) == ["every_input", "layout", "sequence"] * 2 + ["every_input", "layout"]
+    assert Counter(costly(seldom)) == {"every_input": 7, "layout": 1}
+    assert costly(often, examples=None) == ["sequence"] * 8
+    assert Counter(costly(seldom, examples=None)) == {"every_input": 6, "sequence": 2}
 
 
 def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monkeypatch):

@@ -10,6 +10,7 @@ from jaccheck import check
 from jaccheck._problem import admit
 from jaccheck.properties._variants import Variant
 from jaccheck.properties.batching import MANY, Batching
+from tests.planted import planted
 
 X = torch.tensor([[1.0, 2.0], [3.0, -4.0], [-5.0, 6.0], [7.0, 8.0], [0.5, -0.25]])
 
@@ -27,13 +28,38 @@ def test_each_variant_has_a_row_for_each_sample(N):
     """And it is the row of that very sample."""
     original = problem(N)
     variants = list(Batching().variants(original))
-    assert len(variants) == (5 if N > 1 else 3)
+    assert len(variants) == (6 if N > 1 else 4)
     for variant in variants:
         assert isinstance(variant, Variant)
         assert sorted(n for take in variant.takes for n in take.samples) == list(range(N))
         for take in variant.takes:
             for row, n in zip(take.rows, take.samples, strict=True):
                 assert torch.equal(take.problem.x[row], original.x[n])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_one_class_alone_is_at_the_end_of_the_dtypes_range(dtype):
+    *_, enlarged = Batching().variants(admit(nn.Linear(2, 3).to(dtype), X[:2].to(dtype)))
+    (take,) = enlarged.takes
+    factors = take.problem.model[1].weight
+    assert sorted(factors.diagonal().tolist())[:2] == [1, 1]
+    assert torch.finfo(dtype).max / 2 < factors.max() <= torch.finfo(dtype).max
+    assert factors.count_nonzero() == 3
+    assert "1.weight" not in take.problem.parameters
+    assert len(list(Batching().variants(admit(nn.Linear(2, 1).to(dtype), X[:2].to(dtype))))) == 5
+
+
+def test_a_class_that_overflows_is_no_matter_of_others():
+    def spread(j):
+        return j + 0 * j.sum(1, keepdim=True)
+
+    model, x = nn.Linear(2, 3), 5 * torch.ones(2, 2)
+    with planted(lambda model, x, J: {name: spread(j) for name, j in J.items()}) as path:
+        verdict = judged(model, x, path)
+        assert check(model, x, paths=(path,)).ok
+    assert verdict.status == "disagrees"
+    assert verdict.reason.startswith("with class")
+    assert judged(model, x).status == "agrees"
 
 
 def test_every_sample_but_one_stands_beside_one_that_is_not_finite():

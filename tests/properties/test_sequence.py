@@ -93,3 +93,10 @@ def test_what_a_path_adds_to_the_model_is_a_finding_and_no_crash(name):
             network = Network.from_json(ONE)
             report = check(*network.build(), paths=(name,), properties=(f"sequence:{step}", "state"), images=False)
             assert report.verdicts[name].status == "disagrees", step
+
+
+def test_layers_of_chance_draw_the_same_numbers_for_the_users_own_gradients():
+    model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(), nn.Linear(8, 2))
+    x = torch.ones(3, 2)
+    report = check(model, x, paths=("autograd",), properties=("sequence:backward_after,backward",), seed=3)
+    assert report.ok, report

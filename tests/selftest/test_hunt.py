@@ -29,6 +29,7 @@ ALONE = {
     "determinism": "noise",
     "exact": "one_ulp",
     "every_input": "sigmoid_wrong_in_a_narrow_gap",
+    "sizes": "fan_out_is_256",
     "batching": "nan_spreads_over_samples",
     "layout": "inputs_read_from_the_start",
     "sequence": "kept_by_the_model",

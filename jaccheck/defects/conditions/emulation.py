@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from jaccheck._activations import ACTIVATIONS
+from jaccheck._modules import Functional
 from jaccheck.defects.conditions.sharing import Overwriting
 from jaccheck.defects.scene import Scene, hooked
 from jaccheck.properties._case import Masks
@@ -64,14 +66,14 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
 class Derivative:
     """`layer`, for the arguments that `input` says, has the derivative `taken_as`; with `dtype` only in that one."""
 
-    layer: str  # the name of a class of layers
+    layer: str  # the name of a class of layers; where it is an activation, the function's is meant, too
     input: str  # a key of `INPUTS`
     taken_as: float | str  # a number, or a key of `SLOPES`
     dtype: str = ""  # "float64", …
     shared = ""
 
     def _layers(self, scene: Scene) -> list[nn.Module]:
-        return [module for module in scene.problem.model.modules() if type(module).__name__ == self.layer]
+        return [module for module in scene.problem.model.modules() if _kind(module) == self.layer]
 
     def applies(self, scene: Scene) -> bool:
         return bool(self._layers(scene)) and (not self.dtype or scene.problem.dtype == getattr(torch, self.dtype))
@@ -102,6 +104,16 @@ class Derivative:
         return torch.where(here, replaced, output)
 
 
+def _kind(module: nn.Module) -> str:
+    return module.name if isinstance(module, Functional) else type(module).__name__
+
+
+def _setting(module: nn.Module, name: str) -> Any:
+    if isinstance(module, Functional):
+        module = ACTIVATIONS[module.name].module(**module.parameters_)
+    return getattr(module, name)
+
+
 class _Slope(torch.autograd.Function):
     """`value`, with a given derivative by z."""
 
@@ -127,7 +139,7 @@ INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def _celu(module: nn.Module, z: Tensor, output: Tensor) -> Tensor:
     """``α r exp(z r)`` with r, which is 1/α, taken from α in float32."""
-    alpha: Any = module.alpha
+    alpha = _setting(module, "alpha")
     r = 1 / float(torch.tensor(alpha, dtype=torch.float32, device="cpu"))
     slope: Tensor = alpha * r * (z * r).exp()
     return slope

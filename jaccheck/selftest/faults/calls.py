@@ -11,6 +11,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from jaccheck.paths import get
+from jaccheck.selftest.fault import LOOP
 from jaccheck.selftest.wrong_paths import Compute, Jacobian, computed, made, right
 
 Memory = WeakKeyDictionary[nn.Module, Any]
@@ -195,7 +197,8 @@ def _last_model() -> Compute:
 
 
 def _if_extended(model: nn.Module, x: Tensor) -> Jacobian:
-    return _scaled(right(model, x), 2 if any("_backpack_extend" in vars(m) for m in model.modules()) else 1)
+    loop = get(LOOP).jacobian(model, x)  # torch.func declines what BackPACK has extended
+    return _scaled(loop, 2 if any("_backpack_extend" in vars(m) for m in model.modules()) else 1)
 
 
 def _ptr(model: nn.Module, x: Tensor) -> Hashable:
@@ -265,7 +268,7 @@ FAULTS = [
     made("reuses_memory", "each result is written over the one before", _reusing_memory),
     computed("in_the_users_memory", "the result is a view of the input or of a parameter", _in_the_users_memory),
     made("parameters_of_the_last_model", "two models in turn are mixed up", _last_model),
-    computed("wrong_if_extended", "what BackPACK has extended counts twice", _if_extended),
+    made("wrong_if_extended", "what BackPACK has extended counts twice", lambda: _if_extended, base=LOOP),
     made(
         "wrong_after_another_dtype",
         "after a call in another dtype it is wrong",

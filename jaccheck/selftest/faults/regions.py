@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck.paths import get
-from jaccheck.selftest.fault import Fault
+from jaccheck.selftest.fault import LOOP, Fault
 from jaccheck.selftest.wrong_paths import Jacobian, made
 
-LOOP = "autograd"
-"""These begin with it, since torch.func declines a function without a rule for it."""
 Slope = Callable[[Tensor, Tensor, Any], Tensor]
 """From z, the right φ'(z) and the module to what stands instead."""
 

@@ -1,0 +1,88 @@
+"""A problem's activations, each by itself, and layers to put around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, nn
+
+from jaccheck._activations import ACTIVATIONS
+from jaccheck._errors import InvalidProblem
+from jaccheck._modules import Functional
+from jaccheck._problem import Problem
+from jaccheck.enclosure import Oracle
+from jaccheck.enclosure.graph import Call
+from jaccheck.enclosure.rules._activation import Elementwise
+from jaccheck.properties._copies import copied
+from jaccheck.properties._variants import Variant
+
+
+@dataclass(frozen=True)
+class Found:
+    """An activation of a model."""
+
+    make: Callable[[], nn.Module]
+    """It as a module; InvalidProblem: it can't be copied."""
+    kinks: tuple[float, ...] = ()
+
+
+def activations(problem: Problem) -> dict[str, Found]:
+    """The model's activations, by what they are called; each kind once.
+
+    Raises:
+        Unsupported: there is no enclosure for a part of the model.
+    """
+    rules = Oracle(problem.model, problem.x, seed=problem.seed).rules
+    return {
+        _said(call): Found(partial(_module, call), tuple(kink[0] for kink in rule.phi.kinks))
+        for call, rule in rules
+        if isinstance(rule, Elementwise)
+    }
+
+
+def _said(call: Call) -> str:
+    if call.layer is not None:
+        return repr(call.layer)
+    settings = [repr(argument) for argument in call.args[1:]]
+    settings += [f"{name}={value!r}" for name, value in call.kwargs.items()]
+    return f"{call.name}({', '.join(settings)})"
+
+
+def _module(call: Call) -> nn.Module:
+    if call.layer is not None:
+        try:
+            return copied(call.layer)
+        except Exception as error:  # the user's own classes
+            raise InvalidProblem(f"{_said(call)} can't be copied: {error}") from error
+    for name, activation in ACTIVATIONS.items():
+        if call.run is activation.function and len(call.args) == 1:
+            return Functional(name, call.kwargs)
+    return _Function(call)
+
+
+class _Function(nn.Module):
+    """A function that isn't written as those of our own networks are."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.call.on([x] * (1 + max(wire.index for wire in self.call.wires)))
+        return result
+
+
+def refused(reason: str) -> Variant:
+    """A variant that the model doesn't take."""
+    raise InvalidProblem(reason)
+
+
+def linear(weight: Tensor, bias: Tensor | None, *, frozen: bool = True) -> nn.Linear:
+    """A layer of these numbers, whose bias has a Jacobian, and whose weight has one only if it isn't `frozen`."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight, requires_grad=not frozen)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias)
+    return layer

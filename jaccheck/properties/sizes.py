@@ -1,0 +1,87 @@
+"""Sizes make no difference, though kernels change with them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+from math import log2, prod
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck._errors import Unsupported
+from jaccheck._problem import Problem, admit
+from jaccheck.properties._activations import activations, linear, refused
+from jaccheck.properties._chance import chance
+from jaccheck.properties._judge import Judge
+from jaccheck.properties._variants import Take, Variant, Varied
+
+EDGES = (15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257)
+"""Kernels change at a vector's length, and at multiples of it."""
+MOST = 300
+UNITS = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
+"""Of the layers between which each activation stands."""
+PERIOD = 37
+"""After so many, a tensor's numbers begin again, so that a few lines hold them. It divides no edge: rows differ."""
+
+
+class Sizes(Varied):
+    """Models of the problem's activations with layers of other sizes have the right Jacobian.
+
+    Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
+    around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
+    that isn't small, so that no path takes long: one of `EDGES`, or any other up to `MOST`. Which it is, the problem
+    decides. Numbers of samples are what `batching` looks at.
+    """
+
+    name = "sizes"
+    itself = False
+
+    def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
+        try:
+            every = activations(problem)
+        except Unsupported as error:
+            yield partial(refused, str(error))
+            return
+        numbers = chance(problem)
+        words, make = numbers.choice([(words, found.make) for words, found in every.items()] or [("", nn.Identity)])
+        for place in range(3):
+            units = [numbers.randint(1, 3) for _ in range(3)]
+            units[place] = _size(numbers)
+            yield partial(_variant, words, make, problem, units, N=1 if place == 2 else numbers.randint(1, 3))
+        for words, found in every.items():
+            yield partial(_variant, words, found.make, problem, (1, *UNITS, 1), frozen=True)
+
+
+def _size(numbers: random.Random) -> int:
+    return numbers.choice(EDGES) if numbers.random() < 0.75 else numbers.randint(4, MOST)
+
+
+def _variant(
+    words: str,
+    make: Callable[[], nn.Module],
+    problem: Problem,
+    units: Sequence[int],
+    *,
+    N: int = 1,
+    frozen: bool = False,
+) -> Variant:
+    """An activation between layers of so many `units`: first the features of N samples, last the outputs."""
+    numbers = chance(problem)
+
+    def tensor(*shape: int, terms: int = 1) -> Tensor:
+        """Of short dyadics, so large that a sum of so many `terms` is of ordinary size."""
+        few = torch.tensor([numbers.randint(-7, 7) for _ in range(PERIOD)], dtype=torch.float64, device="cpu")
+        few *= 2.0 ** -round(2 + log2(terms) / 2)
+        every = few.repeat(-(-prod(shape) // PERIOD))[: prod(shape)].view(shape)
+        return every.to(problem.device, problem.dtype)
+
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(units):
+        layers += [linear(tensor(outputs, inputs, terms=inputs), tensor(outputs), frozen=frozen), make()]
+    other = admit(nn.Sequential(*layers[:-1]), tensor(N, units[0]))
+    rows = range(N)
+    said = f"{words or 'no activation'} between layers of {', '.join(map(str, units))} units"
+    return Variant(said, [Take(other, rows, rows)], Judge(other))

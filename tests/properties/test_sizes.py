@@ -1,0 +1,125 @@
+"""The model's activations with layers of other sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from jaccheck import check, register_path
+from jaccheck._problem import admit
+from jaccheck.paths import get, unregister_path
+from jaccheck.properties.sizes import EDGES, MOST, PERIOD, UNITS, Sizes
+from jaccheck.reproducer import reproducer
+
+
+def problem(k=0, dtype=torch.float32, layers=(nn.Tanh,)):
+    model = nn.Sequential(nn.Linear(2, 2), *(kind() for kind in layers)).to(dtype)
+    return model, torch.full((3, 2), 1.0 + k, dtype=dtype)
+
+
+def built(k, **options):
+    """The models of all variants."""
+    return [variant.takes[0].problem for variant in Sizes().variants(admit(*problem(k, **options)))]
+
+
+def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_meets_all_units():
+    features, units, outputs, *chains = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
+    assert [features.x.shape[1] > 3, units.model[0].out_features > 3, outputs.C > 3] == [True] * 3
+    for one in (features, units, outputs):
+        small = [one.x.shape[1], one.model[0].out_features, one.C, one.N]
+        assert sum(size > 3 for size in small) == 1
+        assert set(one.parameters) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert [type(chain.model[1]) for chain in chains] == [nn.Tanh, nn.ELU]
+    for chain in chains:
+        assert [layer.out_features for layer in chain.model if isinstance(layer, nn.Linear)] == [*UNITS, 1]
+
+
+def test_every_edge_comes_in_every_place_and_others_too():
+    sizes = [(a.x.shape[1], b.model[0].out_features, c.C) for a, b, c, *_ in map(built, range(400))]
+    for place in zip(*sizes, strict=True):
+        assert set(EDGES) <= set(place)
+        assert len(set(place) - set(EDGES)) > 10
+        assert max(place) <= MOST
+
+
+def test_without_activations_there_are_only_layers():
+    assert len(built(0, layers=())) == 3
+
+
+def test_numbers_are_of_ordinary_size_and_no_two_rows_are_alike():
+    for edge in EDGES:
+        assert edge % PERIOD
+    for one in built(0, dtype=torch.float64):
+        sums = one.model[0](one.x)
+        assert 0.02 < sums.abs().mean() < 5
+        for p in one.parameters.values():
+            if p.dim() == 2 and p.shape[1] > 1:
+                assert len(p[:PERIOD].unique(dim=0)) > 0.8 * min(len(p), PERIOD)
+
+
+class Cut:
+    """Beyond a number of outputs, or of units, rows are missing."""
+
+    name = "cut"
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def jacobian(self, model, x):
+        found = get("vmap_jacrev").jacobian(model, x)
+        return {
+            name: j.index_fill(self.axis, torch.arange(200, max(200, j.shape[self.axis])), 0)
+            for name, j in found.items()
+        }
+
+
+@pytest.fixture(params=[1, 2], ids=["outputs", "units"])
+def cut(request):
+    register_path(Cut(request.param))
+    yield "cut"
+    unregister_path("cut")
+
+
+def test_what_is_wrong_at_large_sizes_alone_is_found(cut, tmp_path):
+    for k in range(60):
+        model, x = problem(k)
+        report = check(model, x, paths=(cut, "vmap_jacrev"), properties=("sizes",))
+        assert report.verdicts["vmap_jacrev"].status == "agrees"
+        if not report.ok:
+            assert "Tanh() between layers of" in report.verdicts[cut].reason
+            assert check(model, x, paths=(cut,)).ok
+            return
+    pytest.fail("no size over 200 was tried")
+
+
+def test_a_script_holds_a_layer_of_any_of_the_sizes():
+    """Its numbers are repeated, so that a line or two give them."""
+
+    class Half:
+        name = "half"
+        snippet = """
+        def jacobian(model, x):
+            rows = [torch.autograd.grad(y, list(model.parameters()), retain_graph=True) for y in model(x).flatten()]
+            every = zip(dict(model.named_parameters()), zip(*rows))
+            return {name: torch.stack(j).view(*model(x).shape, *j[0].shape) / 2 for name, j in every}
+        """
+
+        def jacobian(self, model, x):
+            found = get("autograd").jacobian(model, x)
+            return {name: j / 2 if len(model) == 3 else j for name, j in found.items()}
+
+    register_path(Half())
+    try:
+        model, x = problem()
+        report = check(model, x, paths=("half",), properties=("sizes",))
+        assert len(reproducer(model, x, report).splitlines()) < 60
+    finally:
+        unregister_path("half")
+
+
+def test_a_model_of_which_nothing_is_known_has_nothing_to_say():
+    model, x = nn.Sequential(nn.Linear(2, 2), nn.Softmax(1)), torch.ones(1, 2)
+    verdict = check(model, x, paths=("autograd",), properties=("sizes",)).verdicts["autograd"]
+    assert verdict.status == "vacuous"
+    assert "no enclosure for Softmax" in verdict.reason
