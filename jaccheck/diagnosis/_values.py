@@ -22,6 +22,10 @@ MOST_RELATIVE = 0.02
 """Errors, in units in the last place and relative to the value, that are called inaccurate; larger ones are wrong."""
 
 
+TELLING = 8
+"""Times a radius has to fit into some wrong value, if being within it shall mean anything."""
+
+
 def nan_for_finite(evidence: Evidence) -> Likeness | None:
     """Whatever is wrong is NaN, and should be finite."""
     got, centre, total = _wrong(evidence)
@@ -84,14 +88,17 @@ def computed(evidence: Evidence) -> Likeness | None:
     """Numbers of a narrower dtype, as far off as its rounding takes a correct computation in it.
 
     The radius is proportional to the unit roundoff, but for higher orders and underflow: for these, twice as much.
+    Where that has room for anything else, it says nothing.
     """
     got, ball = evidence.flat
-    for dtype in NARROWER[evidence.dtype] if got[ball.excludes(got)].any() else ():
+    wrong = ball.excludes(got)
+    for dtype in NARROWER[evidence.dtype] if got[wrong].any() else ():
         finfo, own = torch.finfo(dtype), torch.finfo(evidence.dtype)
         if finfo.eps <= own.eps or not _among(got, dtype):
             continue
         radius = ball.radius * (2 * finfo.eps / own.eps) + 2 * finfo.smallest_normal * finfo.eps
-        if not Ball(ball.centre, radius).excludes(got).any():
+        telling = TELLING * radius < ball.centre.abs()
+        if telling[wrong].any() and not Ball(ball.centre, radius).excludes(got).any():
             return Likeness("lower precision", f"as if computed in {_name(dtype)}: each value is one of its numbers")
     return None
 

@@ -252,3 +252,11 @@ def test_a_second_call_that_adds_to_the_first_is_told_from_one_that_differs():
         said[name] = report.verdicts[path].looks_like
     words = "it accumulates over calls: the second gives twice what the first gives"
     assert said == {"accumulating": words, "drifting": None}
+
+
+def test_half_of_a_number_is_no_rounding_to_bfloat16_though_it_is_one_of_its_numbers():
+    model, x = nn.Sequential(nn.Linear(1, 1), nn.Tanh()).double(), torch.zeros(1, 1, dtype=torch.float64)
+    with torch.no_grad():
+        model[0].bias.zero_()
+    with planted(lambda model, x, J: {name: j / 2 for name, j in J.items()}) as path:
+        assert check(model, x, paths=(path,)).verdicts[path].looks_like == "a constant factor of 1/2"

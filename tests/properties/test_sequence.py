@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.stateful import run_state_machine_as_test
+from torch import nn
 
 from jaccheck import InvalidProblem, Network, check
 from jaccheck._problem import admit
