@@ -165,8 +165,15 @@ def shares(
     return {name: counts[name] / len(found) for name in features}
 
 
+def table(found: Mapping[str, float], columns: int = 3) -> str:
+    """In Markdown, column by column."""
+    cells = [f"{name} | {100 * share:.1f} %" for name, share in found.items()]
+    rows = -(-len(cells) // columns)
+    cells += [" | "] * (rows * columns - len(cells))
+    head = [["feature | share"] * columns, ["--- | ---"] * columns]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [*head, *(cells[row::rows] for row in range(rows))])
+
+
 if __name__ == "__main__":
-    print("| feature | share of networks |\n| --- | --- |")
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    for name, share in shares(networks(**EVERYTHING), count, FEATURES | OPTIONAL).items():
-        print(f"| {name} | {100 * share:.1f} % |")
+    print(table(shares(networks(**EVERYTHING), count, FEATURES | OPTIONAL)))
