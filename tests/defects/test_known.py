@@ -312,3 +312,14 @@ def test_an_activation_written_as_a_function_has_its_layer_s_defects(defect, law
     _, found = examined(network, ("autograd",), (law,))
     assert [failure.kind for failure in found] == ["value"]
     assert [defect] == [entry for failure in found for entry in known(failure, *network.build())]
+
+
+def test_a_value_in_the_place_of_another_has_roundings_of_its_own():
+    """A mask taken from ``output != 0`` keeps NaN that is dropped: in place of 0 stands ``7 √2 √2``, not quite 14."""
+    layers = [{"kind": "Linear", "bias": None}, {"kind": "Dropout"}]
+    network = Network.from_json(
+        json.dumps({"layers": layers, "inputs": [2], "x": {"numbers": ["nan", 7]}, "format": 1})
+    )
+    _, found = examined(network, ("sqrt_ggn_exact",), ("enclosure",))
+    (failure,) = found
+    assert [entry.id for entry in known(failure, *network.build(), seed=network.seed)] == ["sqrt-ggn-dropout-mask"]

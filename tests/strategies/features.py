@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
@@ -23,26 +22,12 @@ from jaccheck._values import DTYPES
 from jaccheck.fuzz.features import FEATURES as DESCRIBED
 from jaccheck.fuzz.features import Described
 from jaccheck.strategies import EVERYTHING, networks
+from jaccheck.strategies.drawing import collected
 
 
 def drawn(strategy: SearchStrategy[Network], examples: int) -> list[Network]:
-    """The same networks in each run."""
-    found: list[Network] = []
-
-    @settings(
-        max_examples=examples,
-        phases=[Phase.generate],
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy)
-    def collect(network: Network) -> None:
-        found.append(network)
-
-    collect()
-    return found
+    """The same networks in each run, as `fuzz` draws them."""
+    return collected(strategy, count=examples, seed=0)
 
 
 def containers(layers: Sequence[Layer]) -> Iterator[Layer]:

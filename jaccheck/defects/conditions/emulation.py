@@ -15,7 +15,12 @@ from jaccheck._activations import ACTIVATIONS
 from jaccheck._modules import Functional
 from jaccheck.defects.conditions.sharing import Overwriting
 from jaccheck.defects.scene import Scene, hooked
+from jaccheck.enclosure import Ball
+from jaccheck.enclosure.permitted import UNIT_ROUNDOFF
 from jaccheck.properties._case import Masks
+
+ROUNDINGS = 64
+"""Of a value that a defect puts in another's place: far below what a fault beside it would show."""
 
 
 class Emulation(Protocol):
@@ -39,7 +44,8 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
     """Where the path gives what follows from all of `emulations` together.
 
     To within twice the radius, as the true value and the path's may lie at opposite ends of a ball; bit for bit where
-    exactness is judged, since at a kink the radius has room for a fault beside the defect.
+    exactness is judged, since at a kink the radius has room for a fault beside the defect. What comes out in place of
+    a value of which the radius says little, 0 say, has roundings of its own.
     """
     explained = scene.nowhere()
     if not all(emulation.applies(scene) for emulation in emulations):
@@ -54,12 +60,19 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
             if not touched[n]:
                 continue
             for name, expected in row(n, c).items():
-                got, radius = scene.got[name][n, c].double(), scene.balls[name].radius[n, c]
-                close = (got - expected.double()).abs() <= 2 * radius
+                got, ball, instead = scene.got[name][n, c].double(), scene.balls[name][n, c], expected.double()
+                close = (got - instead).abs() <= 2 * ball.radius + _rounding(instead, ball, scene)
                 if scene.case.wrong is not None:
                     close = torch.zeros_like(close)
                 explained[name][n, c] = close | (got == expected) | (got.isnan() & expected.isnan())
     return explained
+
+
+def _rounding(instead: Tensor, ball: Ball, scene: Scene) -> Tensor:
+    """Of values that stand in place of others: some units of the largest, since terms may have cancelled."""
+    size = instead.abs().nan_to_num(0.0, 0.0).amax() if instead.numel() else instead.new_zeros(())
+    elsewhere = (instead - ball.centre).abs() > ball.radius
+    return torch.where(elsewhere, ROUNDINGS * UNIT_ROUNDOFF[scene.problem.dtype] * size, 0.0)
 
 
 @dataclass(frozen=True)
