@@ -136,7 +136,12 @@ class Arithmetic:
         if matrix is not None:
             sure = not_finite(operands[0]).any(-1, keepdim=True) & matrix.isfinite().all()
             if bias is not None:
-                sure = sure | (~bias.isfinite() & (summed < self.largest))
+                sure = sure | ~bias.isfinite()
+            # Beside an infinity, terms whose sum overflows to the other one make NaN of it.
+            rest = operands[0].mag.nan_to_num(0.0, 0.0) @ matrix.nan_to_num(0.0, 0.0)
+            if bias is not None:
+                rest += bias.abs().nan_to_num(0.0, 0.0)
+            sure = sure & (centre.isnan() | (rest < self.largest))
             sure = sure & (operands[0].radius < inf).all(-1, keepdim=True)
         elif len(operands) == 2:
             sure = _product_is_not_finite(*operands)

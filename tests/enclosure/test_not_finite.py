@@ -1,0 +1,46 @@
+"""What is certain of numbers that aren't finite: the model's own output is never called wrong for them."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+import pytest
+import torch
+from torch import nn
+
+from jaccheck import check
+from jaccheck._problem import admit
+from jaccheck.enclosure import Oracle
+
+LARGEST = torch.finfo(torch.float32).max
+
+
+def linear(*weights, bias=0.0):
+    layer = nn.Linear(len(weights), 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([weights]))
+        layer.bias.fill_(bias)
+    return layer
+
+
+CASES = {
+    "an infinity alone": ([inf], linear(1.0), 6.0),
+    "beside finite terms": ([inf, 1e38], linear(1.0, -2.0), 6.0),
+    "beside one that may overflow to the other infinity": ([inf, LARGEST], linear(1.0, -2.0), None),
+    "beside terms whose sum may": ([inf, 0.7 * LARGEST, 0.7 * LARGEST], linear(1.0, -1.0, -1.0), None),
+    "beside a bias that may": ([inf, 0.7 * LARGEST], linear(1.0, -1.0, bias=-0.7 * LARGEST), None),
+    "both infinities": ([inf, inf, LARGEST], linear(1.0, -1.0, 2.0), nan),
+    "NaN": ([nan, LARGEST], linear(1.0, 2.0), nan),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_infinity_is_one_only_if_nothing_beside_it_overflows(case):
+    numbers, layer, expected = CASES[case]
+    model, x = nn.Sequential(layer, nn.ReLU6()), torch.tensor([numbers])
+    output = Oracle(model, x).output
+    assert bool(output.radius.isfinite().all()) == (expected is not None)
+    if expected is not None:
+        torch.testing.assert_close(output.centre.item(), expected, equal_nan=True)
+    assert output.holds(admit(model, x).output)
+    assert check(model, x).forward is None
