@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -33,13 +34,10 @@ class Scene:
             return {name: j.detach() for name, j in self.path.jacobian(self.problem.model, x).items()}
 
     def alone(self, n: int) -> dict[str, Tensor]:
-        """What the path gives for sample n without the others, ``[C, *p.shape]``; with zeros for them, if by chance."""
-        x = self.problem.x.detach()
-        if self.problem.seed is None:
-            return {name: j[0] for name, j in self.again(x[n : n + 1]).items()}
-        others = torch.zeros_like(x)
-        others[n] = x[n]
-        return {name: j[n] for name, j in self.again(others).items()}
+        """What the path gives for sample n without the others, ``[C, *p.shape]``."""
+        one = slice(n, n + 1)
+        with self._masked(one):
+            return {name: j[0] for name, j in self.again(self.problem.x.detach()[one]).items()}
 
     @cached_property
     def _oracle(self) -> Oracle:
@@ -93,14 +91,20 @@ class Scene:
 
     def outputs(self, samples: slice = slice(None)) -> Tensor:
         """``f(x)``, of some samples alone, so that no other one has a part in it, with its graph."""
-        masks = iter(self._masks)
+        with torch.inference_mode(False), torch.enable_grad(), self._masked(samples):
+            f: Tensor = self.problem.model(leaf(self.problem.x[samples]))
+            return f
+
+    @contextmanager
+    def _masked(self, samples: slice) -> Iterator[None]:
+        """Layers of chance drop what they drop of these samples in the whole batch."""
+        masks = cycle(self._masks)
 
         def masked(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
             return args[0] * next(masks)[samples]
 
-        with torch.inference_mode(False), torch.enable_grad(), hooked(self._dropping, masked, prepend=True):
-            f: Tensor = self.problem.model(leaf(self.problem.x[samples]))
-            return f
+        with hooked(self._dropping, masked, prepend=True):
+            yield
 
     @property
     def _dropping(self) -> list[nn.Module]:

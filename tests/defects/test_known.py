@@ -323,3 +323,13 @@ def test_a_value_in_the_place_of_another_has_roundings_of_its_own():
     _, found = examined(network, ("sqrt_ggn_exact",), ("enclosure",))
     (failure,) = found
     assert [entry.id for entry in known(failure, *network.build(), seed=network.seed)] == ["sqrt-ggn-dropout-mask"]
+
+
+def test_what_a_sample_has_alone_is_known_where_the_others_overflow_by_chance():
+    """Whatever their input is: the bias does it, but for the sample whose unit is dropped."""
+    layers = [{"kind": "Linear", "bias": {"numbers": [-(2.0**1023)]}}, {"kind": "Dropout"}, {"kind": "Linear"}]
+    network = Network.from_json(json.dumps({"format": 1, "layers": layers, "batch": 3}))
+    _, found = examined(network, ("autograd",), ("enclosure",))
+    (failure,) = found
+    known_here = known(failure, *network.build(), seed=network.seed)
+    assert [entry.id for entry in known_here] == ["autograd-other-sample-not-finite"]
