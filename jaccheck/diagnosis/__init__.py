@@ -108,7 +108,7 @@ def _likeness(trial: Trial, verdict: Verdict) -> Likeness | None:
     if verdict.kind != "value":
         return None
     if verdict.property in ("enclosure", "exact"):
-        evidence = evidence_of(Case(problem), path, verdict.property, trial.run.jacobian)
+        evidence = evidence_of(Case(problem), path, verdict.property, trial.run.jacobian, trial.judge.oracle)
     else:
         found = failing(problem, path, verdict)
         evidence = None if found is None else found.evidence

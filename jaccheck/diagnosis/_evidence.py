@@ -44,13 +44,17 @@ class Evidence:
         jacobian: Mapping[str, Tensor],
         samples: Sequence[int] | None = None,
         oracle: Oracle | None = None,
+        *,
+        exact: bool = False,
     ) -> Evidence:
         """What `path` gave for `problem`, of these samples (None: all), beside what an oracle says.
+
+        That of an `exact` Jacobian allows no path anything; by default it is the problem's own.
 
         Raises:
             Unsupported: the oracle has no rule for a layer.
         """
-        more, every = extra_roundings(path) if oracle is None else 0, slice(None)  # one that is given is exact
+        more, every = 0 if exact else extra_roundings(path), slice(None)
         oracle = oracle or Oracle(problem.model, problem.x, seed=problem.seed)
         balls, among = {}, {}
         for name, j in jacobian.items():
@@ -68,7 +72,12 @@ class Evidence:
         """Where the path is certainly wrong."""
         return {name: self.balls[name].excludes(j) & self.among[name] for name, j in self.got.items()}
 
-    @property
+    @cached_property
+    def known(self) -> int:
+        """The number of elements of which something is known."""
+        return sum(int(((ball.radius < inf) & self.among[name]).sum()) for name, ball in self.balls.items())
+
+    @cached_property
     def wrong(self) -> list[str]:
         """The parameters of whose Jacobians some element is outside."""
         return [name for name, mask in self.outside.items() if mask.any()]

@@ -9,6 +9,7 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.diagnosis._evidence import Evidence
+from jaccheck.enclosure import Oracle
 from jaccheck.paths import Path
 from jaccheck.properties import PROPERTIES, WithCases
 from jaccheck.properties._case import Case
@@ -53,13 +54,16 @@ def fails(case: Case, path: Path, verdict: Verdict) -> Failing | None:
     return None if evidence is None or evidence.worst() is None else Failing(problem, evidence)
 
 
-def evidence_of(case: Case, path: Path, law: str, jacobian: Any) -> Evidence | None:
-    """The Jacobian beside the enclosure, or beside the exact one where that is what the law is about."""
+def evidence_of(case: Case, path: Path, law: str, jacobian: Any, oracle: Oracle | None = None) -> Evidence | None:
+    """The Jacobian beside the enclosure, or beside the exact one where that is what the law is about.
+
+    Who has the problem's oracle at hand passes it.
+    """
     exact = PROPERTIES[law]
-    oracle = exact.oracle(case.problem) if isinstance(exact, Exact) else None
-    if isinstance(oracle, str):
+    sharp = exact.oracle(case.problem) if isinstance(exact, Exact) else oracle
+    if isinstance(sharp, str):
         return None
     try:
-        return Evidence.of(case.problem, path, jacobian, case.samples, oracle)
+        return Evidence.of(case.problem, path, jacobian, case.samples, sharp, exact=isinstance(exact, Exact))
     except Unsupported:
         return None

@@ -116,9 +116,9 @@ def inaccurate(evidence: Evidence) -> Likeness | None:
 
 def _wrong(evidence: Evidence) -> tuple[Tensor, Tensor, int]:
     """What came out and what should have, where it is wrong, and of how many elements something is known."""
-    got, ball = evidence.flat
-    outside = ball.excludes(got)
-    return got[outside], ball.centre[outside], len(got)
+    wrong = {name: evidence.outside[name] for name in evidence.wrong}
+    got = torch.cat([evidence.got[name][mask].double() for name, mask in wrong.items()])
+    return got, torch.cat([evidence.balls[name].centre[mask] for name, mask in wrong.items()]), evidence.known
 
 
 def _among(got: Tensor, dtype: torch.dtype) -> bool:

@@ -42,7 +42,7 @@ class Judge:
         self.problem = problem
         self.reason: str | None = None  # why there is no enclosure
         self.forward: ForwardFinding | None = None
-        self._oracle: Oracle | None = None
+        self.oracle: Oracle | None = None  # where there is an enclosure
         self._wholes: dict[str, Whole] = {}
         self._own_backward: dict[tuple[int, int], str | None] = {}
         doubt = doubted(problem.device)
@@ -63,7 +63,7 @@ class Judge:
                 self.reason = self._misunderstood(oracle)
             else:
                 oracle.jacobians()
-                self._oracle = oracle
+                self.oracle = oracle
         except Unsupported as error:
             problem.before.restore()  # what tracing, which runs the model's own forward, may have changed
             self.reason = ", and ".join([str(error), *doubts(problem.model)])
@@ -86,7 +86,7 @@ class Judge:
 
         There has to be one (`reason` is None).
         """
-        assert self._oracle is not None
+        assert self.oracle is not None
         if sum(j.numel() for j in jacobian.values()) <= WHOLE:
             with torch.inference_mode():
                 found = self._at_once([jacobian[name] for name in self.problem.parameters], mode, extra_roundings)
@@ -100,15 +100,15 @@ class Judge:
 
     def own_backward(self, n: int, c: int) -> str | None:
         """Why f(x)[n, c] hasn't the derivative that the oracle takes it to have, if that is the model's own doing."""
-        assert self._oracle is not None
+        assert self.oracle is not None
         if (n, c) not in self._own_backward:
-            self._own_backward[n, c] = own_backward(self.problem, self._oracle, n, c)
+            self._own_backward[n, c] = own_backward(self.problem, self.oracle, n, c)
         return self._own_backward[n, c]
 
     def _at_once(self, values: Sequence[Tensor], mode: str, extra_roundings: int) -> Comparison | None:
         """What there is to say if all is inside, without a look at each element; None if it isn't."""
-        assert self._oracle is not None
-        fl, whole = self._oracle.fl, self._whole(mode)
+        assert self.oracle is not None
+        fl, whole = self.oracle.fl, self._whole(mode)
         extents: Sequence[Extent] | None = whole.extents
         if extra_roundings:  # mostly all is in the narrower enclosure, too
             extents = whole.extents_after(fl, extra_roundings)
@@ -126,16 +126,16 @@ class Judge:
         return Comparison(vacuous=whole.vacuous, resolutions=resolutions)
 
     def _whole(self, mode: str) -> Whole:
-        assert self._oracle is not None
+        assert self.oracle is not None
         if mode not in self._wholes:
-            recipes = self._oracle.jacobians(mode)
+            recipes = self.oracle.jacobians(mode)
             every = slice(None)
-            balls = [recipes[name].rows(self._oracle.fl, every, every) for name in self.problem.parameters]
+            balls = [recipes[name].rows(self.oracle.fl, every, every) for name in self.problem.parameters]
             self._wholes[mode] = Whole.of(balls)
         return self._wholes[mode]
 
     def _sliced(self, jacobian: Mapping[str, Tensor], mode: str, extra_roundings: int) -> Comparison:
-        assert self._oracle is not None
+        assert self.oracle is not None
         comparison = Comparison()
         with torch.inference_mode():
             for name, j in jacobian.items():
@@ -144,12 +144,12 @@ class Judge:
                 for n, c in slices(j.shape):
                     if c.start == 0:  # all outputs of these samples at a glance, or else part by part
                         every = slice(0, j.shape[1])
-                        extent = self._oracle.glance(name, j[n], n, every, mode=mode, extra_roundings=extra_roundings)
+                        extent = self.oracle.glance(name, j[n], n, every, mode=mode, extra_roundings=extra_roundings)
                     if extent is not None:
                         largest, widest = max(largest, extent.largest), max(widest, extent.widest)
                         continue
-                    ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
-                    if mode == "forward" and self._oracle.tangents_overflow:
+                    ball = self.oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
+                    if mode == "forward" and self.oracle.tangents_overflow:
                         ball = Ball(ball.centre, torch.where(j[n, c].isfinite(), ball.radius, inf))
                     if not (ball.finite and ball.holds(j[n, c])):
                         self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
@@ -163,14 +163,14 @@ class Judge:
         outside = torch.zeros(
             N, C, sum(math.prod(j.shape[2:]) for j in jacobian.values()), dtype=torch.bool, device="cpu"
         )
-        if self._oracle is None:
+        if self.oracle is None:
             return outside.flatten(0, 1), torch.ones_like(outside).flatten(0, 1)
         vacuous = torch.zeros_like(outside)
         start = 0
         for name, j in jacobian.items():
             columns = slice(start, start + math.prod(j.shape[2:]))
             for n, c in slices(j.shape):
-                ball = self._oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
+                ball = self.oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
                 outside[n, c, columns] = _side_by_side(ball.excludes(j[n, c])).cpu()
                 vacuous[n, c, columns] = _side_by_side(~(ball.radius < inf)).cpu()
             start = columns.stop
