@@ -147,7 +147,8 @@ class Arithmetic:
             sure = _product_is_not_finite(*operands)
         else:
             sure = not_finite(Ball(centre, radius))
-        radius = torch.where(bound < self.largest, radius, inf)  # False for nan
+        below = (bound < self.largest) | (radius < self.largest * gamma)  # False for nan
+        radius = torch.where(below, radius, inf)
         return Ball(centre, torch.where(sure, 0.0, radius), reach)
 
     def evaluated(self, phi: object, z: Ball) -> None:

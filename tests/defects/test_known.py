@@ -333,3 +333,12 @@ def test_what_a_sample_has_alone_is_known_where_the_others_overflow_by_chance():
     (failure,) = found
     known_here = known(failure, *network.build(), seed=network.seed)
     assert [entry.id for entry in known_here] == ["autograd-other-sample-not-finite"]
+
+
+def test_a_bound_that_holds_for_a_sample_holds_beside_nan_too():
+    """Products that end at the largest number: what is known of one sample doesn't depend on its company."""
+    layers = [{"kind": "Linear", "bias": None}, {"kind": "Sigmoid"}]
+    network = Network.from_json(json.dumps({"format": 1, "layers": layers, "x": {"numbers": [1.7976931348623157e308]}}))
+    _, found = examined(network, ("autograd",), ("batching",))
+    (failure,) = found
+    assert [entry.id for entry in known(failure, *network.build())] == ["autograd-other-sample-not-finite"]

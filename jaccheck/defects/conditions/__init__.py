@@ -16,6 +16,7 @@ from jaccheck.properties._case import Masks
 
 EMULATIONS: dict[str, Callable[..., Emulation]] = {
     "derivative": emulation.Derivative,
+    "multiplied": emulation.Multiplied,
     "overwritten": sharing.Overwritten,
     "doubled": sharing.Doubled,
 }

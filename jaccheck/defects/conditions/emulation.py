@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from math import inf, nan
 from typing import Any, Protocol
@@ -117,6 +117,39 @@ class Derivative:
         return torch.where(here, replaced, output)
 
 
+@dataclass(frozen=True)
+class Multiplied:
+    """`layer` multiplies the gradient by `factor` before it divides, and that overflows: torch's own derivative."""
+
+    layer: str  # as for `Derivative`
+    factor: str  # a key of `FACTORS`
+    shared = ""
+
+    def applies(self, scene: Scene) -> bool:
+        return any(_kind(module) == self.layer for module in scene.problem.model.modules())
+
+    def touched(self, scene: Scene) -> Tensor:
+        touched, overflows = scene.no_sample(), []
+
+        def look(module: nn.Module, args: tuple[Tensor], output: Tensor) -> None:
+            factor = FACTORS[self.factor](module, args[0].detach())
+            if output.requires_grad:
+                output.register_hook(  # type: ignore[no-untyped-call]
+                    lambda g: overflows.append(bool((g.isfinite() & ~(g * factor).isfinite()).any()))
+                )
+
+        layers = [module for module in scene.problem.model.modules() if _kind(module) == self.layer]
+        with hooked(layers, look):
+            for n, c in scene.rows_outside():
+                overflows.clear()
+                scene.by_autograd(n, c)
+                touched[n] |= any(overflows)
+        return touched
+
+    def changing(self, scene: Scene) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 def _kind(module: nn.Module) -> str:
     return module.name if isinstance(module, Functional) else type(module).__name__
 
@@ -147,6 +180,11 @@ INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "inside (-3, 3)": lambda z: z.abs() < 3,
     "exp overflows": lambda z: z.exp() == inf,
     "square overflows": lambda z: z.isfinite() & (z * z == inf),
+}
+
+
+FACTORS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "exp(beta z)": lambda module, z: (_setting(module, "beta") * z).exp(),
 }
 
 
