@@ -21,6 +21,7 @@ STATUS_COLOURS = {  # and a letter each, so that nothing is told by colour alone
     "known": ("#e0882f", "k"),
     "disagrees": ("#c8372d", "✗"),
 }
+MOST_DECADES = 9  # of the axis of errors, as one sees it at first
 WORST = ("agrees", "unsupported", "vacuous", "known", "disagrees")
 """From the best to the worst that can be said where networks differ."""
 
@@ -161,7 +162,9 @@ def _sharpness(content: Content) -> Chart | None:
                 hovertemplate="%{y:.0f} % of the networks: at most %{x:.3s} u",
             )
         )
-    figure.update_xaxes(type="log", title="smallest error certainly caught, in u of the largest entry")
+    # networks with enormous entries beside tiny ones would leave no room for all others
+    title = "smallest error certainly caught, in u of the largest entry"
+    figure.update_xaxes(type="log", title=title, range=[0, MOST_DECADES])
     figure.update_yaxes(title="% of networks", range=[0, 101])
     return _chart(
         "sharpness",
