@@ -150,13 +150,13 @@ class Watched:
     # fmt: off
     __slots__ = (
         "alias", "attributes", "bits", "grad", "grad_state", "hooks", "name", "nbytes", "place", "tensor", "type",
-        "values", "version", "versioned",
+        "values", "version", "versioned", "view_of_graph",
     )
     # fmt: on
 
     def __init__(self, name: str, tensor: Tensor, *, versioned: bool = True) -> None:
         self.name, self.tensor, self.type, self.versioned = name, tensor, type(tensor), versioned
-        self.place = _place(tensor)
+        self.place, self.view_of_graph = _place(tensor), _is_view_of_graph(tensor)
         self.version = _version(tensor)
         self.alias = tensor.detach()  # the same memory, wherever `tensor.data` may point later
         self.bits = _bits(self.alias)
@@ -222,8 +222,10 @@ class Watched:
         if not self._keeps_values():
             with torch.inference_mode(self.bits.is_inference()), torch.no_grad():
                 self.bits.copy_(self.values)
-        if not tensor.is_leaf and not self.place[-1]:
-            tensor.detach_()
+        if _is_view_of_graph(tensor) and not self.view_of_graph:
+            _leave_graph(tensor._base)  # type: ignore[arg-type]
+        elif not self.place[-1] and not self.view_of_graph:
+            _leave_graph(tensor)
         if _place(tensor)[:-1] != self.place[:-1]:
             tensor.data = self.alias
         if tensor.requires_grad != self.place[-1]:
@@ -243,6 +245,19 @@ class Watched:
         if _version(tensor) != self.version:
             _set_version(tensor, self.version)
         self.place = _place(tensor)  # where the memory itself is another, that can't be undone
+
+
+def _is_view_of_graph(tensor: Tensor) -> bool:
+    """Of such a view torch makes part of the graph, too, if one as much as asks whether it is a leaf."""
+    return tensor._base is not None and tensor._base.requires_grad
+
+
+def _leave_graph(tensor: Tensor) -> None:
+    """What was written in the middle of a graph is a tensor like any other."""
+    if not tensor.is_leaf:
+        tensor.detach_()
+    elif tensor.requires_grad:
+        tensor.requires_grad_(False)
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
@@ -270,7 +285,8 @@ _NO_BITS = torch.empty(0, dtype=torch.uint8, device="cpu")
 
 
 def _grad(tensor: Tensor) -> Tensor | None:
-    return tensor.grad if tensor.is_leaf or tensor.retains_grad else None  # torch warns about the others
+    is_leaf = not _is_view_of_graph(tensor) and tensor.is_leaf
+    return tensor.grad if is_leaf or tensor.retains_grad else None  # torch warns about the others
 
 
 def _registered(tensor: Tensor) -> tuple[dict[int, Any] | None, ...]:

@@ -170,7 +170,7 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
     batch, inputs = choices.pick(limits.batches), choices.pick(limits.inputs)
     x = choices.pick(recipes(regime, "x", dtype))(choices.seed())
     forms, used_before, retained = choices.pick(limits.built), choices.pick(limits.uses), choices.pick(limits.retained)
-    hooks = tuple(Hook(choices.pick(HOOKS), choices.pick(range(64))) for _ in range(choices.pick(limits.hooks)))
+    hooks = _hooks(choices, choices.pick(limits.hooks))
     if regime in ("nonfinite", "extreme"):
         x = replace(x, put=special(choices, dtype, finite=regime == "extreme"))
 
@@ -209,6 +209,16 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
         hooks=hooks,
         used_before=used_before,
     )
+
+
+def _hooks(choices: Choices, number: int) -> tuple[Hook, ...]:
+    """Every second one is the one before once more, at the same place: then their order matters."""
+    hooks: list[Hook] = []
+    for _ in range(number):
+        kind = choices.pick((*HOOKS, *("" for _ in HOOKS)) if hooks else HOOKS)
+        place = choices.pick(range(64))
+        hooks.append(Hook(kind, place) if kind else hooks[-1])
+    return tuple(hooks)
 
 
 @cache

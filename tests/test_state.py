@@ -23,6 +23,7 @@ from jaccheck import check, jacobian, register_path
 from jaccheck._parts import Watched
 from jaccheck._state import Snapshot, untouched
 from jaccheck.paths import unregister_path
+from tests.planted import planted
 
 
 class World(SimpleNamespace):
@@ -450,3 +451,26 @@ def test_numpy_may_have_another_generator(world: World):
         assert not snapshot.changes()
     finally:
         np.random.set_bit_generator(usual)
+
+
+@pytest.mark.parametrize("how", ["whole", "view", "view without gradients"])
+def test_an_input_written_to_in_the_middle_of_a_graph_is_put_back(how):
+    """Torch won't even say of the view whether it is a leaf."""
+    base = torch.randn(3, 4)
+    with torch.set_grad_enabled(how == "view"):
+        x = base if how == "whole" else base.t()
+    before = x.clone()
+
+    def writing(model, x, J):
+        with torch.enable_grad():
+            (x if x._base is None else x._base).mul_(next(model.parameters()).sum())
+        return J
+
+    model = nn.Linear(x.shape[1], 2)
+    with planted(writing) as path:
+        report = check(model, x, paths=(path, "autograd"))
+    assert (report.verdicts[path].kind, report.verdicts["autograd"].status) == ("state", "agrees")
+    assert torch.equal(x, before)
+    assert x.is_leaf or how == "view"
+    assert not x.requires_grad
+    assert not base.requires_grad

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -151,6 +153,15 @@ def traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator
         elif _asks_for_shape(node, args):
             values[node] = _shape(node, args, kwargs, shape_of)
             continue
+        elif node.target in PARTS and isinstance(args[0], Wire):
+            parts = _parts(node, args, kwargs, shape_of)
+            values[node] = tuple(Wire(index + 1 + i) for i in range(len(parts)))
+            index += len(parts)
+            yield from parts
+            continue
+        elif node.target is operator.getitem and isinstance(args[0], tuple):
+            values[node] = args[0][args[1]]  # of the parts
+            continue
         elif node.op == "call_method":
             call = Call(node.target, _method(node.target), args, kwargs)
         else:
@@ -188,6 +199,25 @@ def _shape(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], shape_o
     if node.op == "call_method":
         return _method(str(node.target))(meta, *args[1:], **kwargs)
     return getattr(meta, args[1])
+
+
+PARTS = (torch.chunk, torch.split, torch.tensor_split, "chunk", "split", "tensor_split")
+"""What gives several tensors: slices of one."""
+
+
+def _parts(
+    node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], shape_of: Callable[[Wire], torch.Size]
+) -> list[Call]:
+    """A slice for each tensor that the call gives."""
+    run = _method(node.target) if isinstance(node.target, str) else node.target
+    shape = shape_of(args[0])
+    pieces = run(torch.empty(shape, device="meta"), *args[1:], **kwargs)
+    dim = (args[2] if len(args) > 2 else kwargs.get("dim", 0)) % len(shape)
+    starts = accumulate((piece.shape[dim] for piece in pieces), initial=0)
+    return [
+        Call("narrow", torch.narrow, (args[0], dim, start, piece.shape[dim]), {})
+        for start, piece in zip(starts, pieces, strict=False)
+    ]
 
 
 def _constant(call: Call) -> Any:

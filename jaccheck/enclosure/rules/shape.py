@@ -193,3 +193,9 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Concatenated:
 @rule(operator.getitem)
 def getitem(input: Wire, index: Any) -> Indexed:
     return Indexed(index)
+
+
+@rule(torch.narrow, "narrow")
+def narrow(input: Wire, dim: int, start: int, length: int) -> Indexed:
+    part = slice(start, start + length)
+    return Indexed((*(slice(None) for _ in range(dim)), part) if dim >= 0 else (..., part, *[slice(None)] * (-dim - 1)))

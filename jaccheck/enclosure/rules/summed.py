@@ -48,7 +48,8 @@ class Summed(NoParameters):
         """A mean's: the reciprocal of n is rounded here, and n or the reciprocal there, and the product."""
         if not self.mean:
             return t
-        return fl.product(t, Ball.exact(torch.tensor(1 / self.n if self.n else math.nan, device=t.centre.device)), k=3)
+        reciprocal = torch.tensor(1 / self.n if self.n else math.nan, dtype=torch.float64, device=t.centre.device)
+        return fl.product(t, Ball.exact(reciprocal), k=3)
 
 
 def _same_dtype(dtype: object) -> None:

@@ -1,0 +1,115 @@
+"""Models as people write them: no path is accused that is right, and of each something is known."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from jaccheck import check
+
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+PATHS = ("autograd", "autograd_batched", "vmap_jacrev", "vmap_jacfwd")
+
+
+class Written(nn.Module):
+    """A layer of d units and a function of it and of x."""
+
+    def __init__(self, d, function):
+        super().__init__()
+        self.layer, self.scale = nn.Linear(d, d), nn.Parameter(torch.randn(d))
+        self.register_buffer("shift", torch.randn(d))
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def gated(m, x):
+    return torch.sigmoid(m.layer(x)) * torch.tanh(x) * m.scale + m.shift
+
+
+def in_halves(m, x):
+    one, other = torch.cat([m.layer(x), x], 1).chunk(2, dim=-1)
+    return F.silu(one) * other
+
+
+def in_parts(m, x):
+    parts = torch.split(torch.cat([x, m.layer(x), x], dim=1), x.shape[1], 1)
+    return parts[2] - parts[1] + 2 * parts[0]
+
+
+def three_times(m, x):
+    for _ in range(3):
+        x = F.elu(m.layer(x))
+    return x
+
+
+def without_its_mean(m, x):
+    y = m.layer(x)
+    return y - y.mean(1, keepdim=True)
+
+
+def softsign(m, x):
+    y = m.layer(x)
+    return y / (1 + y.abs())
+
+
+def clamped(m, x):
+    return m.layer(x).clamp(-1, 1) + torch.clamp(x, min=0.25) + x.clip(max=0.5)
+
+
+def narrowed(m, x):
+    y = m.layer(torch.cat([x, x], 1).narrow(1, 0, x.shape[1]))
+    return torch.cat([y.narrow(-1, 0, 1), y], 1)[:, 1:]
+
+
+FUNCTIONS = (gated, in_halves, in_parts, three_times, without_its_mean, softsign, clamped, narrowed)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_right_paths_agree_on_models_with_functions_of_all_kinds(function, dtype):
+    for seed in range(6):
+        torch.manual_seed(seed)
+        draw = random.Random(seed)
+        d, N, factor = draw.choice([1, 3, 5, 7, 17]), draw.choice([1, 2, 9]), draw.choice([0.1, 1, 30])
+        others = [Written(d, draw.choice(FUNCTIONS)) for _ in range(draw.randint(0, 2))]
+        model = nn.Sequential(Written(d, function), *others, nn.Linear(d, draw.choice([1, 2]))).to(dtype)
+        report = check(model, (torch.randn(N, d) * factor).to(dtype), paths=PATHS)
+        assert report.ok, report
+        assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}, report
+
+
+@pytest.mark.parametrize("function", [torch.abs, lambda t: t.clamp(0, 1), lambda t: abs(t)], ids=["abs", "clamp", "||"])
+def test_at_a_kink_the_derivative_is_torchs_own(function):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.b = nn.Parameter(torch.tensor([-1.0, 0.0, 1.0, 2.0]))
+
+        def forward(self, x):
+            return function(x + self.b)
+
+    report = check(Model(), torch.zeros(1, 4), paths=PATHS, properties=("enclosure", "exact"))
+    assert report.ok, report
+    assert {verdict.status for verdict in report.verdicts.values()} <= {"agrees", "vacuous"}
+
+
+@pytest.mark.parametrize("say", [lambda t: t.chunk(2), lambda t: t.split(1)], ids=["chunk", "split"])
+def test_parts_of_the_batch_are_no_parts_of_a_sample(say):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, x):
+            parts = say(self.layer(x))
+            return torch.cat([parts[0], parts[1]])
+
+    verdict = check(Model(), torch.ones(2, 2), paths=("autograd",)).verdicts["autograd"]
+    assert verdict.status == "vacuous"
+    assert "batch axis" in verdict.reason
