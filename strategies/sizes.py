@@ -22,7 +22,7 @@ def widths(max_width: int) -> list[int]:
 
 def outputs(max_width: int) -> list[int]:
     """C: smaller than other widths, since the loop over the outputs is what takes time."""
-    often = {1: 40, 2: 60, 3: 50, 4: 30, 5: 20, 6: 10, 7: 10, 8: 10} | dict.fromkeys(range(9, 17), 2)
+    often = {1: 40, 2: 56, 3: 46, 4: 26, 5: 18, 6: 10, 7: 10, 8: 10, 9: 4, 10: 10} | dict.fromkeys(range(11, 17), 3)
     return _repeated(often | dict.fromkeys(_near_powers(17, max_width), 1), 1, max_width)
 
 

@@ -70,10 +70,6 @@ class Scene:
         """Nothing."""
         return {name: torch.zeros_like(j, dtype=torch.bool) for name, j in self.got.items()}
 
-    def no_sample(self) -> Tensor:
-        """``[N]``, all False."""
-        return torch.zeros(self.problem.N, dtype=torch.bool, device=self.problem.device)
-
     @cached_property
     def finite(self) -> Tensor:
         """``[N]``: the samples in which nothing of the forward pass is infinite or NaN, nor of their Jacobian."""

@@ -20,7 +20,8 @@ from jaccheck.properties._variants import Take, Variant, Varied
 
 EDGES = (15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257)
 """Kernels change at a vector's length, and at multiples of it."""
-MOST = 300
+FEW, MOST = 32, 300
+"""Other sizes are up to either of these."""
 UNITS = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
 """Of the layers between which each activation stands."""
 PERIOD = 37
@@ -32,8 +33,8 @@ class Sizes(Varied):
 
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
-    that isn't small, so that no path takes long: one of `EDGES`, or any other up to `MOST`. Which it is, the problem
-    decides. Numbers of samples are what `batching` looks at.
+    that isn't small, so that no path takes long: one of `EDGES`, or any other up to `FEW` or `MOST`. Which it is, the
+    problem decides. Numbers of samples are what `batching` looks at.
     """
 
     name = "sizes"
@@ -56,7 +57,8 @@ class Sizes(Varied):
 
 
 def _size(numbers: random.Random) -> int:
-    return numbers.choice(EDGES) if numbers.random() < 0.75 else numbers.randint(4, MOST)
+    kind = numbers.randrange(4)
+    return numbers.choice(EDGES) if kind < 2 else numbers.randint(4, FEW if kind == 2 else MOST)
 
 
 def _variant(

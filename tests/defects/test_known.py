@@ -291,6 +291,15 @@ def test_a_derivative_that_is_wrong_in_torch_too_is_not_explained_by_another_arg
         assert known(failure, model, x) == ()
 
 
+def test_a_fault_elsewhere_among_all_arguments_is_not_explained_though_torch_gives_it_in_the_emulation_too():
+    """At some of the 65,536 arguments of one sample Softplus' gradient overflows; at others a fault is put into torch."""
+    failure = Failure("autograd", "every_input", "value")
+    model, x = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Softplus(threshold=40)), torch.zeros(1, 1)
+    with bank()["kernel_softplus_threshold"].inject():
+        assert not jaccheck.check(model, x, paths=("autograd",), properties=("every_input",)).ok
+        assert known(failure, model, x) == ()
+
+
 def test_what_a_sample_has_alone_may_be_hidden_by_nan_from_another_one():
     model = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Hardsigmoid()).double()
     failure = Failure("autograd", "enclosure", "value")

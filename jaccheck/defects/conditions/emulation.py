@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from math import inf, nan
 from typing import Any, Protocol
 
@@ -29,8 +30,11 @@ class Emulation(Protocol):
     def applies(self, scene: Scene) -> bool:
         """Whether the problem has what it is about."""
 
-    def touched(self, scene: Scene) -> Tensor:
-        """``[N]``: the samples whose Jacobian it changes. Of others, what autograd gives explains nothing."""
+    def marking(self, scene: Scene) -> AbstractContextManager[None] | None:
+        """Inside, gradients are NaN where it changes something: elsewhere, what autograd gives explains nothing.
+
+        None: it may change everything.
+        """
 
     def changing(self, scene: Scene) -> AbstractContextManager[None]:
         """Inside, the model's backward pass has the defect."""
@@ -50,22 +54,36 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
     explained = scene.nowhere()
     if not all(emulation.applies(scene) for emulation in emulations):
         return explained
-    touched = torch.stack([emulation.touched(scene) for emulation in emulations]).any(0)
+    marked = _marked(emulations, scene)
     shared = {emulation.shared for emulation in emulations if emulation.shared}
     row = Overwriting(scene, shared).row if shared else scene.by_autograd
     with ExitStack() as stack:
         for emulation in emulations:
             stack.enter_context(emulation.changing(scene))
         for n, c in scene.rows_outside():
-            if not touched[n]:
+            if not any(mark.any() for mark in marked[n, c].values()):
                 continue
             for name, expected in row(n, c).items():
                 got, ball, instead = scene.got[name][n, c].double(), scene.balls[name][n, c], expected.double()
                 close = (got - instead).abs() <= 2 * ball.radius + _rounding(instead, ball, scene)
                 if scene.case.wrong is not None:
                     close = torch.zeros_like(close)
-                explained[name][n, c] = close | (got == expected) | (got.isnan() & expected.isnan())
+                alike = close | (got == expected) | (got.isnan() & expected.isnan())
+                explained[name][n, c] = alike & marked[n, c][name]
     return explained
+
+
+def _marked(emulations: Sequence[Emulation], scene: Scene) -> dict[tuple[int, int], Masks]:
+    """For each row with something outside, the elements that the emulations may change."""
+    rows = scene.rows_outside()
+    with ExitStack() as stack:
+        for emulation in emulations:
+            marking = emulation.marking(scene)
+            if marking is None:
+                every = {name: torch.ones_like(j[0, 0], dtype=torch.bool) for name, j in scene.got.items() if rows}
+                return dict.fromkeys(rows, every)
+            stack.enter_context(marking)
+        return {(n, c): {name: j.isnan() for name, j in scene.by_autograd(n, c).items()} for n, c in rows}
 
 
 def _rounding(instead: Tensor, ball: Ball, scene: Scene) -> Tensor:
@@ -91,21 +109,14 @@ class Derivative:
     def applies(self, scene: Scene) -> bool:
         return bool(self._layers(scene)) and (not self.dtype or scene.problem.dtype == getattr(torch, self.dtype))
 
-    def touched(self, scene: Scene) -> Tensor:
-        touched = scene.no_sample()
-
-        def look(module: nn.Module, args: tuple[Tensor], output: Tensor) -> None:
-            touched.logical_or_(INPUTS[self.input](args[0].detach()).flatten(1).any(1))
-
-        with hooked(self._layers(scene), look), torch.no_grad():
-            scene.outputs()
-        return touched
+    def marking(self, scene: Scene) -> AbstractContextManager[None]:
+        return hooked(self._layers(scene), partial(self._taken, mark=True))
 
     def changing(self, scene: Scene) -> AbstractContextManager[None]:
         return hooked(self._layers(scene), self._taken)
 
-    def _taken(self, module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
-        z, taken_as = args[0], self.taken_as
+    def _taken(self, module: nn.Module, args: tuple[Tensor], output: Tensor, *, mark: bool = False) -> Tensor:
+        z, taken_as = args[0], "nan" if mark else self.taken_as
         here = INPUTS[self.input](z.detach())
         slope = (
             SLOPES[taken_as](module, z.detach(), output.detach())
@@ -119,35 +130,45 @@ class Derivative:
 
 @dataclass(frozen=True)
 class Multiplied:
-    """`layer` multiplies the gradient by `factor` before it divides, and that overflows: torch's own derivative."""
+    """`layer` multiplies the gradient by a number and divides by another: where the product overflows, that shows."""
 
-    layer: str  # as for `Derivative`
-    factor: str  # a key of `FACTORS`
+    layer: str  # a key of `PRODUCTS`; as for `Derivative`
     shared = ""
 
+    def _layers(self, scene: Scene) -> list[nn.Module]:
+        return [module for module in scene.problem.model.modules() if _kind(module) == self.layer]
+
     def applies(self, scene: Scene) -> bool:
-        return any(_kind(module) == self.layer for module in scene.problem.model.modules())
+        return bool(self._layers(scene))
 
-    def touched(self, scene: Scene) -> Tensor:
-        touched, overflows = scene.no_sample(), []
-
-        def look(module: nn.Module, args: tuple[Tensor], output: Tensor) -> None:
-            factor = FACTORS[self.factor](module, args[0].detach())
-            if output.requires_grad:
-                output.register_hook(  # type: ignore[no-untyped-call]
-                    lambda g: overflows.append(bool((g.isfinite() & ~(g * factor).isfinite()).any()))
-                )
-
-        layers = [module for module in scene.problem.model.modules() if _kind(module) == self.layer]
-        with hooked(layers, look):
-            for n, c in scene.rows_outside():
-                overflows.clear()
-                scene.by_autograd(n, c)
-                touched[n] |= any(overflows)
-        return touched
+    def marking(self, scene: Scene) -> AbstractContextManager[None]:
+        return hooked(self._layers(scene), partial(self._divided, mark=True))
 
     def changing(self, scene: Scene) -> AbstractContextManager[None]:
-        return nullcontext()
+        return hooked(self._layers(scene), self._divided)
+
+    def _divided(self, module: nn.Module, args: tuple[Tensor], output: Tensor, *, mark: bool = False) -> Tensor:
+        factor, divisor, slope = PRODUCTS[self.layer](module, args[0].detach())
+        divisor = torch.full_like(divisor, nan) if mark else divisor
+        replaced: Tensor = _Divided.apply(args[0], output.detach(), factor, divisor, slope)  # type: ignore[no-untyped-call]
+        return replaced
+
+
+class _Divided(torch.autograd.Function):
+    """`value`, whose gradient is ``g factor / divisor`` where the product overflows, and ``g slope`` elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, value: Tensor, factor: Tensor, divisor: Tensor, slope: Tensor) -> Tensor:
+        ctx.given = factor, divisor, slope
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        factor, divisor, slope = ctx.given
+        product = grads[0].to(factor.dtype) * factor
+        overflow = ~product.isfinite() & grads[0].isfinite()
+        divided = torch.where(overflow, product / divisor, grads[0] * slope)
+        return divided.to(grads[0].dtype), None, None, None, None
 
 
 def _kind(module: nn.Module) -> str:
@@ -183,9 +204,17 @@ INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-FACTORS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
-    "exp(beta z)": lambda module, z: (_setting(module, "beta") * z).exp(),
-}
+def _softplus(module: nn.Module, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``exp(beta z)``, ``1 + exp(beta z)`` and their quotient, in the kernel's precision; 1 above the threshold."""
+    z = z if z.dtype == torch.float64 else z.float()
+    scaled = _setting(module, "beta") * z
+    linear = scaled > _setting(module, "threshold")
+    factor = torch.where(linear, 1.0, scaled.exp())
+    return factor, torch.where(linear, 1.0, 1 + factor), torch.where(linear, 1.0, scaled.sigmoid())
+
+
+PRODUCTS = {"Softplus": _softplus}
+"""Of a layer and its arguments: what the gradient is multiplied by, what it is divided by, and the derivative."""
 
 
 def _celu(module: nn.Module, z: Tensor, output: Tensor) -> Tensor:

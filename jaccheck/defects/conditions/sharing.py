@@ -36,8 +36,8 @@ class Overwritten:
             scene.problem.model(scene.problem.x)
         return len(set(uses)) < len(uses)
 
-    def touched(self, scene: Scene) -> Tensor:
-        return ~scene.no_sample()
+    def marking(self, scene: Scene) -> None:
+        return None
 
     @contextmanager
     def changing(self, scene: Scene) -> Iterator[None]:
@@ -111,8 +111,8 @@ class Doubled:
             scene.outputs()
         return bool(found)
 
-    def touched(self, scene: Scene) -> Tensor:
-        return ~scene.no_sample()
+    def marking(self, scene: Scene) -> None:
+        return None
 
     @contextmanager
     def changing(self, scene: Scene) -> Iterator[None]:
