@@ -248,16 +248,18 @@ class Watched:
 
 
 def _is_view_of_graph(tensor: Tensor) -> bool:
-    """Of such a view torch makes part of the graph, too, if one as much as asks whether it is a leaf."""
+    """Such a view becomes a part of the graph, too, if one as much as asks whether it is a leaf."""
     return tensor._base is not None and tensor._base.requires_grad
 
 
 def _leave_graph(tensor: Tensor) -> None:
     """What was written in the middle of a graph is a tensor like any other."""
-    if not tensor.is_leaf:
-        tensor.detach_()
-    elif tensor.requires_grad:
+    if not tensor.requires_grad:
+        return
+    if tensor.is_leaf:
         tensor.requires_grad_(False)
+    else:
+        tensor.detach_()
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
@@ -285,7 +287,7 @@ _NO_BITS = torch.empty(0, dtype=torch.uint8, device="cpu")
 
 
 def _grad(tensor: Tensor) -> Tensor | None:
-    is_leaf = not _is_view_of_graph(tensor) and tensor.is_leaf
+    is_leaf = not tensor.requires_grad or (not _is_view_of_graph(tensor) and tensor.is_leaf)
     return tensor.grad if is_leaf or tensor.retains_grad else None  # torch warns about the others
 
 

@@ -292,7 +292,7 @@ def test_a_derivative_that_is_wrong_in_torch_too_is_not_explained_by_another_arg
 
 
 def test_a_fault_elsewhere_among_all_arguments_is_not_explained_though_torch_gives_it_in_the_emulation_too():
-    """At some of the 65,536 arguments of one sample Softplus' gradient overflows; at others a fault is put into torch."""
+    """At some of the 65,536 arguments Softplus' gradient overflows; at others a fault is put into torch."""
     failure = Failure("autograd", "every_input", "value")
     model, x = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Softplus(threshold=40)), torch.zeros(1, 1)
     with bank()["kernel_softplus_threshold"].inject():
