@@ -256,10 +256,18 @@ def _leave_graph(tensor: Tensor) -> None:
     """What was written in the middle of a graph is a tensor like any other."""
     if not tensor.requires_grad:
         return
-    if tensor.is_leaf:
+    if _is_leaf(tensor):
         tensor.requires_grad_(False)
     else:
         tensor.detach_()
+
+
+def _is_leaf(tensor: Tensor) -> bool:
+    """True of a view that was made without gradients and written to with them, too, of which torch refuses to tell."""
+    try:
+        return tensor.is_leaf
+    except RuntimeError:
+        return True
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
@@ -287,7 +295,7 @@ _NO_BITS = torch.empty(0, dtype=torch.uint8, device="cpu")
 
 
 def _grad(tensor: Tensor) -> Tensor | None:
-    is_leaf = not tensor.requires_grad or (not _is_view_of_graph(tensor) and tensor.is_leaf)
+    is_leaf = not tensor.requires_grad or (not _is_view_of_graph(tensor) and _is_leaf(tensor))
     return tensor.grad if is_leaf or tensor.retains_grad else None  # torch warns about the others
 
 

@@ -453,18 +453,21 @@ def test_numpy_may_have_another_generator(world: World):
         np.random.set_bit_generator(usual)
 
 
+@pytest.mark.parametrize("requires_grad", [True, False])
 @pytest.mark.parametrize("graph", [True, False])
 @pytest.mark.parametrize("how", ["whole", "view", "view without gradients"])
-def test_an_input_written_to_in_the_middle_of_a_graph_is_put_back(how, graph):
+def test_an_input_written_to_in_the_middle_of_a_graph_is_put_back(how, graph, requires_grad):
     """Torch won't even say of the view whether it is a leaf."""
     base = torch.randn(3, 4)
     with torch.set_grad_enabled(how == "view"):
         x = base if how == "whole" else base.t()
-    before = x.clone()
+    before = x.detach().clone()
+    x.requires_grad_(requires_grad)
 
     def writing(model, x, J):
         with torch.enable_grad():
-            (x if x._base is None else x._base).mul_(next(model.parameters()).sum() if graph else 2.0)
+            base = x.detach() if x.requires_grad and x._base is None else x if x._base is None else x._base
+            base.mul_(next(model.parameters()).sum() if graph else 2.0)
         return J
 
     model = nn.Linear(x.shape[1], 2)
@@ -472,5 +475,6 @@ def test_an_input_written_to_in_the_middle_of_a_graph_is_put_back(how, graph):
         report = check(model, x, paths=(path, "autograd"))
     assert (report.verdicts[path].kind, report.verdicts["autograd"].status) == ("state", "agrees")
     assert torch.equal(x, before)
-    assert not x.requires_grad
-    assert not base.requires_grad
+    assert x.is_leaf or how == "view"
+    assert x.requires_grad == requires_grad
+    assert x.grad is None
