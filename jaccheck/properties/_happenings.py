@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from threading import Thread
 
@@ -138,11 +140,20 @@ def _output(stage: Stage, model: nn.Module) -> Tensor | None:
     return f if f.requires_grad else None
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Not a word on the user's own hooks: it is no path that makes torch speak of them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Full backward hook is firing when gradients are computed")
+        yield
+
+
 def _backward(stage: Stage) -> None:
     if not stage.extended():  # BackPACK's hooks run in each backward pass, and not all models are for it
         f = _output(stage, stage.model)
         if f is not None:
-            f.backward()  # type: ignore[no-untyped-call]
+            with _quietly():
+                f.backward()  # type: ignore[no-untyped-call]
 
 
 @step("backward")
@@ -169,7 +180,8 @@ def _gradients(f: Tensor | None, model: nn.Module) -> dict[str, Tensor]:
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if f is None:
         return {}
-    found = torch.autograd.grad(f, list(parameters.values()), allow_unused=True)
+    with _quietly():
+        found = torch.autograd.grad(f, list(parameters.values()), allow_unused=True)
     return {name: g for name, g in zip(parameters, found, strict=True) if g is not None}
 
 
