@@ -24,6 +24,8 @@ FEW, MOST = 32, 300
 """Other sizes are up to either of these."""
 UNITS = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
 """Of the layers between which each activation stands."""
+ALIKE = (3,) * 13
+"""Of layers that differ in nothing but their place, and number more than ten."""
 PERIOD = 37
 """After so many, a tensor's numbers begin again, so that a few lines hold them. It divides no edge: rows differ."""
 
@@ -34,7 +36,8 @@ class Sizes(Varied):
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES`, or any other up to `FEW` or `MOST`. Which it is, the
-    problem decides. Numbers of samples are what `batching` looks at.
+    problem decides. Then there are twelve layers `ALIKE`, without biases. Numbers of samples are what `batching` looks
+    at.
     """
 
     name = "sizes"
@@ -52,6 +55,7 @@ class Sizes(Varied):
             units = [numbers.randint(1, 3) for _ in range(3)]
             units[place] = _size(numbers)
             yield partial(_variant, words, make, problem, units, N=1 if place == 2 else numbers.randint(1, 3))
+        yield partial(_variant, words, make, problem, ALIKE, bias=False)
         for words, found in every.items():
             yield partial(_variant, words, found.make, problem, (1, *UNITS, 1), frozen=True)
 
@@ -68,6 +72,7 @@ def _variant(
     units: Sequence[int],
     *,
     N: int = 1,
+    bias: bool = True,
     frozen: bool = False,
 ) -> Variant:
     """An activation between layers of so many `units`: first the features of N samples, last the outputs."""
@@ -82,7 +87,8 @@ def _variant(
 
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(units):
-        layers += [linear(tensor(outputs, inputs, terms=inputs), tensor(outputs), frozen=frozen), make()]
+        weight = tensor(outputs, inputs, terms=inputs)
+        layers += [linear(weight, tensor(outputs) if bias else None, frozen=frozen), make()]
     other = admit(nn.Sequential(*layers[:-1]), tensor(N, units[0]))
     rows = range(N)
     said = f"{words or 'no activation'} between layers of {', '.join(map(str, units))} units"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torch import nn
 from jaccheck import check, register_path
 from jaccheck._problem import admit
 from jaccheck.paths import get, unregister_path
-from jaccheck.properties.sizes import EDGES, MOST, PERIOD, UNITS, Sizes
+from jaccheck.properties.sizes import EDGES, MOST, PERIOD, UNITS, Sizes, _size
 from jaccheck.reproducer import reproducer
 
 
@@ -24,27 +26,34 @@ def built(k, **options):
 
 
 def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_meets_all_units():
-    features, units, outputs, *chains = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
+    features, units, outputs, alike, *chains = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
     assert [features.x.shape[1] > 3, units.model[0].out_features > 3, outputs.C > 3] == [True] * 3
     for one in (features, units, outputs):
         small = [one.x.shape[1], one.model[0].out_features, one.C, one.N]
         assert sum(size > 3 for size in small) == 1
         assert set(one.parameters) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert {tuple(p.shape) for p in alike.parameters.values()} == {(3, 3)}
+    assert list(alike.parameters) != sorted(alike.parameters)
     assert [type(chain.model[1]) for chain in chains] == [nn.Tanh, nn.ELU]
     for chain in chains:
         assert [layer.out_features for layer in chain.model if isinstance(layer, nn.Linear)] == [*UNITS, 1]
 
 
-def test_every_edge_comes_in_every_place_and_others_too():
-    sizes = [(a.x.shape[1], b.model[0].out_features, c.C) for a, b, c, *_ in map(built, range(400))]
-    for place in zip(*sizes, strict=True):
-        assert set(EDGES) <= set(place)
-        assert len(set(place) - set(EDGES)) > 10
-        assert max(place) <= MOST
+def test_every_edge_comes_and_others_too():
+    numbers = random.Random(0)
+    sizes = [_size(numbers) for _ in range(3000)]
+    assert set(EDGES) <= set(sizes) <= set(range(4, MOST + 1))
+    assert {10, 20, 30} <= set(sizes)
+    assert len(set(sizes)) > 200
+
+
+def test_another_problem_has_other_sizes():
+    sizes = {(a.x.shape[1], b.model[0].out_features, c.C) for a, b, c, *_ in map(built, range(8))}
+    assert len(sizes) == 8
 
 
 def test_without_activations_there_are_only_layers():
-    assert len(built(0, layers=())) == 3
+    assert len(built(0, layers=())) == 4
 
 
 def test_numbers_are_of_ordinary_size_and_no_two_rows_are_alike():
