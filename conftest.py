@@ -1,6 +1,7 @@
 """Hypothesis profiles, one torch thread a worker, dtypes and devices."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,8 @@ settings.register_profile("ci", deadline=None, max_examples=200, derandomize=Tru
 settings.register_profile("thorough", deadline=None, max_examples=5000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background processes have it; tests send Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # a worker each; more would only wait for one another
 
 

@@ -72,6 +72,8 @@ class _Chase:
 
     def fails(self, network: Network) -> bool:
         """Whether `network` shows the failure, in the same way."""
+        if network.dtype not in self.plan.dtypes or network.device not in self.plan.devices:
+            return False
         self.tried += 1
         self.hand.take(network, self.index, "shrinking")
         found = found_on(self.plan, network, *self.question()).get(self.failure._replace(shape=""))
