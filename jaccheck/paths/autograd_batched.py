@@ -17,7 +17,7 @@ class AutogradBatched:
         def jacobian(model, x):
             params = {name: p for name, p in model.named_parameters() if p.requires_grad}
             f = model(x)  # [N, C]
-            seeds = torch.eye(f.numel(), dtype=f.dtype, device=f.device).view(-1, *f.shape)
+            seeds = torch.eye(f.numel()).to(f).view(-1, *f.shape)
             rows = torch.autograd.grad(f, list(params.values()), seeds, is_grads_batched=True)
             return {name: row.view(*f.shape, *p.shape) for (name, p), row in zip(params.items(), rows)}
     """

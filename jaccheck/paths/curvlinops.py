@@ -24,7 +24,7 @@ class Curvlinops:
             operator = TransposedJacobianLinearOperator(
                 model, list(params.values()), [(x, f)], check_deterministic=False, num_data=len(x)
             )
-            seeds = torch.eye(f.numel(), dtype=f.dtype, device=f.device).view(*f.shape, -1)
+            seeds = torch.eye(f.numel()).to(f).view(*f.shape, -1)
             return {name: j.movedim(-1, 0).unflatten(0, f.shape) for name, j in zip(params, operator @ [seeds])}
     """
 

@@ -94,7 +94,7 @@ def _class_enlarged(problem: Problem) -> Variant:
     """One class times a number at the end of the dtype's range: not infinity, which times 0 is NaN in other rows."""
     c = chance(problem).randrange(problem.C)
     _, exponent = frexp(torch.finfo(problem.dtype).max)
-    factors = torch.eye(problem.C, dtype=problem.dtype, device=problem.device)
+    factors = torch.eye(problem.C, dtype=torch.float64, device=problem.device).to(problem.dtype)
     factors[c, c] = ldexp(1.0, exponent - 1)
     enlarged = admit(nn.Sequential(problem.model, linear(factors, None)), problem.x)
     every = range(problem.N)

@@ -327,7 +327,7 @@ def test_a_value_in_the_place_of_another_has_roundings_of_its_own():
     """A mask taken from ``output != 0`` keeps NaN that is dropped: in place of 0 stands ``7 √2 √2``, not quite 14."""
     layers = [{"kind": "Linear", "bias": None}, {"kind": "Dropout"}]
     network = Network.from_json(
-        json.dumps({"layers": layers, "inputs": [2], "x": {"numbers": ["nan", 7]}, "format": 1})
+        json.dumps({"layers": layers, "batch": 9, "inputs": [2], "x": {"numbers": ["nan", 7]}, "format": 1})
     )
     _, found = examined(network, ("sqrt_ggn_exact",), ("enclosure",))
     (failure,) = found
