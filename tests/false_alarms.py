@@ -5,11 +5,11 @@
 draws networks as `jaccheck fuzz` does, judges every path on each by the properties that cost little and by one of the
 others in turn (with --all by all of them), and prints as JSON: how many checks there were, of one path by one property
 on one network each (not of a path that takes a pass for each parameter where there are many of these); the verdicts of
-each path; the disagreements, each with the known defects that explain it or with
-none, which is a false alarm or a discovery; for each dtype the largest ``|value - centre| / radius``, the share of
-elements of which nothing is known, and the median of ``‖radius‖ / ‖Jacobian‖`` in units of u. Exit status 1: something
-unexplained. The same seed gives the same networks, with any number of workers. What --keep names holds each round that
-is done: the same command goes on from there, after an interruption or with a higher number.
+each path; the disagreements, each with the known defects that explain it or with none, which is a false alarm or a
+discovery; for each dtype the largest ``|value - centre| / radius``, the share of elements of which nothing is known,
+and the median of ``‖radius‖ / ‖Jacobian‖`` in units of u. Exit status 1: something unexplained. The same seed gives the
+same networks, with any number of workers. What --keep names holds each round that is done: the same command goes on
+from there, after an interruption or with a higher number.
 """
 
 from __future__ import annotations

@@ -20,8 +20,6 @@ NARROWER = {
 MOST_ULPS = 64.0
 MOST_RELATIVE = 0.02
 """Errors, in units in the last place and relative to the value, that are called inaccurate; larger ones are wrong."""
-
-
 TELLING = 8
 """Times a radius has to fit into some wrong value, if being within it shall mean anything."""
 

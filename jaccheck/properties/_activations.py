@@ -16,7 +16,6 @@ from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.graph import Call
 from jaccheck.enclosure.rules._activation import Elementwise
 from jaccheck.properties._copies import copied
-from jaccheck.properties._variants import Variant
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,6 @@ class _Function(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.call.on([x] * (1 + max(wire.index for wire in self.call.wires)))
         return result
-
-
-def refused(reason: str) -> Variant:
-    """A variant that the model doesn't take."""
-    raise InvalidProblem(reason)
 
 
 def linear(weight: Tensor, bias: Tensor | None, *, frozen: bool = True) -> nn.Linear:

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
-from jaccheck._errors import InvalidProblem
+from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.paths import Path, extra_roundings, mode
@@ -58,7 +58,7 @@ class Varied:
         self._kept: WeakKeyDictionary[Problem, list[Variant | InvalidProblem]] = WeakKeyDictionary()
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
-        """How to make each variant of `problem`; InvalidProblem says why its model doesn't take one."""
+        """How to make each variant of `problem`; InvalidProblem says why there isn't one, Unsupported why none."""
         raise NotImplementedError
 
     def variants(self, problem: Problem) -> Iterable[Variant | InvalidProblem]:
@@ -74,7 +74,12 @@ class Varied:
         if problem.seed is not None and self.itself:
             yield InvalidProblem(f"layers of chance draw other numbers for another {self.changes}")
             return
-        for make in self.made(problem):
+        try:
+            makes = list(self.made(problem))
+        except Unsupported as error:
+            yield InvalidProblem(str(error))
+            return
+        for make in makes:
             try:
                 yield make()
             except InvalidProblem as error:

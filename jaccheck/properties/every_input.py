@@ -14,7 +14,7 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Verdict
 from jaccheck.paths import Path, mode
-from jaccheck.properties._activations import activations, linear, refused
+from jaccheck.properties._activations import activations, linear
 from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
@@ -80,13 +80,8 @@ class _Arguments(Varied):
         self.name, self.build = name, build
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
-        try:
-            every = activations(problem)
-        except Unsupported as error:
-            yield partial(refused, str(error))
-        else:
-            for words, found in every.items():
-                yield partial(self._variant, words, found.make, problem)
+        for words, found in activations(problem).items():
+            yield partial(self._variant, words, found.make, problem)
 
     def _variant(self, words: str, make: Callable[[], nn.Module], problem: Problem) -> Variant:
         every = arguments(problem.x) if problem.dtype in HALF else neighbours(problem)

@@ -11,9 +11,8 @@ from math import log2, prod
 import torch
 from torch import Tensor, nn
 
-from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem, admit
-from jaccheck.properties._activations import activations, linear, refused
+from jaccheck.properties._activations import activations, linear
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
@@ -44,11 +43,7 @@ class Sizes(Varied):
     itself = False
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
-        try:
-            every = activations(problem)
-        except Unsupported as error:
-            yield partial(refused, str(error))
-            return
+        every = activations(problem)
         numbers = chance(problem)
         words, make = numbers.choice([(words, found.make) for words, found in every.items()] or [("", nn.Identity)])
         for place in range(3):

@@ -103,17 +103,15 @@ class Derivative:
     dtype: str = ""  # "float64", …
     shared = ""
 
-    def _layers(self, scene: Scene) -> list[nn.Module]:
-        return [module for module in scene.problem.model.modules() if _kind(module) == self.layer]
-
     def applies(self, scene: Scene) -> bool:
-        return bool(self._layers(scene)) and (not self.dtype or scene.problem.dtype == getattr(torch, self.dtype))
+        here = not self.dtype or scene.problem.dtype == getattr(torch, self.dtype)
+        return here and bool(_layers(scene, self.layer))
 
     def marking(self, scene: Scene) -> AbstractContextManager[None]:
-        return hooked(self._layers(scene), partial(self._taken, mark=True))
+        return hooked(_layers(scene, self.layer), partial(self._taken, mark=True))
 
     def changing(self, scene: Scene) -> AbstractContextManager[None]:
-        return hooked(self._layers(scene), self._taken)
+        return hooked(_layers(scene, self.layer), self._taken)
 
     def _taken(self, module: nn.Module, args: tuple[Tensor], output: Tensor, *, mark: bool = False) -> Tensor:
         z, taken_as = args[0], "nan" if mark else self.taken_as
@@ -135,17 +133,14 @@ class Multiplied:
     layer: str  # a key of `PRODUCTS`; as for `Derivative`
     shared = ""
 
-    def _layers(self, scene: Scene) -> list[nn.Module]:
-        return [module for module in scene.problem.model.modules() if _kind(module) == self.layer]
-
     def applies(self, scene: Scene) -> bool:
-        return bool(self._layers(scene))
+        return bool(_layers(scene, self.layer))
 
     def marking(self, scene: Scene) -> AbstractContextManager[None]:
-        return hooked(self._layers(scene), partial(self._divided, mark=True))
+        return hooked(_layers(scene, self.layer), partial(self._divided, mark=True))
 
     def changing(self, scene: Scene) -> AbstractContextManager[None]:
-        return hooked(self._layers(scene), self._divided)
+        return hooked(_layers(scene, self.layer), self._divided)
 
     def _divided(self, module: nn.Module, args: tuple[Tensor], output: Tensor, *, mark: bool = False) -> Tensor:
         factor, divisor, slope = PRODUCTS[self.layer](module, args[0].detach())
@@ -171,8 +166,13 @@ class _Divided(torch.autograd.Function):
         return divided.to(grads[0].dtype), None, None, None, None
 
 
-def _kind(module: nn.Module) -> str:
-    return module.name if isinstance(module, Functional) else type(module).__name__
+def _layers(scene: Scene, kind: str) -> list[nn.Module]:
+    """Those of a class, by its name, and functions for them."""
+    return [
+        module
+        for module in scene.problem.model.modules()
+        if (module.name if isinstance(module, Functional) else type(module).__name__) == kind
+    ]
 
 
 def _setting(module: nn.Module, name: str) -> Any:
