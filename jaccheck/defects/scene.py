@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import cycle
@@ -62,9 +62,11 @@ class Scene:
                 mask[others] = False
         return outside
 
-    def rows_outside(self) -> set[tuple[int, int]]:
-        """The rows (n, c) of which some entry is outside."""
-        return {(int(n), int(c)) for mask in self.outside.values() for n, c in mask.flatten(2).any(2).nonzero()}
+    @cached_property
+    def rows_outside(self) -> dict[int, list[int]]:
+        """The rows (n, c) of which some entry is outside: for each such sample its classes."""
+        anywhere = torch.stack([mask.flatten(2).any(2) for mask in self.outside.values()]).any(0)
+        return {n: classes for n, row in enumerate(anywhere) if (classes := row.nonzero()[:, 0].tolist())}
 
     def nowhere(self) -> Masks:
         """Nothing."""
@@ -81,8 +83,8 @@ class Scene:
         with hooked(self.problem.model.modules(), look), torch.no_grad():
             self.outputs()
         for n in range(self.problem.N):
-            for c in range(self.problem.C) if finite[n] else ():
-                finite[n] &= all(j.isfinite().all() for j in self.by_autograd(n, c).values())
+            if finite[n]:
+                finite[n] = all(j.isfinite().all() for j in self.by_autograd(n, range(self.problem.C)).values())
         return finite
 
     def outputs(self, samples: slice = slice(None)) -> Tensor:
@@ -116,12 +118,13 @@ class Scene:
         with torch.inference_mode(False):
             return [mask.clone().to(self.problem.dtype) for mask in masks]
 
-    def by_autograd(self, n: int, c: int, seed: float = 1.0) -> dict[str, Tensor]:
-        """Row (n, c) of ``seed`` times the Jacobian, of sample n alone."""
+    def by_autograd(self, n: int, classes: Sequence[int], seed: float = 1.0) -> dict[str, Tensor]:
+        """Rows (n, c) of ``seed`` times the Jacobian, of sample n alone, ``[len(classes), *p.shape]``."""
         parameters = self.problem.parameters
         # seed f overflows where f is large, and the seed of the backward pass doesn't
-        found = gradients(self.outputs(slice(n, n + 1))[0, c], list(parameters.values()), seed)
-        return dict(zip(parameters, found, strict=True))
+        f = self.outputs(slice(n, n + 1))[0]
+        rows = [gradients(f[c], list(parameters.values()), seed) for c in classes]
+        return {name: torch.stack(row) for name, row in zip(parameters, zip(*rows, strict=True), strict=True)}
 
 
 def gradients(f: Tensor, inputs: list[Tensor], seed: float = 1.0) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,18 +27,13 @@ class Whole:
     @classmethod
     def of(cls, balls: Sequence[Ball]) -> Whole:
         """Of balls ``[N, C, *p.shape]``."""
-        centres, radii = [_flat(ball.centre) for ball in balls], [_flat(ball.radius) for ball in balls]
-        finite = all(ball.finite for ball in balls)
-        whole = Ball(torch.cat(centres, 2), torch.cat(radii, 2), finite=finite)
-        return cls(whole, [centre.shape[2] for centre in centres])
+        centre, radius = side_by_side([ball.centre for ball in balls]), side_by_side([ball.radius for ball in balls])
+        whole = Ball(centre, radius, finite=all(ball.finite for ball in balls))
+        return cls(whole, [math.prod(ball.shape[2:]) for ball in balls])
 
     def rounded(self, fl: Arithmetic, k: int) -> Whole:
         """That of paths that round k times more."""
         return Whole(fl.rounded(self.ball, k), self.sizes)
-
-    def contains(self, values: Sequence[Tensor]) -> bool:
-        """Whether no element of `values`, ``[N, C, *p.shape]`` for each parameter, is certainly outside."""
-        return self.ball.holds(torch.cat([_flat(value) for value in values], 2))
 
     @cached_property
     def vacuous(self) -> int:
@@ -62,9 +58,10 @@ class Whole:
         return wider if self.ball.finite and all(e.widest < fl.largest * gamma for e in wider) else None
 
 
-def _flat(t: Tensor) -> Tensor:
-    """From ``[N, C, *p.shape]`` to ``[N, C, P]``."""
-    return t if t.dim() == 3 else t[..., None] if t.dim() == 2 else t.flatten(2)
+def side_by_side(values: Sequence[Tensor]) -> Tensor:
+    """A copy of what is ``[N, C, *p.shape]`` for each parameter, as ``[N, C, P]``."""
+    flat = [t if t.dim() == 3 else t[..., None] if t.dim() == 2 else t.flatten(2) for t in values]
+    return torch.cat(flat, 2)
 
 
 def _or_zero(known: Tensor, t: Tensor) -> Tensor:

@@ -87,11 +87,11 @@ class Answer:
 
     def explained(self, plan: Plan, network: Network, failures: Collection[Failure]) -> bool:
         """Whether all `failures` are known defects; which, is noted."""
-        for failure in failures if plan.known else ():
-            if failure not in self.known:
-                defects = known(failure, *network.build(), seed=network.seed)
-                if defects:
-                    self.known[failure] = defects
+        unknown = [failure for failure in failures if failure not in self.known] if plan.known else []
+        if unknown:
+            model, x = network.build()
+            told = ((failure, known(failure, model, x, seed=network.seed)) for failure in unknown)
+            self.known.update((failure, defects) for failure, defects in told if defects)
         return self.known.keys() >= set(failures)
 
     def status(self, verdict: Verdict, law: str | None = None) -> str:

@@ -17,7 +17,7 @@ from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.doubts import doubts
 from jaccheck.enclosure.ground import doubted
 from jaccheck.enclosure.jacobian import Extent
-from jaccheck.enclosure.whole import Whole
+from jaccheck.enclosure.whole import Whole, side_by_side
 from jaccheck.properties._own_backward import own_backward
 
 WHOLE = 2**18  # elements of a problem's Jacobians that are judged in one go: float64 balls of a few MB
@@ -44,6 +44,7 @@ class Judge:
         self.forward: ForwardFinding | None = None
         self.oracle: Oracle | None = None  # where there is an enclosure
         self._wholes: dict[str, Whole] = {}
+        self._inside: dict[tuple[str, int], tuple[Tensor, Comparison]] = {}  # the latest Jacobian of each kind of path
         self._own_backward: dict[tuple[int, int], str | None] = {}
         doubt = doubted(problem.device)
         if doubt is not None:
@@ -108,22 +109,27 @@ class Judge:
     def _at_once(self, values: Sequence[Tensor], mode: str, extra_roundings: int) -> Comparison | None:
         """What there is to say if all is inside, without a look at each element; None if it isn't."""
         assert self.oracle is not None
-        fl, whole = self.oracle.fl, self._whole(mode)
+        value, fl, kind = side_by_side(values), self.oracle.fl, (mode, extra_roundings)
+        if kind in self._inside and torch.equal(value, self._inside[kind][0]):  # as most paths' are
+            return self._inside[kind][1]
+        whole = self._whole(mode)
         extents: Sequence[Extent] | None = whole.extents
         if extra_roundings:  # mostly all is in the narrower enclosure, too
             extents = whole.extents_after(fl, extra_roundings)
-        if extents is None or not whole.contains(values):
+        if extents is None or not whole.ball.holds(value):
             if not extra_roundings:
                 return None
             whole = whole.rounded(fl, extra_roundings)
             extents = whole.extents
-            if not whole.contains(values):
+            if not whole.ball.holds(value):
                 return None
         resolutions = {
             name: _resolution(extent.largest, extent.widest)
             for name, extent in zip(self.problem.parameters, extents, strict=True)
         }
-        return Comparison(vacuous=whole.vacuous, resolutions=resolutions)
+        found = Comparison(vacuous=whole.vacuous, resolutions=resolutions)
+        self._inside[kind] = value, found
+        return found
 
     def _whole(self, mode: str) -> Whole:
         assert self.oracle is not None

@@ -56,41 +56,49 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
         return explained
     marked = _marked(emulations, scene)
     shared = {emulation.shared for emulation in emulations if emulation.shared}
-    row = Overwriting(scene, shared).row if shared else scene.by_autograd
+    rows = Overwriting(scene, shared).rows if shared else scene.by_autograd
     with ExitStack() as stack:
         for emulation in emulations:
             stack.enter_context(emulation.changing(scene))
-        for n, c in scene.rows_outside():
-            if not any(mark.any() for mark in marked[n, c].values()):
+        for n, classes in scene.rows_outside.items():
+            if not any(mark.any() for mark in marked[n].values()):
                 continue
-            for name, expected in row(n, c).items():
-                got, ball, instead = scene.got[name][n, c].double(), scene.balls[name][n, c], expected.double()
+            for name, expected in rows(n, classes).items():
+                got, ball, instead = (
+                    scene.got[name][n, classes].double(),
+                    scene.balls[name][n, classes],
+                    expected.double(),
+                )
                 close = (got - instead).abs() <= 2 * ball.radius + _rounding(instead, ball, scene)
                 if scene.case.wrong is not None:
                     close = torch.zeros_like(close)
                 alike = close | (got == expected) | (got.isnan() & expected.isnan())
-                explained[name][n, c] = alike & marked[n, c][name]
+                explained[name][n, classes] = alike & marked[n][name]
     return explained
 
 
-def _marked(emulations: Sequence[Emulation], scene: Scene) -> dict[tuple[int, int], Masks]:
-    """For each row with something outside, the elements that the emulations may change."""
-    rows = scene.rows_outside()
+def _marked(emulations: Sequence[Emulation], scene: Scene) -> dict[int, Masks]:
+    """The elements that the emulations may change, in rows with something outside: ``[c, *p.shape]`` a sample."""
+    rows = scene.rows_outside
     with ExitStack() as stack:
         for emulation in emulations:
             marking = emulation.marking(scene)
             if marking is None:
-                every = {name: torch.ones_like(j[0, 0], dtype=torch.bool) for name, j in scene.got.items() if rows}
-                return dict.fromkeys(rows, every)
+                ones = {name: torch.ones_like(j, dtype=torch.bool) for name, j in scene.got.items()}
+                return {n: {name: one[n, classes] for name, one in ones.items()} for n, classes in rows.items()}
             stack.enter_context(marking)
-        return {(n, c): {name: j.isnan() for name, j in scene.by_autograd(n, c).items()} for n, c in rows}
+        return {
+            n: {name: j.isnan() for name, j in scene.by_autograd(n, classes).items()} for n, classes in rows.items()
+        }
 
 
 def _rounding(instead: Tensor, ball: Ball, scene: Scene) -> Tensor:
-    """Of values that stand in place of others: some units of the largest, since terms may have cancelled."""
-    size = instead.abs().nan_to_num(0.0, 0.0).amax() if instead.numel() else instead.new_zeros(())
+    """Of values that stand in place of others: some units of a row's largest, since terms may have cancelled."""
+    rows = instead.abs().nan_to_num(0.0, 0.0).flatten(1)
+    size = rows.amax(1) if rows.numel() else rows.sum(1)
     elsewhere = (instead - ball.centre).abs() > ball.radius
-    return torch.where(elsewhere, ROUNDINGS * UNIT_ROUNDOFF[scene.problem.dtype] * size, 0.0)
+    slack = ROUNDINGS * UNIT_ROUNDOFF[scene.problem.dtype] * size
+    return torch.where(elsewhere, slack.reshape(-1, *[1] * (instead.dim() - 1)), 0.0)
 
 
 @dataclass(frozen=True)

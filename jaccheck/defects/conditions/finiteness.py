@@ -23,10 +23,11 @@ def overflow(scene: Scene, *, scaled_by: float) -> Masks:
             output.register_hook(lambda g: overflows.append(not g.isfinite().all()))  # type: ignore[no-untyped-call]
 
     with hooked(scene.problem.model.modules(), look):
-        for n, c in scene.rows_outside():
-            overflows.clear()
-            for name, scaled in scene.by_autograd(n, c, scaled_by).items():
-                explained[name][n, c] = ~scene.got[name][n, c].isfinite() & (any(overflows) | ~scaled.isfinite())
+        for n, classes in scene.rows_outside.items():
+            for c in classes:
+                overflows.clear()
+                for name, scaled in scene.by_autograd(n, [c], scaled_by).items():
+                    explained[name][n, c] = ~scene.got[name][n, c].isfinite() & (any(overflows) | ~scaled[0].isfinite())
     return explained
 
 

@@ -59,10 +59,14 @@ class Overwriting:
         self.scene, self.shared = scene, shared
         self._columns: dict[int, dict[str, Tensor]] = {}
 
-    def row(self, n: int, c: int) -> dict[str, Tensor]:
-        if c not in self._columns:
-            self._columns[c] = self._column(c)
-        return {name: column[n] for name, column in self._columns[c].items()}
+    def rows(self, n: int, classes: Sequence[int]) -> dict[str, Tensor]:
+        """Of sample n, ``[len(classes), *p.shape]``."""
+        for c in classes:
+            if c not in self._columns:
+                self._columns[c] = self._column(c)
+        return {
+            name: torch.stack([self._columns[c][name][n] for c in classes]) for name in self.scene.problem.parameters
+        }
 
     def _column(self, c: int) -> dict[str, Tensor]:
         uses: list[tuple[nn.Linear, Tensor, Tensor]] = []
