@@ -71,12 +71,20 @@ def _needed(case: Case, path: Path, defects: Sequence[Defect]) -> list[Defect] |
     """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
     try:
         scene = Scene(case.problem, case.path or path, case)
-        left = scene.outside
+        outside = scene.outside
     except Unsupported:
         return []
     except Exception:  # whatever it is, no condition explains it
         return None
+    if not _any(outside):
+        return []
+    return _explaining(scene, defects)
+
+
+def _explaining(scene: Scene, defects: Sequence[Defect]) -> list[Defect] | None:
+    """The defects that explain all that is outside in `scene`; None if they don't."""
     needed: list[Defect] = []
+    left = scene.outside
     for defect in defects:
         if not _any(left):
             break
@@ -107,12 +115,11 @@ def _together(scene: Scene, defects: Sequence[Defect], left: Masks, needed: list
 def _alone(scene: Scene, defects: Sequence[Defect], left: Masks, needed: list[Defect]) -> Masks:
     """What is left where NaN from another sample hides values that, for a sample alone, other defects explain."""
     spreading = [defect for defect in defects if defect.when["condition"] == "other_sample_not_finite"]
-    if not spreading or scene.problem.seed is not None or scene.case.wrong is not None:
+    if not spreading or scene.case.wrong is not None:
         return left
     others = [defect for defect in defects if defect not in spreading]
     for n in beside_another(scene):
-        alone = admit(scene.problem.model, scene.problem.x.detach()[n : n + 1])
-        found = _needed(Case(alone), scene.path, others)
+        found = _explaining(scene.with_sample_alone(n), others)
         if found is not None:
             hidden = scene.nowhere()
             for name, mask in hidden.items():

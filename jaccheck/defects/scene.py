@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from itertools import cycle
 from typing import Any
@@ -38,6 +40,17 @@ class Scene:
         one = slice(n, n + 1)
         with self._masked(one):
             return {name: j[0] for name, j in self.again(self.problem.x.detach()[one]).items()}
+
+    def with_sample_alone(self, n: int) -> Scene:
+        """This scene as far as sample n goes, with what the path gives for it without the others."""
+        scene = copy(self)
+        scene.case = replace(self.case, samples=[n])
+        scene.got = {name: j.clone() for name, j in self.got.items()}
+        for name, row in self.alone(n).items():
+            scene.got[name][n] = row
+        for derived in ("outside", "rows_outside"):
+            vars(scene).pop(derived, None)
+        return scene
 
     @cached_property
     def _oracle(self) -> Oracle:

@@ -56,23 +56,28 @@ class Arithmetic:
         """``s + t``, rounded k times."""
         return self.rounded(s + t, k)
 
-    def product(self, s: Ball, t: Ball, k: int = 1) -> Ball:
-        """``s t``, element by element and broadcast, rounded k times; cheapest with the smaller one second."""
+    def product(self, s: Ball, t: Ball, k: int = 1, *, underflows: Tensor | float = 0.0) -> Ball:
+        """``s t``, element by element and broadcast, rounded k times; cheapest with the smaller one second.
+
+        Besides, it loses so many times η on the way.
+        """
         # |st| moves by at most δs |t| + |s| δt, and rounds by γ(k) |s| |t|, float64's own rounding included.
-        return self._product(s, t, self.gamma(k), k)
+        return self._product(s, t, self.gamma(k), underflows + k)
 
     def outer(self, s: Ball, t: Ball) -> Ball:
         """``s t``, broadcast, as a product of matrices whose sums have one term: its operands may be rounded first."""
         return self._product(s, t, self.gamma(1) + self.operands * (1 + self.gamma(1)), 1)
 
-    def _product(self, s: Ball, t: Ball, gamma: float, k: int) -> Ball:
+    def _product(self, s: Ball, t: Ball, gamma: float, underflows: Tensor | float) -> Ball:
         size_s, distance = s.size, t.centre.abs()
         size_t = distance + t.radius if t.reach is None else t.reach
         radius = (s.radius * distance).addcmul_(size_s, torch.add(t.radius, size_t, alpha=gamma))
         if self.flushed:  # either operand, or both
             radius.add_(size_s, alpha=self.flushed).add_(size_t, alpha=self.flushed)
         reach = None if s.reach is None and t.reach is None else (size_s * size_t).mul_(UP)
-        return self.guarded(s.centre * t.centre, up(radius, k * self.eta), reach, gamma, s, t)
+        lost = underflows * self.eta
+        radius = up(radius.add_(lost)) if isinstance(lost, Tensor) else up(radius, lost)
+        return self.guarded(s.centre * t.centre, radius, reach, gamma, s, t)
 
     def contraction(
         self, t: Ball, matrix: Tensor, bias: Tensor | None = None, *, absolute: Tensor | None = None
@@ -166,7 +171,10 @@ class Arithmetic:
         size = value.abs().add_(radius)
         if z.finite and self._all_below(size, self.largest):
             return Ball(value, radius, finite=True)
-        radius = torch.where((size < self.largest) & ~z.centre.isnan(), radius, inf)
+        known = (size < self.largest) & ~z.centre.isnan()
+        if not (at_infinity and at_nan):  # it may be either
+            known &= z.radius < inf
+        radius = torch.where(known, radius, inf)
         at_limit = torch.where(value.isfinite(), up(value.abs() * self.gamma(8)), 0.0)
         at_limit[~torch.where(z.centre.isnan(), at_nan, at_infinity)] = inf
         return Ball(value, torch.where(not_finite(z), at_limit, radius))

@@ -72,7 +72,7 @@ class Exactly(Arithmetic):
     def added(self, s: Ball, t: Ball, k: int = 1) -> Ball:
         return self.total((s, t))
 
-    def product(self, s: Ball, t: Ball, k: int = 1) -> Ball:
+    def product(self, s: Ball, t: Ball, k: int = 1, *, underflows: Tensor | float = 0.0) -> Ball:
         one, other = grid(s.centre), grid(t.centre)
         if k > 1 and max(one.bits, other.bits) > min(self.bits, DOUBLE // 2):
             raise Rounds("a number isn't one of the dtype")

@@ -307,6 +307,18 @@ def test_what_a_sample_has_alone_may_be_hidden_by_nan_from_another_one():
     assert {defect.id for defect in found} == {"autograd-other-sample-not-finite", "hardsigmoid-float64"}
 
 
+def test_what_a_sample_has_alone_may_be_hidden_where_a_layer_draws_too():
+    """CELU's defect in float64, of a sample beside NaN, under the masks that Dropout draws for the whole batch."""
+    layers = [{"kind": "Linear"}, {"kind": "CELU", "alpha": 1.7}, {"kind": "Dropout"}]
+    network = Network.from_json(
+        json.dumps({"format": 1, "layers": layers, "batch": 9, "x": {"numbers": [-2], "put": [[4, "nan"]]}})
+    )
+    _, found = examined(network, ("autograd",), ("enclosure",))
+    (failure,) = found
+    defects = {entry.id for entry in known(failure, *network.build(), seed=network.seed)}
+    assert defects == {"autograd-other-sample-not-finite", "celu-float64"}
+
+
 DERIVATIVES = [defect for defect in register() if defect.library == "torch" and "taken_as" in defect.when]
 
 

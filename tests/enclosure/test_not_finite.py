@@ -44,3 +44,20 @@ def test_an_infinity_is_one_only_if_nothing_beside_it_overflows(case):
         torch.testing.assert_close(output.centre.item(), expected, equal_nan=True)
     assert output.holds(admit(model, x).output)
     assert check(model, x).forward is None
+
+
+def test_nothing_is_known_behind_an_overflow_that_may_be_nan_if_kernels_differ_there():
+    """ELU with alpha 0 has a bounded slope for every number, and another one in each of torch's kernels for NaN."""
+    model = nn.Sequential(linear(3.0, -3.0), nn.ELU(alpha=0.0), nn.Linear(1, 1))
+    x = torch.tensor([[LARGEST, LARGEST]])  # inf - inf in one order, in another 0
+    assert Oracle(model, x).jacobians()["0.bias"].rows(Oracle(model, x).fl, slice(None), slice(None)).radius == inf
+    assert check(model, x).ok
+
+
+def test_celu_may_overflow_where_the_gradient_divided_by_alpha_does():
+    model = nn.Sequential(nn.Linear(1, 1), nn.CELU(alpha=0.5), linear(0.75 * LARGEST))
+    with torch.no_grad():
+        model[0].weight.fill_(-20.0)
+    x = torch.ones(1, 1)
+    assert not torch.autograd.grad(model(x).sum(), model[0].bias)[0].isfinite()  # though it is about 1e23
+    assert check(model, x).ok

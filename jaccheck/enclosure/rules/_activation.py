@@ -61,6 +61,7 @@ class Activation:
     kinks: tuple[tuple[float, float, float], ...] = ()  # (t, |jump of φ'|, |jump of φ|) there
     kink_blur: float = 0.0  # how far underflow moves a kink, in units of η
     underflow: Callable[[Span], Tensor | float] = lambda t: 4.0  # what it costs φ and φ', in units of η
+    losses: Callable[[Span], Tensor] | float = 3.0  # what D loses before it is wholly multiplied by φ', in units of η
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
     on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
     factor: float = 1.0  # a constant by which D may be multiplied before the rest of φ'
@@ -104,6 +105,7 @@ class Elementwise(NoParameters):
             slope_radius = _with(slope_radius, slope_size, slope_error, unit, lost)
             if phi.on_the_way is not None:
                 value_radius = torch.where(phi.on_the_way(span) < fl.opmath_largest, value_radius, inf)
+        self.losses = phi.losses(span)[:, None] if callable(phi.losses) else phi.losses
         self.psi = fl.applied(z, slope, slope_radius, at_infinity=phi.at_infinity, at_nan=phi.at_nan)
         return fl.applied(z, value, value_radius, at_infinity=phi.at_infinity)
 
@@ -113,7 +115,9 @@ class Elementwise(NoParameters):
         return float((2 * steepest[steepest.isfinite()] + 1).max()) if steepest.isfinite().any() else 1.0
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
-        product = fl.product(D, self.psi.moved(lambda t: t[:, None]))
+        # torch multiplies D by one factor of φ' after the other, up to four: each product may underflow.
+        losses = 0.0 if self.phi.exact else self.losses
+        product = fl.product(D, self.psi.moved(lambda t: t[:, None]), underflows=losses)
         return (fl.within(product, D.mag * self.phi.factor) if self.phi.factor > 1 else product,)
 
 

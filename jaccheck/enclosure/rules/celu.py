@@ -26,6 +26,8 @@ def celu_rule(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementw
             ),
             max_curvature=1 / alpha,
             decay=1 / alpha,
+            factor=1 / alpha,
+            losses=alpha + 1,  # D (1/α) α exp(t/α), from the left
             linear_above=0.0,
             exact_where=lambda t: t >= 0,
             at_nan=False,

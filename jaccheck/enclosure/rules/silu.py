@@ -19,6 +19,7 @@ SILU = Activation(
     exact_where=lambda t: t == 0,
     floor=1024.0,  # |t| / exp(-t) where exp(-t) overflows: |t| / largest, and no more than |t| = 746 can give
     underflow=lambda t: 4 + 2 * t.mag,  # σ, times t
+    losses=lambda t: 1 + t.mag,  # D σ, times 1 + t (1 - σ)
     at_infinity=False,
 )
 
