@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -109,6 +110,7 @@ def extend(model: nn.Module) -> None:
     except ImportError as error:
         raise InvalidProblem(f"a model can't be extended by BackPACK: {error}") from error
     backpack.extend(model)
+    weakref.finalize(model, _let_go, [weakref.ref(module) for module in model.modules()]).atexit = False
 
 
 def _under_backpack(model: nn.Module, x: Tensor) -> None:
@@ -121,3 +123,14 @@ def _under_backpack(model: nn.Module, x: Tensor) -> None:
             "ignore", message="Extension saving to grad_batch does not have an extension for Module"
         )
         model(x.requires_grad_()).sum().backward()
+
+
+def _let_go(modules: list[weakref.ref[nn.Module]]) -> None:
+    """Of a model that is gone, the outputs that BackPACK has kept on its layers.
+
+    The hooks of their graphs hold the layers where the garbage collector doesn't look: all would stay for ever.
+    """
+    for module in filter(None, (reference() for reference in modules)):
+        for name, value in list(vars(module).items()):
+            if isinstance(value, Tensor) and value.grad_fn is not None:
+                delattr(module, name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import tracemalloc
+import weakref
 from typing import Any
 
 import pytest
@@ -369,3 +371,14 @@ def test_a_changed_json_is_a_network_or_refused(network: Network, data: st.DataO
 def test_any_text_is_a_network_or_refused(text: str) -> None:
     read = read_or_refused(text)
     assert isinstance(read, Network) or read.isprintable()
+
+
+def test_a_model_that_was_used_under_backpack_can_be_let_go() -> None:
+    """BackPACK's hooks hold the layers from inside the graphs of their outputs, which the layers hold."""
+    network = Network((Linear(2), Activation("ReLU"), Linear(2)), used_before="backpack")
+    model, _ = network.build()
+    assert any(isinstance(value, Tensor) for layer in model for value in vars(layer).values())
+    layers = [weakref.ref(layer) for layer in model]
+    del model
+    gc.collect()
+    assert [layer() for layer in layers] == [None] * 3
