@@ -47,6 +47,10 @@ class Defect:
         """Those of the condition."""
         return {name: value for name, value in self.when.items() if name != "condition"}
 
+    def here(self) -> bool:
+        """Whether the version that is installed is the entry's."""
+        return in_range(versions().get(self.library), self.versions)
+
     def concerns(self, failure: Failure) -> bool:
         """Whether path, property, kind and the version that is installed are the entry's.
 
@@ -55,12 +59,7 @@ class Defect:
         alike = failure.property == self.property or (
             self.property == "enclosure" and isinstance(PROPERTIES.get(failure.property), WithCases)
         )
-        return (
-            failure.path in self.paths
-            and alike
-            and failure.kind == self.kind
-            and in_range(versions().get(self.library), self.versions)
-        )
+        return failure.path in self.paths and alike and failure.kind == self.kind and self.here()
 
 
 @lru_cache(maxsize=1)

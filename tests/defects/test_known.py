@@ -30,15 +30,15 @@ def network_of(defect):
 
 
 def cases():
-    """Each defect on each of its paths; skipped where this torch lacks what the path goes through."""
-    for defect in register():
+    """Each defect of the installed versions on each of its paths; skipped where torch lacks what the path needs."""
+    for defect in (defect for defect in register() if defect.here()):
         network = network_of(defect)
         lacks = not differentiates(squared_error, FORMATS[network.dtype].dtype, network.device)
         for path in defect.paths:
             skipped = path == "sqrt_ggn_exact" and lacks
             marks = (
                 pytest.mark.skipif(skipped, reason=f"this torch has no squared error in {network.dtype}"),
-                pytest.mark.skipif(path not in paths(), reason=f"{path} is not installed"),
+                pytest.mark.skipif(path not in (*paths(), FORWARD), reason=f"{path} is not installed"),
             )
             yield pytest.param(defect, path, marks=marks, id=f"{defect.id}-{path}")
 
@@ -74,6 +74,12 @@ def report_of(defect, path):
 )
 def test_there_is_no_disagreement(defect, path):
     assert report_of(defect, path).ok
+
+
+@pytest.mark.parametrize("defect", [defect for defect in register() if not defect.here()], ids=lambda defect: defect.id)
+def test_a_defect_of_other_versions_does_not_show(defect):
+    for path in defect.paths:
+        assert report_of(defect, path).ok
 
 
 BESIDE = {"onednn-bfloat16-nan-of-next-row": {"jacfwd-own-sample-not-finite"}}
@@ -183,13 +189,29 @@ def test_the_same_exception_at_another_place_is_caught(defect, path, monkeypatch
     assert known(Failure(path, "enclosure", "raised"), model, x) == ()
 
 
-@pytest.mark.parametrize("defect", [defect for defect in register() if FORWARD in defect.paths], ids=lambda d: d.id)
+@pytest.mark.parametrize(
+    "defect",
+    [defect for defect in register() if FORWARD in defect.paths and defect.here()],
+    ids=lambda defect: defect.id,
+)
 def test_a_forward_pass_that_is_wrong_beside_a_known_defect_is_caught(defect):
     model, x = network_of(defect).build()
     failure = Failure(FORWARD, FORWARD, "value")
     assert known(failure, model, x) == (defect,)
     model.register_forward_hook(lambda module, args, output: output + 1)
     assert known(failure, model, x) == ()
+
+
+@pytest.mark.parametrize(
+    "defect", [d for d in register() if d.when["condition"] == "value" and d.here()], ids=lambda d: d.id
+)
+def test_a_layer_that_is_wrong_behind_a_wrong_value_is_caught(defect):
+    layers = [*defect.network["layers"], {"kind": "Linear", "weight": {"numbers": [1]}, "bias": {"numbers": [1]}}]
+    network = Network.from_json(json.dumps({**defect.network, "layers": layers}))
+    failure = Failure(FORWARD, FORWARD, "value")
+    assert known(failure, *network.build()) == (defect,)
+    with bank()["forward_linear_scaled"].inject():
+        assert known(failure, *network.build()) == ()
 
 
 @pytest.mark.skipif(not differentiates(squared_error, torch.float16, "cpu"), reason="no squared error in float16")
@@ -319,7 +341,7 @@ def test_what_a_sample_has_alone_may_be_hidden_where_a_layer_draws_too():
     assert defects == {"autograd-other-sample-not-finite", "celu-float64"}
 
 
-DERIVATIVES = [defect for defect in register() if defect.library == "torch" and "taken_as" in defect.when]
+DERIVATIVES = [d for d in register() if d.library == "torch" and d.when["condition"] == "derivative" and d.here()]
 
 
 @pytest.mark.parametrize("defect", DERIVATIVES, ids=lambda defect: defect.id)

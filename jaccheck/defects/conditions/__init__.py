@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jaccheck.defects.conditions import emulation, finiteness, onednn, raising, sharing
+from jaccheck.defects.conditions import emulation, finiteness, onednn, raising, sharing, value
 from jaccheck.defects.conditions.emulation import Emulation as Emulation
 from jaccheck.defects.conditions.emulation import explained_by as explained_by
 from jaccheck.defects.scene import Scene
@@ -30,7 +30,10 @@ MASKS: dict[str, Callable[..., Masks]] = {
 """Where a path may be as it is: it is called with the scene and an entry's arguments."""
 RAISING = {"raises": raising.raises}
 """Whether a path may raise what it raises."""
-FORWARDS: dict[str, Callable[..., bool]] = {"nan_forward_by_onednn": onednn.nan_forward_by_onednn}
+FORWARDS: dict[str, Callable[..., bool]] = {
+    "nan_forward_by_onednn": onednn.nan_forward_by_onednn,
+    "value": value.value,
+}
 """Whether the model's own output may be what it is."""
 CONDITIONS = (*EMULATIONS, *MASKS, *RAISING, *FORWARDS)
 
