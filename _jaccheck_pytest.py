@@ -45,6 +45,7 @@ def paired(benchmark: Any) -> Any:
     return Paired(benchmark)
 
 
+@pytest.hookimpl(trylast=True)  # below pytest-benchmark's table, whichever plugin was found first
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What `paired` has measured, ratios and memory."""
     rows = getattr(getattr(config, "_benchmarksession", None), "benchmarks", ())
