@@ -47,3 +47,7 @@ def set_autocast(device: str, enabled: bool) -> None:
         torch.set_autocast_enabled(device, enabled)
     except TypeError:
         (torch.set_autocast_cpu_enabled if device == "cpu" else torch.set_autocast_enabled)(enabled)
+
+
+TELLS_OF_HOOKS_ON_SAVED_TENSORS = hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks")
+"""Whether torch says which hooks it applies to saved tensors: 2.2 takes them and doesn't."""

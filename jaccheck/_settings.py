@@ -13,7 +13,7 @@ import torch.nn.modules.module as module_hooks
 import torch.utils._device
 import torch.utils.deterministic
 
-from jaccheck._capabilities import autocasts, set_autocast
+from jaccheck._capabilities import TELLS_OF_HOOKS_ON_SAVED_TENSORS, autocasts, set_autocast
 from jaccheck._process import PROCESS, numpy_settings
 from jaccheck._setting import Setting, attribute, attributes, told
 from jaccheck._streams import PYTHON_STREAM, TORCH_STREAM, cuda_stream, numpy_stream
@@ -80,8 +80,7 @@ def _pop_dispatch_modes(count: int) -> None:
 
 
 def _saved_tensors_hooks() -> Any:
-    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)  # not in all releases
-    return None if top is None else top(True)
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) if TELLS_OF_HOOKS_ON_SAVED_TENSORS else None
 
 
 def _set_saved_tensors_hooks(hooks: Any) -> None:

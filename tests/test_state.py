@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck import check, jacobian, register_path
+from jaccheck._capabilities import TELLS_OF_HOOKS_ON_SAVED_TENSORS
 from jaccheck._parts import Watched
 from jaccheck._state import Snapshot, untouched
 from jaccheck.paths import unregister_path
@@ -246,7 +247,7 @@ def test_a_write_to_a_tensor_kept_as_an_attribute_is_seen(world: World) -> None:
 
 
 LACKING = {
-    "saved tensors": not hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks"),
+    "saved tensors": not TELLS_OF_HOOKS_ON_SAVED_TENSORS,
     "autocast dtype": not hasattr(torch, "set_autocast_dtype"),
 }
 """What releases before 2.4 don't tell, or have."""

@@ -12,6 +12,7 @@ import torch
 import torch.nn.modules.module as modules
 from torch import Tensor, nn
 
+from jaccheck._capabilities import TELLS_OF_HOOKS_ON_SAVED_TENSORS, set_autocast
 from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.wrong_paths import Jacobian, computed, right
 
@@ -226,7 +227,7 @@ FAULTS = [
         lambda: torch.set_float32_matmul_precision("medium"),
     ),
     _outside("anomalies", "anomaly detection is on", lambda: torch.autograd.set_detect_anomaly(True)),
-    _outside("autocast", "autocast is on", lambda: torch.set_autocast_enabled("cpu", True)),
+    _outside("autocast", "autocast is on", lambda: set_autocast("cpu", True)),
     _outside("flushes", "subnormals are flushed", lambda: torch.set_flush_denormal(True)),
     _outside(
         "hook_on_all_modules", "there is a hook on all modules", lambda: modules.register_module_forward_hook(_identity)
@@ -236,11 +237,6 @@ FAULTS = [
     _outside("backpack_extensions", "BackPACK thinks it is at work", _active),
     _outside("backpack_store_io", "BackPACK's switch is the other way", _store_io),
     _outside("mkldnn", "oneDNN is off", lambda: torch._C._set_mkldnn_enabled(False)),
-    _outside(
-        "saved_tensors",
-        "there is a hook on saved tensors",
-        lambda: torch.autograd.graph.saved_tensors_hooks(_same, _same).__enter__(),
-    ),
     _outside("environment", "an environment variable is left", lambda: os.environ.__setitem__("JACCHECK_LEFT", "1")),
     _outside(
         "recursion_limit",
@@ -248,6 +244,14 @@ FAULTS = [
         lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 1),
     ),
 ]
+if TELLS_OF_HOOKS_ON_SAVED_TENSORS:  # elsewhere nobody can tell, nor take them off again
+    FAULTS += [
+        _outside(
+            "saved_tensors",
+            "there is a hook on saved tensors",
+            lambda: torch.autograd.graph.saved_tensors_hooks(_same, _same).__enter__(),
+        )
+    ]
 
 
 def _same(t: Tensor) -> Tensor:
