@@ -34,11 +34,23 @@ def test_values_are_torchs_in_float64(layer):
 
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=name)
 def test_slopes_at_kinks_are_torchs_in_float64(layer):
+    if not has_one_convention(layer):
+        pytest.skip("torch's scalar and vector kernels differ at its kinks")
     z = torch.tensor([side * kink for kink in KINKS for side in SIDES], dtype=torch.float64, requires_grad=True)
     (slopes,) = torch.autograd.grad(layer(z).sum(), z)
     true = [float(arb.settled(lambda t=t: arb.at(layer, t))[1].mid()) for t in z.tolist()]
     # to single precision: the constants 1/6 of Hardsigmoid and 1/alpha of CELU have no more in torch's derivatives
     assert slopes.tolist() == pytest.approx(true, rel=2.0**-20, abs=2.0**-20)
+
+
+def has_one_convention(layer):
+    """Whether torch has one slope for a kink, wherever it is in a tensor: Hardswish of 2.2 has two."""
+    for kink in (side * kink for kink in KINKS for side in SIDES):
+        z = torch.full((40,), kink, dtype=torch.float64, requires_grad=True)
+        (slopes,) = torch.autograd.grad(layer(z).sum(), z)
+        if slopes.tolist() != pytest.approx([float(slopes[0])] * len(slopes), rel=2.0**-20, abs=2.0**-20):
+            return False
+    return True
 
 
 @pytest.mark.parametrize("number", [0.0, 5e-324, -5e-324, 0.1, 1.7976931348623157e308])

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import jaccheck
+from jaccheck._capabilities import differentiates, squared_error
 from jaccheck._chance import seeded
 from jaccheck._errors import InvalidProblem
 from jaccheck.paths import get, unregister_path
@@ -29,8 +30,10 @@ def inputs(dtype=torch.float32):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("p", [0.3, 1.0])
 def test_all_paths_agree_on_the_masks_that_the_seed_gives(dtype, p):
-    paths = ALL if p < 1 else ("autograd", "batch_grad", "autograd_batched")  # BackPACK divides by 1 - p
-    report = jaccheck.check(model(p=p, dtype=dtype), inputs(dtype), paths=paths, seed=5, repeat=True)
+    paths = set(ALL)
+    if p == 1 or not differentiates(squared_error, dtype, "cpu"):  # BackPACK divides by 1 - p
+        paths.remove("sqrt_ggn_exact")
+    report = jaccheck.check(model(p=p, dtype=dtype), inputs(dtype), paths=sorted(paths), seed=5, repeat=True)
     assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}
 
 

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from functools import cache
 
 import pytest
 import torch
@@ -13,54 +12,31 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._problem import admit
 from jaccheck._state import Snapshot
-from jaccheck._values import FORMATS
 from jaccheck.defects.conditions import CONDITIONS
 from jaccheck.defects.conditions.emulation import INPUTS, SLOPES
 from jaccheck.defects.known import known
 from jaccheck.defects.register import in_range, register
 from jaccheck.defects.scene import Scene
 from jaccheck.fuzz.finding import FORWARD, Failure, examined
-from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, paths
+from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.faults import bank
-
-
-def network_of(defect):
-    return Network.from_json(json.dumps(defect.network))
+from tests.defects.showing import hidden, network_of
 
 
 def cases():
-    """Each defect of the installed versions on each of its paths; skipped where torch lacks what the path needs."""
+    """Each defect of the installed versions on each of its paths."""
     for defect in (defect for defect in register() if defect.here()):
-        network = network_of(defect)
-        lacks = not differentiates(squared_error, FORMATS[network.dtype].dtype, network.device)
         for path in defect.paths:
-            skipped = path == "sqrt_ggn_exact" and lacks
-            marks = (
-                pytest.mark.skipif(skipped, reason=f"this torch has no squared error in {network.dtype}"),
-                pytest.mark.skipif(path not in (*paths(), FORWARD), reason=f"{path} is not installed"),
-            )
-            yield pytest.param(defect, path, marks=marks, id=f"{defect.id}-{path}")
+            reason = hidden(defect, path)
+            mark = pytest.mark.skipif(reason is not None, reason=str(reason))
+            yield pytest.param(defect, path, marks=mark, id=f"{defect.id}-{path}")
 
 
 CASES = list(cases())
-VALUES = [case for case in CASES if case.values[0].kind == "value" and case.values[1] != FORWARD]
+FORWARDS = [case for case in CASES if case.values[1] == FORWARD]
+VALUES = [case for case in CASES if case.values[0].kind == "value" and case not in FORWARDS]
 RAISED = [case for case in CASES if case.values[0].kind == "raised"]
-
-
-@cache
-def onednn_reads_on():
-    """Whether this processor's kernel takes the first number of the next row for one of this row."""
-    a = torch.zeros(17, 15, dtype=torch.bfloat16)
-    a[16] = torch.nan
-    return bool((a @ torch.zeros(15, 19, dtype=torch.bfloat16))[:16].isnan().any())
-
-
-@pytest.fixture(autouse=True)
-def _only_where_it_can_show(request):
-    defect = getattr(request.node, "callspec", None) and request.node.callspec.params.get("defect")
-    if defect is not None and "onednn" in defect.id and not onednn_reads_on():
-        pytest.skip("this processor's matrix products have no such defect")
 
 
 def report_of(defect, path):
@@ -189,12 +165,8 @@ def test_the_same_exception_at_another_place_is_caught(defect, path, monkeypatch
     assert known(Failure(path, "enclosure", "raised"), model, x) == ()
 
 
-@pytest.mark.parametrize(
-    "defect",
-    [defect for defect in register() if FORWARD in defect.paths and defect.here()],
-    ids=lambda defect: defect.id,
-)
-def test_a_forward_pass_that_is_wrong_beside_a_known_defect_is_caught(defect):
+@pytest.mark.parametrize(("defect", "path"), FORWARDS)
+def test_a_forward_pass_that_is_wrong_beside_a_known_defect_is_caught(defect, path):
     model, x = network_of(defect).build()
     failure = Failure(FORWARD, FORWARD, "value")
     assert known(failure, model, x) == (defect,)
@@ -206,7 +178,8 @@ def test_a_forward_pass_that_is_wrong_beside_a_known_defect_is_caught(defect):
     "defect", [d for d in register() if d.when["condition"] == "value" and d.here()], ids=lambda d: d.id
 )
 def test_a_layer_that_is_wrong_behind_a_wrong_value_is_caught(defect):
-    layers = [*defect.network["layers"], {"kind": "Linear", "weight": {"numbers": [1]}, "bias": {"numbers": [1]}}]
+    linear = {"kind": "Linear", "width": 2, "weight": {"numbers": [1]}, "bias": {"numbers": [1]}}
+    layers = [*defect.network["layers"], linear, {**linear, "width": 3}]
     network = Network.from_json(json.dumps({**defect.network, "layers": layers}))
     failure = Failure(FORWARD, FORWARD, "value")
     assert known(failure, *network.build()) == (defect,)

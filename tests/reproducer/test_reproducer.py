@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from jaccheck.properties import PROPERTIES
 from jaccheck.reproducer import NoReproducer, reproducer, run
 from jaccheck.reproducer._models import input_lines, written
 from jaccheck.strategies import networks
+from tests.defects.showing import hidden, network_of
 from tests.planted import Planted, doubled, planted
 
 DEFECTS = {defect.id: defect for defect in register()}
@@ -54,8 +54,9 @@ def script_of(network: Network, path: str, *properties: str) -> str:
 
 def script_of_defect(name: str, path: str | None = None) -> str:
     defect = DEFECTS[name]
-    network = Network.from_json(json.dumps(defect.network))
-    return script_of(network, path or defect.paths[0], *([defect.property] if defect.property in PROPERTIES else []))
+    return script_of(
+        network_of(defect), path or defect.paths[0], *([defect.property] if defect.property in PROPERTIES else [])
+    )
 
 
 def alone(text: str, file: Path) -> subprocess.CompletedProcess[str]:
@@ -75,6 +76,8 @@ def test_once_a_defect_of_backpack_is_mended_its_script_says_so(tmp_path):
     """One Python for all, each script before and after."""
     lines = ["import runpy"]
     for name, mend in MENDED.items():
+        if hidden(DEFECTS[name], "sqrt_ggn_exact") is not None:
+            continue
         file = tmp_path / f"{name}.py"
         file.write_text(script_of_defect(name), encoding="utf-8")
         run_it = f"try:\n    runpy.run_path({str(file)!r})\nexcept SystemExit as end:\n    status.append(end.code)"
@@ -83,9 +86,9 @@ def test_once_a_defect_of_backpack_is_mended_its_script_says_so(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", [name for name, defect in DEFECTS.items() if defect.here()])
+@pytest.mark.parametrize("name", DEFECTS)
 def test_each_defect_of_the_register_has_a_script_for_each_of_its_paths(name):
-    for path in (path for path in DEFECTS[name].paths if path in (*paths(), FORWARD)):  # peers may be absent
+    for path in (path for path in DEFECTS[name].paths if hidden(DEFECTS[name], path) is None):
         text = script_of_defect(name, path)
         assert len(text.splitlines()) <= 44
         assert max(map(len, text.splitlines())) <= 120

@@ -28,8 +28,7 @@ def value(problem: Problem, *, layer: str, input: str, taken_as: float) -> bool:
             values.append(call.on(values))
             wrong = rule.forward(oracle.fl, *map(Ball.exact, given)).excludes(values[-1])
             if wrong.any():
-                known = INPUTS[input](given[0]) & (values[-1] == taken_as)
-                if not _is(call, layer) or (wrong & ~known).any():
+                if not _is(call, layer) or (wrong & ~(INPUTS[input](given[0]) & (values[-1] == taken_as))).any():
                     return False
                 taken = True
     return taken and _alike(problem.output, oracle.replayed(lambda t: t))
