@@ -66,7 +66,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ForwardFinding:
-    """The model's own output lies outside the forward enclosure: no path is accused, the forward pass is wrong."""
+    """The model's own values lie outside the forward enclosure: no path is accused, the forward pass is wrong."""
 
     layer: str
     """Where it begins: the first layer whose output lies outside."""
@@ -127,7 +127,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """False iff a path disagrees, or the model's own output is wrong."""
+        """False iff a path disagrees, or the model's own values are wrong."""
         return self.forward is None and all(v.status != "disagrees" for v in self.verdicts.values())
 
     def __str__(self) -> str:

@@ -118,7 +118,7 @@ def _finding(verdict: Verdict, facts: ProblemFacts) -> Iterator[str]:
 
 
 def _forward(finding: ForwardFinding, facts: ProblemFacts) -> Iterator[str]:
-    yield "The model's own output lies outside the enclosure of f(x): its forward pass is wrong, no path is accused."
+    yield "The model's own values lie outside their enclosure: its forward pass is wrong, no path is accused."
     yield from _row("layer", f"{finding.layer!r}, {facts.dtype} on {facts.device}")
     yield from _row("at", str(list(finding.index)))
     yield from _row("got", _rounded(finding.got, facts.dtype))

@@ -197,6 +197,30 @@ def test_a_wrong_forward_pass_is_a_finding_and_accuses_no_path(monkeypatch):
     assert {verdict.status for verdict in report.verdicts.values()} == {"vacuous"}
 
 
+def behind_nothing_known():
+    """Softshrink, of NaN; of the output nothing is known, as the NaN is multiplied by 0."""
+    model = nn.Sequential(nn.Softshrink(), nn.Linear(1, 1, bias=False))
+    nn.init.zeros_(model[1].weight)
+    return model, torch.tensor([[torch.nan]])
+
+
+def test_a_value_that_is_wrong_on_the_way_to_an_output_of_which_nothing_is_known_accuses_no_path(monkeypatch):
+    """As Softshrink of NaN is in torch 2.2."""
+    monkeypatch.setattr(F, "softshrink", lambda t, lambd: t.nan_to_num())
+    report = jaccheck.check(*behind_nothing_known())
+    assert report.forward is not None
+    assert (report.forward.layer, report.forward.got) == ("0", 0.0)
+    assert report.verdicts["autograd"].status == report.verdicts["batch_grad"].status == "vacuous"
+
+
+def test_a_hook_on_the_way_to_an_output_of_which_nothing_is_known_is_a_reason_to_say_nothing():
+    model, x = behind_nothing_known()
+    model[0].register_forward_hook(lambda layer, inputs, output: output.nan_to_num())
+    report = jaccheck.check(model, x, paths=("autograd",))
+    assert report.forward is None
+    assert "forward hook" in report.verdicts["autograd"].reason
+
+
 class Doubled(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         return 2 * weight

@@ -240,7 +240,7 @@ def test_every_path_at_fault_is_named_and_vacuous_elements_of_those_that_agree_a
 
 def test_a_wrong_forward_pass_accuses_no_path():
     text = str(report(AGREES, forward=FORWARD))
-    assert text.startswith("The model's own output lies outside the enclosure of f(x)")
+    assert text.startswith("The model's own values lie outside their enclosure")
     assert "  layer       '1', float32 on cpu\n  at          [0, 1]\n  got         nan\n" in text
     assert "disagree" not in text
 

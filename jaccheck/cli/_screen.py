@@ -41,7 +41,7 @@ def say(text: str, style: str = "") -> None:
 
     said = Text(text, style)
     if not style:
-        said.highlight_regex(r"(?m)^'.*\.$|^The model's own output.*$|\bdisagrees?\b", "bold red")
+        said.highlight_regex(r"(?m)^'.*\.$|^The model's own values.*$|\bdisagrees?\b", "bold red")
         said.highlight_regex(r"\bagrees?\b", "green")
         said.highlight_regex(r"\b(unsupported|vacuous|known)\b", "yellow")
     Console(file=sys.stdout, highlight=False, soft_wrap=True).print(said)

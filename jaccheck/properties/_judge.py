@@ -17,6 +17,7 @@ from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.doubts import doubts
 from jaccheck.enclosure.ground import doubted
 from jaccheck.enclosure.jacobian import Extent
+from jaccheck.enclosure.oracle import Outside
 from jaccheck.enclosure.whole import Whole, side_by_side
 from jaccheck.properties._own_backward import own_backward
 
@@ -78,6 +79,21 @@ class Judge:
         self.problem.before.restore()
         if found is None:  # call by call all is well: what differs is how the model puts them together
             return "the model's output isn't that of its calls as torch.fx traces them"
+        return self._wrong_from(found)
+
+    def _wrong_on_the_way(self) -> str | None:
+        """Why no path is to blame if a value is wrong that leads to an output of which nothing is known."""
+        assert self.oracle is not None
+        found = self.oracle.first_outside()
+        self.problem.before.restore()
+        if found is None:
+            return None
+        reasons = doubts(self.problem.model)
+        if reasons:
+            return f"values in the model aren't those of its layers, perhaps because {', '.join(reasons)}"
+        return self._wrong_from(found)
+
+    def _wrong_from(self, found: Outside) -> str:
         ratio = abs(found.got - found.centre) / found.radius if found.radius else inf
         self.forward = ForwardFinding(found.layer, found.index, found.got, found.centre, found.radius, ratio)
         return f"the forward pass itself is wrong from {found.layer!r} on"
@@ -96,7 +112,7 @@ class Judge:
         comparison = self._sliced(jacobian, mode, extra_roundings)
         if comparison.worst is not None:
             n, c, *_ = comparison.worst[2]
-            comparison.doubt = self.own_backward(n, c)
+            comparison.doubt = self._wrong_on_the_way() or self.own_backward(n, c)
         return comparison
 
     def own_backward(self, n: int, c: int) -> str | None:
