@@ -61,7 +61,7 @@ class Activation:
     kinks: tuple[tuple[float, float, float], ...] = ()  # (t, |jump of φ'|, |jump of φ|) there
     kink_blur: float = 0.0  # how far underflow moves a kink, in units of η
     underflow: Callable[[Span], Tensor | float] = lambda t: 4.0  # what it costs φ and φ', in units of η
-    losses: Callable[[Span], Tensor] | float = 3.0  # what D loses before it is wholly multiplied by φ', in units of η
+    losses: Callable[[Span], Tensor] | float = 3.0  # what D loses on the way to D φ', in units of η; see `vjp`
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
     on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
     factor: float = 1.0  # a constant by which D may be multiplied before the rest of φ'
@@ -115,7 +115,8 @@ class Elementwise(NoParameters):
         return float((2 * steepest[steepest.isfinite()] + 1).max()) if steepest.isfinite().any() else 1.0
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
-        # torch multiplies D by one factor of φ' after the other, up to four: each product may underflow.
+        # torch multiplies D by the factors of φ' one by one, four at most (CELU), or adds what it does to two terms
+        # (Softsign). Each result but the last may lose η, times the factors to come, which are at most 1 by default.
         losses = 0.0 if self.phi.exact else self.losses
         product = fl.product(D, self.psi.moved(lambda t: t[:, None]), underflows=losses)
         return (fl.within(product, D.mag * self.phi.factor) if self.phi.factor > 1 else product,)
