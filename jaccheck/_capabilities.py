@@ -49,5 +49,14 @@ def set_autocast(device: str, enabled: bool) -> None:
         (torch.set_autocast_cpu_enabled if device == "cpu" else torch.set_autocast_enabled)(enabled)
 
 
+@cache
+def clamps_openly() -> bool:
+    """Whether the derivative of a clamp at its bounds is 0, as it is since torch 2.14, and not 1."""
+    with torch.inference_mode(False), torch.enable_grad():
+        t = torch.zeros((), device="cpu", requires_grad=True)
+        (slope,) = torch.autograd.grad(t.clamp(min=0.0), t)
+    return not slope
+
+
 TELLS_OF_HOOKS_ON_SAVED_TENSORS = hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks")
 """Whether torch says which hooks it applies to saved tensors: 2.2 takes them and doesn't."""

@@ -129,4 +129,6 @@ def test_after_kill_9_a_campaign_goes_on_and_comes_to_the_same(tmp_path, undistu
     assert set(kinds) <= ({("worker", "crashed")} if whom == "worker" else set())
     shown = sum(finding["again"] for finding in found["findings"] if finding["path"] == "planted")
     assert shown == sum(undisturbed.again.values())
-    assert Log.resume(log).plan.examples == NETWORKS
+    resumed = Log.resume(log)
+    assert resumed.plan.examples == NETWORKS
+    resumed.db.close()

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -30,7 +31,7 @@ def logged(file, plan=PLAN, **changes):
 
 
 def rows(file, query):
-    with sqlite3.connect(file) as db:
+    with closing(sqlite3.connect(file)) as db, db:
         found = db.execute(query).fetchall()
     db.close()
     return found
@@ -123,13 +124,13 @@ def cut_in_the_head(file):
 
 def of_another_program(file):
     file.unlink()
-    with sqlite3.connect(file) as db:
+    with closing(sqlite3.connect(file)) as db, db:
         db.execute("CREATE TABLE network (id)")
     db.close()
 
 
 def of_a_newer_version(file):
-    with sqlite3.connect(file) as db:
+    with closing(sqlite3.connect(file)) as db, db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
 
@@ -141,7 +142,7 @@ def overwritten(file):
 
 
 def without_a_plan(file):
-    with sqlite3.connect(file) as db:
+    with closing(sqlite3.connect(file)) as db, db:
         db.execute("DELETE FROM meta")
     db.close()
 

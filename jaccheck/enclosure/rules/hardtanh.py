@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from jaccheck._capabilities import clamps_openly
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
@@ -42,7 +43,7 @@ def clamp(input: Wire, min: float | None = None, max: float | None = None) -> El
     bounds = -inf if min is None else min, inf if max is None else max
     if not all(isinstance(bound, (int, float)) for bound in bounds) or not bounds[0] <= bounds[1]:
         raise Unsupported(f"no enclosure for a clamp to {min} and {max}: only for two numbers in their order")
-    return held(float(bounds[0]), float(bounds[1]), open_at_bounds=False)
+    return held(float(bounds[0]), float(bounds[1]), open_at_bounds=clamps_openly())
 
 
 @rule(nn.ReLU6, F.relu6)
