@@ -74,9 +74,7 @@ def everything(dtype: torch.dtype) -> Tensor:
 
 
 WAYS = (value, by_autograd, by_autograd_one_by_one, by_forward_mode, by_vmap, by_backpack)
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
-)  # torch.func.jvp's own
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch.func.jvp's own
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
