@@ -61,6 +61,7 @@ def test_a_finding_is_logged_with_its_report_and_counted_where_it_shows_again(tm
         summary = logged(file, paths=(path,), properties=("enclosure", "state"), keep_going=True)
         log = Log.resume(file)
         again = Campaign(log.plan, log=log).run()
+        log.close(again)
     assert {Failure(f["path"], f["property"], f["kind"]) for f in counts(file)["findings"]} == {
         Failure(path, "enclosure", "value"),
         Failure(path, "state", "state"),
