@@ -59,4 +59,4 @@ def clamps_openly() -> bool:
 
 
 TELLS_OF_HOOKS_ON_SAVED_TENSORS = hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks")
-"""Whether torch says which hooks it applies to saved tensors: 2.2 takes them and doesn't."""
+"""Whether torch says which hooks it applies to saved tensors: 2.2 and 2.6 take them and don't."""
