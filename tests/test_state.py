@@ -250,7 +250,7 @@ LACKING = {
     "saved tensors": not TELLS_OF_HOOKS_ON_SAVED_TENSORS,
     "autocast dtype": not hasattr(torch, "set_autocast_dtype"),
 }
-"""What releases before 2.4 don't tell, or have."""
+"""What older releases don't tell, or have."""
 
 
 @pytest.mark.parametrize("name", [name for name in CHANGES if not LACKING.get(name)])

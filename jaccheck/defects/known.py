@@ -71,20 +71,17 @@ def _needed(case: Case, path: Path, defects: Sequence[Defect]) -> list[Defect] |
     """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
     try:
         scene = Scene(case.problem, case.path or path, case)
-        outside = scene.outside
+        left = scene.outside
     except Unsupported:
         return []
     except Exception:  # whatever it is, no condition explains it
         return None
-    if not _any(outside):
-        return []
-    return _explaining(scene, defects)
+    return _explaining(scene, defects, left)
 
 
-def _explaining(scene: Scene, defects: Sequence[Defect]) -> list[Defect] | None:
-    """The defects that explain all that is outside in `scene`; None if they don't."""
+def _explaining(scene: Scene, defects: Sequence[Defect], left: Masks) -> list[Defect] | None:
+    """The defects that explain all that is `left`, of what is outside in `scene`; None if they don't."""
     needed: list[Defect] = []
-    left = scene.outside
     for defect in defects:
         if not _any(left):
             break
@@ -119,7 +116,8 @@ def _alone(scene: Scene, defects: Sequence[Defect], left: Masks, needed: list[De
         return left
     others = [defect for defect in defects if defect not in spreading]
     for n in beside_another(scene):
-        found = _explaining(scene.with_sample_alone(n), others)
+        alone = scene.with_sample_alone(n)
+        found = _explaining(alone, others, alone.outside)
         if found is not None:
             hidden = scene.nowhere()
             for name, mask in hidden.items():

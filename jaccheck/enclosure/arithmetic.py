@@ -75,9 +75,7 @@ class Arithmetic:
         if self.flushed:  # either operand, or both
             radius.add_(size_s, alpha=self.flushed).add_(size_t, alpha=self.flushed)
         reach = None if s.reach is None and t.reach is None else (size_s * size_t).mul_(UP)
-        lost = underflows * self.eta
-        radius = up(radius.add_(lost)) if isinstance(lost, Tensor) else up(radius, lost)
-        return self.guarded(s.centre * t.centre, radius, reach, gamma, s, t)
+        return self.guarded(s.centre * t.centre, up(radius, underflows * self.eta), reach, gamma, s, t)
 
     def contraction(
         self, t: Ball, matrix: Tensor, bias: Tensor | None = None, *, absolute: Tensor | None = None

@@ -106,6 +106,8 @@ class Ball:
         return outside
 
 
-def up(bound: Tensor, more: float = 0.0, *, underflows: int = 4) -> Tensor:
+def up(bound: Tensor, more: Tensor | float = 0.0, *, underflows: int = 4) -> Tensor:
     """No less than the real value of `bound` + `more`, both non-negative; `bound` is overwritten."""
+    if isinstance(more, Tensor):
+        bound, more = bound.add_(more), 0.0
     return bound.mul_(UP).add_(more * UP + underflows * TINY)

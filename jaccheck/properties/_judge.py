@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 
 import torch
@@ -81,6 +82,7 @@ class Judge:
             return "the model's output isn't that of its calls as torch.fx traces them"
         return self._wrong_from(found)
 
+    @cached_property
     def _wrong_on_the_way(self) -> str | None:
         """Why no path is to blame if a value is wrong that leads to an output of which nothing is known."""
         assert self.oracle is not None
@@ -112,7 +114,7 @@ class Judge:
         comparison = self._sliced(jacobian, mode, extra_roundings)
         if comparison.worst is not None:
             n, c, *_ = comparison.worst[2]
-            comparison.doubt = self._wrong_on_the_way() or self.own_backward(n, c)
+            comparison.doubt = self._wrong_on_the_way or self.own_backward(n, c)
         return comparison
 
     def own_backward(self, n: int, c: int) -> str | None:
@@ -193,8 +195,8 @@ class Judge:
             columns = slice(start, start + math.prod(j.shape[2:]))
             for n, c in slices(j.shape):
                 ball = self.oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
-                outside[n, c, columns] = _side_by_side(ball.excludes(j[n, c])).cpu()
-                vacuous[n, c, columns] = _side_by_side(~(ball.radius < inf)).cpu()
+                outside[n, c, columns] = side_by_side([ball.excludes(j[n, c])]).cpu()
+                vacuous[n, c, columns] = side_by_side([~(ball.radius < inf)]).cpu()
             start = columns.stop
         return outside.flatten(0, 1), vacuous.flatten(0, 1)
 
@@ -218,11 +220,6 @@ class Judge:
             where = (n + start[0], c + start[1], *rest)
             numbers = (float(got[index]), float(ball.centre[index]), float(ball.radius[index]))
             comparison.worst = (worst, name, where, *numbers)
-
-
-def _side_by_side(t: Tensor) -> Tensor:
-    """From ``[N, C, *p.shape]`` to ``[N, C, P]``."""
-    return t.reshape(*t.shape[:2], math.prod(t.shape[2:]))
 
 
 def _extent(ball: Ball, largest: float, widest: float) -> tuple[float, float]:

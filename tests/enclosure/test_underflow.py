@@ -5,18 +5,13 @@ import torch
 from torch import nn
 
 from jaccheck import check
-from jaccheck._activations import ACTIVATIONS
-from jaccheck._values import DTYPES
-
-ALPHAS = [nn.ELU(0.5), nn.ELU(2.0), nn.CELU(0.5), nn.CELU(1.7), nn.Softplus(0.5), nn.Softplus(2.0)]
-LAYERS = [*(activation.module() for activation in ACTIVATIONS.values()), *ALPHAS]
+from tests.enclosure.cases import ACTIVATIONS, DTYPES, name
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("layer", LAYERS, ids=repr)
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=name)
 def test_each_product_on_the_way_may_underflow(layer, dtype):
     """D times φ' for every D of a few of the smallest numbers, and 64 arguments."""
-    dtype = getattr(torch, dtype)
     model = nn.Sequential(nn.Linear(1, 64), layer, nn.Linear(64, 1, bias=False)).to(dtype)
     smallest = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
     with torch.no_grad():

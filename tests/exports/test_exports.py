@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import sqlite3
-from contextlib import closing
 from html import escape
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
@@ -93,7 +92,7 @@ def test_csv_has_a_row_for_each_path_check(logs, tmp_path):
     assert main(["report", str(logs["found"]), "--csv", str(out)]) == 1
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    with closing(sqlite3.connect(logs["found"])) as db, db:
+    with sqlite3.connect(logs["found"]) as db:
         (verdicts,) = db.execute("SELECT count(*) FROM verdict").fetchone()
     db.close()
     assert len([row for row in rows if row["path"]]) == verdicts

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sqlite3
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -31,7 +30,7 @@ def logged(file, plan=PLAN, **changes):
 
 
 def rows(file, query):
-    with closing(sqlite3.connect(file)) as db, db:
+    with sqlite3.connect(file) as db:
         found = db.execute(query).fetchall()
     db.close()
     return found
@@ -125,13 +124,13 @@ def cut_in_the_head(file):
 
 def of_another_program(file):
     file.unlink()
-    with closing(sqlite3.connect(file)) as db, db:
+    with sqlite3.connect(file) as db:
         db.execute("CREATE TABLE network (id)")
     db.close()
 
 
 def of_a_newer_version(file):
-    with closing(sqlite3.connect(file)) as db, db:
+    with sqlite3.connect(file) as db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
 
@@ -143,7 +142,7 @@ def overwritten(file):
 
 
 def without_a_plan(file):
-    with closing(sqlite3.connect(file)) as db, db:
+    with sqlite3.connect(file) as db:
         db.execute("DELETE FROM meta")
     db.close()
 

@@ -64,11 +64,8 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
             if not any(mark.any() for mark in marked[n].values()):
                 continue
             for name, expected in rows(n, classes).items():
-                got, ball, instead = (
-                    scene.got[name][n, classes].double(),
-                    scene.balls[name][n, classes],
-                    expected.double(),
-                )
+                got, ball = scene.got[name][n, classes].double(), scene.balls[name][n, classes]
+                instead = expected.double()
                 close = (got - instead).abs() <= 2 * ball.radius + _rounding(instead, ball, scene)
                 if scene.case.wrong is not None:
                     close = torch.zeros_like(close)

@@ -105,7 +105,8 @@ class Elementwise(NoParameters):
             slope_radius = _with(slope_radius, slope_size, slope_error, unit, lost)
             if phi.on_the_way is not None:
                 value_radius = torch.where(phi.on_the_way(span) < fl.opmath_largest, value_radius, inf)
-        self.losses = phi.losses(span)[:, None] if callable(phi.losses) else phi.losses
+        losses = 0.0 if phi.exact else phi.losses
+        self.losses = losses(span)[:, None] if callable(losses) else losses
         self.psi = fl.applied(z, slope, slope_radius, at_infinity=phi.at_infinity, at_nan=phi.at_nan)
         return fl.applied(z, value, value_radius, at_infinity=phi.at_infinity)
 
@@ -117,8 +118,7 @@ class Elementwise(NoParameters):
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
         # torch multiplies D by the factors of φ' one by one, four at most (CELU), or adds what it does to two terms
         # (Softsign). Each result but the last may lose η, times the factors to come, which are at most 1 by default.
-        losses = 0.0 if self.phi.exact else self.losses
-        product = fl.product(D, self.psi.moved(lambda t: t[:, None]), underflows=losses)
+        product = fl.product(D, self.psi.moved(lambda t: t[:, None]), underflows=self.losses)
         return (fl.within(product, D.mag * self.phi.factor) if self.phi.factor > 1 else product,)
 
 
@@ -160,4 +160,4 @@ def _with(radius: Tensor, size: Tensor, error: Tensor | float, unit: float, lost
         radius.add_(error, alpha=unit).add_(size, alpha=ORACLE)
     else:
         radius.add_(size, alpha=unit * error + ORACLE)
-    return up(radius.add_(lost)) if isinstance(lost, Tensor) else up(radius, lost)
+    return up(radius, lost)
