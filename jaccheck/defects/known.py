@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from jaccheck._errors import Unsupported
 from jaccheck._problem import admit
 from jaccheck._state import untouched
-from jaccheck.defects.conditions import EMULATIONS, FORWARDS, RAISING, Emulation, explained, explained_by
+from jaccheck.defects.conditions import BACKWARD, EMULATIONS, FORWARDS, RAISING, Emulation, explained, explained_by
 from jaccheck.defects.conditions.finiteness import beside_another
 from jaccheck.defects.register import Defect, register
 from jaccheck.defects.scene import Scene
@@ -101,11 +101,16 @@ def _together(scene: Scene, defects: Sequence[Defect], left: Masks, needed: list
             emulation = EMULATIONS[defect.when["condition"]](**defect.arguments())
             if emulation.applies(scene):
                 emulated.append((defect, emulation))
-    for number in range(2, len(emulated) + 1):
+    behind = [defect for defect in defects if defect.when["condition"] in BACKWARD]
+    for number in range(1, len(emulated) + 1):
         for some in combinations(emulated, number):
-            if _any(left):
-                found = explained_by([emulation for _, emulation in some], scene)
-                left = _without(left, found, needed, [defect for defect, _ in some])
+            together, emulations = [defect for defect, _ in some], [emulation for _, emulation in some]
+            if number > 1 and _any(left):
+                left = _without(left, explained_by(emulations, scene), needed, together)
+            for defect in behind:
+                if _any(left):
+                    found = explained(scene, behind=emulations, **defect.when)
+                    left = _without(left, found, needed, [*together, defect])
     return left
 
 

@@ -78,8 +78,8 @@ class Content:
     """Networks in each minute."""
     events: tuple[tuple[datetime, int | None, str, str], ...]
     """When, worker (None: the controller), what, detail."""
-    known: tuple[tuple[str, int, str], ...]
-    """Known defects: id, networks, what they show."""
+    known: tuple[tuple[str, int, int, str], ...]
+    """Known defects: id, networks, the number of the first, what they show."""
 
     @property
     def seconds(self) -> float:
@@ -202,9 +202,10 @@ def _findings(db: sqlite3.Connection) -> Iterator[FindingRow]:
         )
 
 
-def _known(db: sqlite3.Connection) -> Iterator[tuple[str, int, str]]:
+def _known(db: sqlite3.Connection) -> Iterator[tuple[str, int, int, str]]:
     from jaccheck.defects.register import register
 
     shows = {defect.id: defect.shows for defect in register()}
-    for name, networks in db.execute("SELECT defect, networks FROM known ORDER BY networks DESC, defect"):
-        yield name, networks, shows.get(name, "")
+    query = "SELECT defect, count(*) AS networks, min(network) FROM known GROUP BY defect ORDER BY networks DESC, defect"
+    for name, networks, first in db.execute(query):
+        yield name, networks, first, shows.get(name, "")

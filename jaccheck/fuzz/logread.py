@@ -47,7 +47,7 @@ def counts(file: Path) -> dict[str, Any]:
                 "outcomes": dict(
                     db.execute("SELECT w.text, count(*) FROM network n JOIN word w ON w.id = n.outcome GROUP BY w.text")
                 ),
-                "known": dict(db.execute("SELECT defect, networks FROM known")),
+                "known": dict(db.execute("SELECT defect, count(*) FROM known GROUP BY defect")),
                 "refused": dict(db.execute("SELECT reason, networks FROM refused")),
                 "events": events,
                 "findings": [
@@ -95,7 +95,7 @@ def summary_of(db: sqlite3.Connection, plan: Plan) -> Summary:
         db, "SELECT property, status, sum(networks) FROM property_total GROUP BY property, status"
     ).items():
         summary.properties[law] = Counter(statuses)
-    summary.known.update(dict(db.execute("SELECT defect, networks FROM known")))
+    summary.known.update(dict(db.execute("SELECT defect, count(*) FROM known GROUP BY defect")))
     summary.refused.update(dict(db.execute("SELECT reason, networks FROM refused")))
     summary.features.update(dict(db.execute("SELECT name, networks FROM feature WHERE networks > 0")))
     summary.spent.update(dict(db.execute("SELECT what, seconds FROM spent")))

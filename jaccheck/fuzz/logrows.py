@@ -35,6 +35,7 @@ def write(db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
     verdicts = [verdict for entry in entries for verdict in _verdicts(entry.row, words)]
     db.executemany(f"INSERT INTO network VALUES ({_marks(14)})", networks)
     db.executemany(f"INSERT INTO verdict VALUES ({_marks(10)})", verdicts)
+    db.executemany("INSERT INTO known VALUES (?, ?)", [(name, e.row.index) for e in entries for name in e.row.known])
     _add_totals(db, entries)
     again = Counter(failure for entry in entries for failure in entry.again)
     db.executemany(
@@ -126,7 +127,6 @@ AMOUNTS = {
     "cost": ("networks", "microseconds"),
     "sharpness": ("networks",),
     "spent": ("seconds",),
-    "known": ("networks",),
     "refused": ("networks",),
     "minute": ("networks",),
 }
@@ -158,8 +158,6 @@ def _count(entry: Entry, totals: _Totals) -> None:
     totals.add("minute", (entry.at // 60,), 1)
     if row.refused is not None:
         totals.add("refused", (row.refused,), 1)
-    for defect in row.known:
-        totals.add("known", (defect,), 1)
     for asked in row.asked:
         totals.add("spent", (", ".join(asked.properties),), asked.seconds)
         for name, law, status in asked.statuses:

@@ -46,6 +46,12 @@ CREATE TABLE verdict (
     PRIMARY KEY (network, path)
 ) WITHOUT ROWID;
 
+CREATE TABLE known (  -- known defects that networks show
+    defect TEXT NOT NULL,
+    network INTEGER NOT NULL REFERENCES network,
+    PRIMARY KEY (defect, network)
+) WITHOUT ROWID;
+
 CREATE TABLE finding (
     id INTEGER PRIMARY KEY,
     at REAL NOT NULL,  -- Unix time
@@ -110,7 +116,6 @@ CREATE TABLE sharpness (
 ) WITHOUT ROWID;
 
 CREATE TABLE spent (what TEXT PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID;  -- properties, or shrinking
-CREATE TABLE known (defect TEXT PRIMARY KEY, networks INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE refused (reason TEXT PRIMARY KEY, networks INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE minute (minute INTEGER PRIMARY KEY, networks INTEGER NOT NULL);  -- Unix time / 60
 

@@ -205,6 +205,38 @@ def test_two_known_defects_at_once_are_both_named():
     assert names == {"sqrt-ggn-relu-nan", "sqrt-ggn-sqrt2-overflow"}
 
 
+def test_an_overflow_behind_another_defect_is_explained_by_both_together():
+    """What is infinite and dropped is NaN: BackPACK takes it as kept, and its derivative times √2 overflows."""
+    linear = {"kind": "Linear", "weight": {"numbers": [1]}, "bias": None}
+    network = Network.from_json(
+        json.dumps(
+            {
+                "format": 1,
+                "layers": [linear, {"kind": "Dropout", "p": 0.1}],
+                "inputs": [2],
+                "x": {"numbers": [1.3e308]},
+            }
+        )
+    )
+    (model, x), seed = network.build(), network.seed
+    _, found = examined(network, ("sqrt_ggn_exact",), ("enclosure",))
+    names = {defect.id for defect in known(*found, model, x, seed=seed)}
+    assert names == {"sqrt-ggn-dropout-mask", "sqrt-ggn-sqrt2-overflow"}
+    one = [defect for defect in register() if defect.id == "sqrt-ggn-sqrt2-overflow"]
+    assert known(*found, model, x, one, seed=seed) == ()
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_a_defect_is_known_by_exactness_too(functional):
+    layers = [
+        {"kind": "Linear", "weight": {"numbers": [0]}, "bias": None},
+        {"kind": "CELU", "alpha": 1.7, "functional": functional},
+    ]
+    network = Network.from_json(json.dumps({"format": 1, "layers": layers, "x": {"numbers": [1]}}))
+    _, found = examined(network, ("autograd",), ("exact",))
+    assert [defect.id for defect in known(*found, *network.build())] == ["celu-float64"]
+
+
 def test_what_does_not_show_is_not_known():
     defect = next(defect for defect in register() if defect.kind == "value")
     model, x = Network.from_json('{"format": 1, "layers": [{"kind": "Linear"}, {"kind": "ReLU"}]}').build()

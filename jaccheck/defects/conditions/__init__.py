@@ -6,7 +6,8 @@ this out by `Emulation`, which also holds where several defects meet in one elem
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from jaccheck.defects.conditions import emulation, finiteness, onednn, raising, sharing, value
 from jaccheck.defects.conditions.emulation import Emulation as Emulation
@@ -28,6 +29,8 @@ MASKS: dict[str, Callable[..., Masks]] = {
     "nan_by_onednn": onednn.nan_by_onednn,
 }
 """Where a path may be as it is: it is called with the scene and an entry's arguments."""
+BACKWARD = ("overflow",)
+"""Those that depend on the backward pass: behind an emulation they may hold elsewhere."""
 RAISING = {"raises": raising.raises}
 """Whether a path may raise what it raises."""
 FORWARDS: dict[str, Callable[..., bool]] = {
@@ -38,8 +41,11 @@ FORWARDS: dict[str, Callable[..., bool]] = {
 CONDITIONS = (*EMULATIONS, *MASKS, *RAISING, *FORWARDS)
 
 
-def explained(scene: Scene, condition: str, **arguments: object) -> Masks:
-    """Which elements the condition explains by itself."""
+def explained(scene: Scene, condition: str, *, behind: Sequence[Emulation] = (), **arguments: object) -> Masks:
+    """Which elements the condition explains by itself, or in a backward pass that is already changed."""
     if condition in EMULATIONS:
         return explained_by([EMULATIONS[condition](**arguments)], scene)
-    return MASKS[condition](scene, **arguments)
+    with ExitStack() as stack:
+        for emulation in behind:
+            stack.enter_context(emulation.changing(scene))
+        return MASKS[condition](scene, **arguments)

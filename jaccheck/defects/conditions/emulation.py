@@ -64,12 +64,11 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
             if not any(mark.any() for mark in marked[n].values()):
                 continue
             for name, expected in rows(n, classes).items():
-                got, ball = scene.got[name][n, classes].double(), scene.balls[name][n, classes]
-                instead = expected.double()
-                close = (got - instead).abs() <= 2 * ball.radius + _rounding(instead, ball, scene)
-                if scene.case.wrong is not None:
-                    close = torch.zeros_like(close)
-                alike = close | (got == expected) | (got.isnan() & expected.isnan())
+                got = scene.got[name][n, classes]
+                alike = (got == expected) | (got.isnan() & expected.isnan())
+                if scene.case.wrong is None:
+                    ball, instead = scene.balls[name][n, classes], expected.double()
+                    alike |= (got.double() - instead).abs() <= 2 * ball.radius + _rounding(instead, ball, scene)
                 explained[name][n, classes] = alike & marked[n][name]
     return explained
 

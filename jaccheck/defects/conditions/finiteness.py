@@ -16,6 +16,8 @@ def overflow(scene: Scene, *, scaled_by: float) -> Masks:
     On the way: autograd masks an infinite gradient where ReLU's derivative is 0; a path that multiplies gets NaN.
     """
     explained = scene.nowhere()
+    if all(got[scene.outside[name]].isfinite().all() for name, got in scene.got.items()):
+        return explained
     overflows: list[bool] = []
 
     def look(module: nn.Module, args: Any, output: Tensor) -> None:
@@ -32,9 +34,9 @@ def overflow(scene: Scene, *, scaled_by: float) -> Masks:
 
 
 def beside_another(scene: Scene) -> list[int]:
-    """The samples beside another one that isn't finite."""
+    """The samples with something outside, beside another one that isn't finite."""
     not_finite = ~scene.finite
-    return [n for n in range(scene.problem.N) if not_finite[:n].any() or not_finite[n + 1 :].any()]
+    return [n for n in scene.rows_outside if not_finite[:n].any() or not_finite[n + 1 :].any()]
 
 
 def other_sample_not_finite(scene: Scene) -> Masks:
