@@ -206,6 +206,8 @@ def _known(db: sqlite3.Connection) -> Iterator[tuple[str, int, int, str]]:
     from jaccheck.defects.register import register
 
     shows = {defect.id: defect.shows for defect in register()}
-    query = "SELECT defect, count(*) AS networks, min(network) FROM known GROUP BY defect ORDER BY networks DESC, defect"
+    query = (
+        "SELECT defect, count(*) AS networks, min(network) FROM known GROUP BY defect ORDER BY networks DESC, defect"
+    )
     for name, networks, first in db.execute(query):
         yield name, networks, first, shows.get(name, "")
