@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 import jaccheck.fuzz.log
+from jaccheck.exports.content import content_of
 from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.finding import Failure
 from jaccheck.fuzz.log import Log
@@ -52,6 +53,20 @@ def test_a_log_has_a_row_for_each_network_and_totals_that_fit_them(tmp_path):
     assert (found["networks"], found["checks"], found["findings"]) == (60, summary.checks, [])
     assert (found["ok"], found["stopped"], found["seed"]) == (True, "examples", 1)
     json.dumps(found, allow_nan=False)
+
+
+def test_a_log_tells_which_networks_showed_a_known_defect(tmp_path):
+    file = tmp_path / "log.db"
+    summary = logged(file, paths=("autograd",), dtypes=("float64", "bfloat16"), examples=150)
+    assert summary.known
+    assert counts(file)["known"] == summary.known
+    showing = {number for (number,) in rows(file, "SELECT DISTINCT network FROM known")}
+    assert showing == {number for (number,) in rows(file, "SELECT network FROM verdicts WHERE status = 'known'")}
+    first = {name: (networks, number) for name, networks, number, _ in content_of(file).known}
+    assert first == {
+        name: (count, rows(file, f"SELECT min(network) FROM known WHERE defect = '{name}'")[0][0])
+        for name, count in summary.known.items()
+    }
 
 
 def test_a_finding_is_logged_with_its_report_and_counted_where_it_shows_again(tmp_path):
