@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"diagnosis", "paths", "enclosure", "properties"}),
     "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"bench", "paths", "enclosure"},  # jaccheck itself: the public names
     "strategies": ERRORS | DESCRIPTIONS | {"_capabilities", "_needs"},
+    "minimize": ERRORS | DESCRIPTIONS,
     "bench": ERRORS | WORLD | CHECK | FINDINGS | {"paths"},
     "bench.sweep": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "bench", "strategies"},
     "_example": DESCRIPTIONS,
@@ -64,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | CHECK
     | FINDINGS
     | DESCRIPTIONS
-    | {"_target", "defects", "fuzz.finding", "paths", "properties", "strategies"},
+    | {"_target", "defects", "fuzz.finding", "minimize", "paths", "properties", "strategies"},
     "atlas": ERRORS | WORLD | DESCRIPTIONS | {"defects", "enclosure", "fuzz.finding", "paths", "properties"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
     "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding"},

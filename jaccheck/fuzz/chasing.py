@@ -14,8 +14,8 @@ from jaccheck.fuzz.checking import found_on
 from jaccheck.fuzz.drawing import run
 from jaccheck.fuzz.finding import CRASH, Finding, alike, examined
 from jaccheck.fuzz.hand import Hand
-from jaccheck.fuzz.minimize import minimized
 from jaccheck.fuzz.plan import ROUND, Plan
+from jaccheck.minimize import minimized
 
 SHRINKING = 60.0  # seconds for one failure, if the time isn't limited otherwise
 HYPOTHESIS = 0.5  # the share of them after which Hypothesis has to leave the rest to `minimized`

@@ -8,7 +8,28 @@ from dataclasses import dataclass
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
-from jaccheck.fuzz._passes import PASSES, Pass, explicit, measure
+from jaccheck.minimize.measure import measure
+from jaccheck.minimize.options import plain
+from jaccheck.minimize.places import Candidates
+from jaccheck.minimize.sizes import fewer_samples, narrowed, narrowed_together, without_units
+from jaccheck.minimize.structure import fewer_steps, merged, unwrapped, without_layers
+from jaccheck.minimize.values import explicit, rewritten, simpler_numbers
+
+Pass = Callable[[Network], Candidates]
+PASSES: tuple[Pass, ...] = (
+    without_layers,
+    unwrapped,
+    merged,
+    fewer_steps,
+    fewer_samples,
+    narrowed_together,
+    narrowed,
+    without_units,
+    rewritten,
+    plain,
+    simpler_numbers,
+)
+"""Ways to make a network a little smaller: each gives those that may take its place, the smallest first."""
 
 
 @dataclass(frozen=True)

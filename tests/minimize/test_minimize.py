@@ -13,9 +13,11 @@ from jaccheck import Network, check
 from jaccheck._errors import InvalidProblem
 from jaccheck._layers import Activation, Dropout, Linear, Repeat, Residual, Sequential
 from jaccheck._values import Values
-from jaccheck.fuzz._numbers import cost, simpler
-from jaccheck.fuzz._passes import PASSES, explicit, measure
-from jaccheck.fuzz.minimize import minimized
+from jaccheck.minimize import minimized
+from jaccheck.minimize.measure import measure
+from jaccheck.minimize.numbers import cost, simpler
+from jaccheck.minimize.search import PASSES
+from jaccheck.minimize.values import explicit
 from jaccheck.strategies import networks
 from tests.planted import planted
 

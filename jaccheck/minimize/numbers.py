@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import copysign, frexp, inf, isfinite, ldexp, prod
 
+import torch
 from torch import Tensor
 
+from jaccheck._layers import Linear
 from jaccheck._values import FORMATS, ZEROS, Number, Values
 
 MOST_WRITTEN = 2048
@@ -29,6 +31,14 @@ def of_tensor(t: Tensor) -> Values:
     if not any(number != 0 for number in numbers):
         return ZEROS
     return Values(numbers=(numbers[0],) if len(set(numbers)) == 1 else tuple(numbers))
+
+
+def tensors(layer: Linear, fan_in: int, dtype: str) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a linear layer, zeros for none, in float64."""
+    width = layer.width or fan_in
+    weight = layer.weight.tensor((width, fan_in), dtype, fan_in).double()
+    bias = torch.zeros(width, device="cpu") if layer.bias is None else layer.bias.tensor((width,), dtype)
+    return weight, bias.double()
 
 
 def _number(value: float) -> Number:
