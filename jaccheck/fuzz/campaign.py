@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Any
 
-from jaccheck._errors import InvalidProblem
 from jaccheck.fuzz.chasing import Chased, chase
 from jaccheck.fuzz.crew import CallingWorker, Loss, Worker
 from jaccheck.fuzz.database import opened
+from jaccheck.fuzz.dispatch import GRACE, Dispatch
 from jaccheck.fuzz.drawing import drawn
 from jaccheck.fuzz.exploring import Batch, alone, explore, replay
 from jaccheck.fuzz.finding import Failure, Finding, recognized
@@ -28,24 +27,7 @@ from jaccheck.fuzz.summary import Summary
 from jaccheck.fuzz.suspects import Suspect
 
 GO = 0.5  # seconds that a worker explores in one go: what is lost if everything dies
-GRACE = 10.0  # seconds that a network in hand may take when the time is up
-PATIENCE = 120.0  # seconds without any worker
-FALSE_STARTS = 3  # of a process that dies before it has done anything
-
-
 DOING = {explore: "exploring", chase: "shrinking", replay: "replaying", alone: "retrying"}
-
-
-@dataclass
-class Job:
-    """What a worker is busy with, and what to do with what comes of it, or if the worker dies of it."""
-
-    worker: int
-    done: Callable[[Any], None]
-    lost: Callable[[Loss], None]
-    doing: str
-    """In a word; "starting" is a process that is no use as yet."""
-    killed: bool = False
 
 
 class Campaign:
@@ -71,7 +53,8 @@ class Campaign:
         for worker in self.crew:
             worker.watch = self._glance
         self._record = Record(self.summary, log, keep)
-        self._before, self._start = self.summary.seconds, inf
+        self._dispatch = Dispatch(self.crew, timeout, self._left, self._record.event)
+        self._before = self.summary.seconds
         self._rounds = Rounds(plan, *((0, ()) if log is None else left_of(log.db, plan)))
         self._chases: deque[tuple[int, Finding]] = deque()
         for finding, network, _ in () if log is None else findings_of(log.db):
@@ -79,10 +62,6 @@ class Campaign:
                 self._chases.append((network, finding))
         self._replays = Replays(plan, opened(plan.database), self.crew)
         self._suspects: deque[Suspect] = deque()
-        self._last = time.monotonic()
-        self._to_start = set(range(len(self.crew)))
-        self._false_starts = 0
-        self._jobs: dict[Future[Any], Job] = {}
         self._ending: str | None = None if self.summary.ok or plan.keep_going else "finding"
         """Why no more is explored."""
 
@@ -96,7 +75,8 @@ class Campaign:
         try:
             with first_ctrl_c(lambda: self._end("interrupted")):
                 while True:
-                    self._assign()
+                    for free in self._dispatch.free():
+                        self._give(free)
                     if self._over():
                         break
                     self._gather(0.1)
@@ -116,16 +96,13 @@ class Campaign:
 
     def _over(self) -> bool:
         """Whether nothing is being done and nothing is left to do, or nobody is left who could."""
-        if any(job.doing != "starting" for job in self._jobs.values()):
-            self._last = time.monotonic()
+        if self._dispatch.working:
             return False
-        if self._jobs and time.monotonic() - self._last > PATIENCE:
-            raise InvalidProblem(f"no worker has been there for {PATIENCE:.0f} s")
         ended = self._ending is not None or self._rounds.finished
-        return not self._jobs or (ended and not self._suspects and not self._chases)
+        return self._dispatch.idle or (ended and not self._suspects and not self._chases)
 
     def _elapsed(self) -> float:
-        return self._before + max(0.0, time.monotonic() - self._start)
+        return self._before + max(0.0, time.monotonic() - self._dispatch.began)
 
     def _left(self) -> float:
         """Seconds until the time is up."""
@@ -139,24 +116,16 @@ class Campaign:
             for worker in self.crew:
                 worker.stop()
 
-    def _assign(self) -> None:
-        """Give each worker that is free something to do."""
-        busy = {job.worker for job in self._jobs.values()}
-        for number in range(len(self.crew)):
-            if number not in busy:
-                self._give(number)
-
     def _give(self, worker: int) -> None:
+        """Something to do, if there is anything."""
         left = self._left()
         if left <= 0 and self._ending is None:
             self._end("seconds")
         if self._ending is not None and not self._chases and not self._suspects:
             return
-        if worker in self._to_start:
-            self._to_start.remove(worker)
-            future = self.crew[worker].start()
-            self._jobs[future] = Job(worker, lambda pid: self._started(worker, pid), self._stillborn, "starting")
-        elif self._suspects and left > -GRACE and self._ending != "interrupted":
+        if self._dispatch.starts(worker):
+            return
+        if self._suspects and left > -GRACE and self._ending != "interrupted":
             self._examine(worker, self._suspects.popleft())
         elif self._chases and left > 0:
             self._chase(worker, *self._chases.popleft(), left)
@@ -175,52 +144,13 @@ class Campaign:
         work: Callable[..., Any],
         *arguments: Any,
     ) -> None:
-        future = self.crew[worker].submit(work, self.plan, *arguments)
-        self._jobs[future] = Job(worker, done, lost, DOING[work])
+        self._dispatch.submit(worker, done, lost, DOING[work], work, self.plan, *arguments)
 
     def _gather(self, seconds: float) -> None:
-        """Take what has been done, after waiting a while for it if there is nothing."""
-        done, _ = wait(self._jobs, timeout=seconds, return_when=FIRST_COMPLETED)
-        for future in done:
-            job = self._jobs.pop(future)
-            try:
-                result = future.result()
-            except (BrokenExecutor, CancelledError):
-                self._lost(job)
-            else:
-                job.done(result)
-        for job in self._jobs.values():
-            self._look_after(job)
+        self._dispatch.gather(seconds)
         self._record.flush(self._elapsed())
-        doing = {job.worker: job.doing for job in self._jobs.values()}
-        self.summary.crew = tuple(doing.get(i, "idle") for i in range(len(self.crew))) if len(self.crew) > 1 else ()
+        self.summary.crew = self._dispatch.doing() if len(self.crew) > 1 else ()
         self.watch(self.summary)
-
-    def _look_after(self, job: Job) -> None:
-        """End a worker that hangs, or that is still at it long after the time is up."""
-        worker = self.crew[job.worker]
-        worker.attend()
-        hangs = self.timeout is not None and worker.busy_for() > self.timeout
-        if not job.killed and (hangs or (self._left() < -GRACE and worker.busy_for())):
-            job.killed = True
-            worker.kill("hung" if hangs else "abandoned")
-
-    def _started(self, worker: int, pid: int) -> None:
-        self.crew[worker].started(pid)
-        self._start = min(self._start, time.monotonic())
-        self._false_starts = 0
-
-    def _stillborn(self, loss: Loss) -> None:
-        self._false_starts += 1
-        if self._false_starts == FALSE_STARTS:
-            raise InvalidProblem(f"no worker starts: {' '.join(loss.said.split())}")
-
-    def _lost(self, job: Job) -> None:
-        """A worker's process has ended: say so, and let another one take its place."""
-        loss = self.crew[job.worker].loss()
-        self._to_start.add(job.worker)
-        self._record.event(loss.kind, job.worker, loss.said)
-        job.lost(loss)
 
     def _explore(self, worker: int, part: Slice, seconds: float) -> None:
         def lost(loss: Loss) -> None:
