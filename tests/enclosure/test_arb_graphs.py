@@ -154,6 +154,47 @@ class Plain(nn.Module):
         return mapped(quotient, sums, judge.weights[id(self.scale)]) + mapped(quotient, gates, sigmoid[:2])
 
 
+class Elementary(nn.Module):
+    """Exponentials, logarithms, sines, powers and roots."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Linear(3, 2), nn.Linear(14, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        even = 1 + y**2
+        parts = [
+            torch.exp(y),
+            even.log(),
+            torch.sin(y),
+            y.cos(),
+            torch.pow(y, 3),
+            even.sqrt(),
+            (even + y.square()) ** 0.5,
+        ]
+        return self.head(torch.cat(parts, dim=1))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        y = judge(self.layer, x)
+        one = [Dual(exact(1)), Dual(exact(1))]
+        even = plus(one, times(y, y))
+        rows = [
+            mapped(lambda t: t.scaled(t.value.exp(), t.value.exp()), y),
+            mapped(lambda t: t.scaled(t.value.log(), 1 / t.value), even),
+            mapped(lambda t: t.scaled(t.value.sin(), t.value.cos()), y),
+            mapped(lambda t: t.scaled(t.value.cos(), -t.value.sin()), y),
+            times(y, times(y, y)),
+            mapped(root, even),
+            mapped(root, plus(even, times(y, y))),
+        ]
+        return judge(self.head, flattened(rows))
+
+
+def root(t: Dual) -> Dual:
+    return t.scaled(t.value.sqrt(), 1 / (2 * t.value.sqrt()))
+
+
 class Functional(nn.Module):
     """An activation by its function, with parameters other than the defaults."""
 
@@ -170,7 +211,7 @@ class Functional(nn.Module):
         return judge(self.head, judge(self.as_layer[0], judge(self.inner, x)))
 
 
-MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain)
+MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Elementary)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 2.0**-12], ids=lambda scale: f"x{scale:g}")

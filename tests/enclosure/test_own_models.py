@@ -67,7 +67,16 @@ def narrowed(m, x):
     return torch.cat([y.narrow(-1, 0, 1), y], 1)[:, 1:]
 
 
-FUNCTIONS = (gated, in_halves, in_parts, three_times, without_its_mean, softsign, clamped, narrowed)
+def bells(m, x):
+    return torch.exp(-m.layer(x).square()) + torch.log(1 + (torch.tanh(x) * m.scale) ** 2)
+
+
+def waves(m, x):
+    y = m.layer(x)
+    return torch.sin(y) * x.cos() + (1 + y.pow(2)).sqrt()
+
+
+FUNCTIONS = (gated, in_halves, in_parts, three_times, without_its_mean, softsign, clamped, narrowed, bells, waves)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

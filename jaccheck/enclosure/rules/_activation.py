@@ -55,7 +55,7 @@ class Activation:
     slope: Callable[[Tensor], Tensor]  # φ'(t); at a kink, and at NaN, what torch's own derivative gives
     value_error: Callable[[Span, Tensor], Tensor] | float  # of the span and sup |φ|; or as many times sup |φ|
     slope_error: Callable[[Span, Tensor, Tensor], Tensor] | float  # of the same and sup |φ'|; or as many times sup |φ'|
-    max_curvature: float = 0.0  # sup |φ''| away from the kinks
+    max_curvature: Callable[[Span], Tensor] | float = 0.0  # sup |φ''| away from the kinks, in the span or anywhere
     decay: float = inf  # sup |φ'' / φ'|: where φ is flat, so is φ'
     linear_above: float = inf  # φ'' = 0 from here on
     kinks: tuple[tuple[float, float, float], ...] = ()  # (t, |jump of φ'|, |jump of φ|) there
@@ -89,9 +89,13 @@ class Elementwise(NoParameters):
         if jump is not None:
             steepest.add_(jump)
         slope_radius = torch.zeros_like(r) if jump is None else jump
-        if phi.max_curvature:
+        if callable(phi.max_curvature):
+            bent = r * phi.max_curvature(span)
+            steepest.add_(bent)
+            slope_radius.add_(bent)
+        elif phi.max_curvature:
             steepest.add_(r, alpha=phi.max_curvature)
-            slope_radius.addcmul_(r, _bend(phi, span, steepest))
+            slope_radius.addcmul_(r, _bend(phi, phi.max_curvature, span, steepest))
         value_radius = steepest.mul_(r)
         if step is not None:
             value_radius.add_(step)
@@ -143,12 +147,9 @@ def _jumps(phi: Activation, fl: Arithmetic, z: Ball) -> tuple[Tensor | None, Ten
     return jump, step
 
 
-def _bend(phi: Activation, span: Span, steepest: Tensor) -> Tensor:
+def _bend(phi: Activation, most: float, span: Span, steepest: Tensor) -> Tensor:
     """sup |φ''| over `span`, where |φ'| is at most `steepest`."""
-    if phi.decay < inf:
-        bend = (steepest * phi.decay).clamp_(max=phi.max_curvature)
-    else:
-        bend = torch.full_like(steepest, phi.max_curvature)
+    bend = (steepest * phi.decay).clamp_(max=most) if phi.decay < inf else torch.full_like(steepest, most)
     if phi.linear_above < inf:
         bend.mul_(span.low <= phi.linear_above * (1 + EPS) if phi.linear_above else span.not_positive)
     return bend

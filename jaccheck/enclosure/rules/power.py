@@ -1,0 +1,52 @@
+"""Powers with a constant exponent, and the square root."""
+
+from __future__ import annotations
+
+import operator
+from math import inf
+
+import torch
+
+from jaccheck._errors import Unsupported
+from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
+from jaccheck.enclosure.rules._rule import Wire, rule
+
+SQRT = Activation(
+    value=torch.sqrt,
+    slope=lambda t: 0.5 / t.sqrt(),
+    value_error=1,
+    slope_error=FUNCTION + 4,  # as 1 / (2 √t), or as t^(-1/2) / 2
+    max_curvature=lambda t: torch.where(t.low > 0, 0.25 * t.low**-1.5, inf),
+    exact_where=lambda t: t == 1,
+)
+
+
+def natural(n: int) -> Activation:
+    """t^n. Small powers are products one by one, each of which rounds, and may underflow before it is multiplied."""
+    return Activation(
+        value=lambda t: t**n,
+        slope=lambda t: n * t ** (n - 1),
+        value_error=FUNCTION + 4,
+        slope_error=FUNCTION + 4,
+        max_curvature=lambda t: n * (n - 1) * t.mag ** max(n - 2, 0),
+        underflow=lambda t: 4 * n * (1 + t.mag),
+    )
+
+
+@rule(operator.pow, torch.pow, "pow", operator.ipow)
+def power(input: Wire, exponent: float) -> Elementwise:
+    if isinstance(input, Wire) and exponent == 0.5:
+        return Elementwise(SQRT)
+    if not isinstance(input, Wire) or not isinstance(exponent, (int, float)) or exponent not in range(1, 65):
+        raise Unsupported("no enclosure for a power, unless its exponent is 1/2 or a number from 1 to 64")
+    return Elementwise(natural(int(exponent)))
+
+
+@rule(torch.sqrt, "sqrt")
+def sqrt(input: Wire) -> Elementwise:
+    return Elementwise(SQRT)
+
+
+@rule(torch.square, "square")
+def square(input: Wire) -> Elementwise:
+    return Elementwise(natural(2))
