@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure.rules import Rule, Wire, layer_call, rules
@@ -167,8 +168,9 @@ def traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator
         else:
             call = Call(getattr(node.target, "__name__", str(node.target)), node.target, args, kwargs)
         if not call.wires:
-            values[node] = _constant(call)
+            values[node] = _turned(call) or _constant(call)
             continue
+        call = _with_layers_weight(call)
         if _in_place(call) and len(node.args[0].users) > 1:
             raise Unsupported(f"no enclosure for {call.name} in place on a value that is used elsewhere")
         index += 1
@@ -220,10 +222,46 @@ def _parts(
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """A parameter or constant transposed, which only products of matrices can use."""
+
+    matrix: Tensor
+
+
+def _turned(call: Call) -> Turned | None:
+    """What a call makes of a matrix, if it is its transpose."""
+    first, *rest = call.args or (None,)
+    if not isinstance(first, Tensor) or first.dim() != 2 or call.kwargs:
+        return None
+    plain = call.name in ("t", "adjoint") and not rest
+    attribute = call.name == "getattr" and rest[0] in ("T", "mT", "H", "mH")
+    swapped = call.name in ("transpose", "swapaxes", "swapdims") and {axis % 2 for axis in rest} == {0, 1}
+    permuted = call.name == "permute" and rest in ([1, 0], [(1, 0)], [[1, 0]])
+    return Turned(first) if plain or attribute or swapped or permuted else None
+
+
+def _with_layers_weight(call: Call) -> Call:
+    """A product with a transposed matrix as `linear` has it, and the other way round."""
+    found: list[Turned] = []
+    _replaced((call.args, call.kwargs), Turned, lambda turned: found.append(turned))
+    if not found:
+        return call
+    a, b, *rest = (*call.args, None, None)
+    if call.name in ("matmul", "mm") and isinstance(b, Turned):
+        return Call("linear", F.linear, (a, b.matrix), {})
+    if call.name == "addmm" and isinstance(rest[0], Turned) and not call.kwargs:
+        return Call("linear", F.linear, (b, rest[0].matrix, a), {})
+    if call.name == "linear" and isinstance(b, Turned) and rest[0] is None and not call.kwargs:
+        return Call("matmul", torch.matmul, (a, b.matrix), {})
+    raise Unsupported(f"no enclosure for the function {call.name} of a transposed parameter")
+
+
 def _constant(call: Call) -> Any:
     """What a call without values of the graph gives: Python numbers, but no tensors, which would be rounded."""
-    found: list[Tensor] = []
-    _replaced((call.args, call.kwargs), Tensor, lambda t: found.append(t))
+    found: list[Any] = []
+    for kind in (Tensor, Turned):
+        _replaced((call.args, call.kwargs), kind, lambda t: found.append(t))
     if found or call.layer is not None:
         raise Unsupported(f"no enclosure for {call.name} of parameters or constants alone")
     return call.run(*call.args, **call.kwargs)

@@ -154,6 +154,25 @@ class Plain(nn.Module):
         return mapped(quotient, sums, judge.weights[id(self.scale)]) + mapped(quotient, gates, sigmoid[:2])
 
 
+class Turned(nn.Module):
+    """Products with parameters that are transposed, and values stacked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.W, self.V = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(3, 2))
+        self.U, self.b = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = torch.stack([torch.tanh(x @ self.W.T + self.b), F.linear(x, self.V.t())], dim=-1)  # [N, 2, 2]
+        return torch.addmm(self.b, both.sum(1), self.U.transpose(0, 1))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        left = judge(nn.Tanh(), judge.linear(x, self.W, self.b))
+        columns = [list(column) for column in zip(*judge.weights[id(self.V)], strict=True)]
+        right = [summed(times(x, column)) for column in columns]
+        return judge.linear([summed(left), summed(right)], self.U, self.b)
+
+
 class Elementary(nn.Module):
     """Exponentials, logarithms, sines, powers and roots."""
 
@@ -211,7 +230,7 @@ class Functional(nn.Module):
         return judge(self.head, judge(self.as_layer[0], judge(self.inner, x)))
 
 
-MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Elementary)
+MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Elementary)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 2.0**-12], ids=lambda scale: f"x{scale:g}")

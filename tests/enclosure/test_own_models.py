@@ -76,7 +76,13 @@ def waves(m, x):
     return torch.sin(y) * x.cos() + (1 + y.pow(2)).sqrt()
 
 
+def turned(m, x):
+    W = m.layer.weight
+    return torch.stack([x @ W.T, torch.addmm(m.scale, x @ W, W.t())], 1).mean(1)
+
+
 FUNCTIONS = (gated, in_halves, in_parts, three_times, without_its_mean, softsign, clamped, narrowed, bells, waves)
+FUNCTIONS += (turned,)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -106,6 +112,15 @@ def test_at_a_kink_the_derivative_is_torchs_own(function):
     report = check(Model(), torch.zeros(1, 4), paths=PATHS, properties=("enclosure", "exact"))
     assert report.ok, report
     assert {verdict.status for verdict in report.verdicts.values()} <= {"agrees", "vacuous"}
+
+
+@pytest.mark.parametrize(
+    "function", [lambda m, x: x * m.layer.weight.T, lambda m, x: x @ m.layer.weight.T.abs(), lambda m, x: x @ x.T]
+)
+def test_a_transpose_is_for_products_of_matrices(function):
+    verdict = check(Written(3, function), torch.ones(3, 3), paths=("autograd",)).verdicts["autograd"]
+    assert verdict.status == "vacuous"
+    assert "no enclosure for" in verdict.reason
 
 
 @pytest.mark.parametrize("say", [lambda t: t.chunk(2), lambda t: t.split(1)], ids=["chunk", "split"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -90,6 +91,25 @@ class Concatenated(NoParameters):
             return D.moved(lambda t: t.narrow(axis, start, size))
 
         return tuple(part(start, size) for start, size in zip(starts, self.sizes, strict=True))
+
+
+class Stacked(NoParameters):
+    """Values side by side along a new axis."""
+
+    def __init__(self, parts: Sequence[Any], dim: int) -> None:
+        if not all(isinstance(part, Wire) for part in parts):
+            raise Unsupported("no enclosure for a stack with a constant")
+        self.dim = dim
+
+    def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
+        self.axis = self.dim % (inputs[0].centre.dim() + 1)
+        if self.axis == 0:
+            raise Unsupported("no enclosure for a stack along a new first axis, which moves the samples")
+        centres, radii = [a.centre for a in inputs], [a.radius for a in inputs]
+        return Ball(torch.stack(centres, self.axis), torch.stack(radii, self.axis))
+
+    def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
+        return tuple(D.moved(partial(torch.select, dim=self.axis + 1, index=i)) for i in range(D.shape[self.axis + 1]))
 
 
 class Indexed(NoParameters):
@@ -188,6 +208,11 @@ def transpose(input: Wire, dim0: int, dim1: int) -> Transposed:
 @rule(torch.cat, torch.concat)
 def cat(tensors: Sequence[Any], dim: int = 0) -> Concatenated:
     return Concatenated(tensors, dim)
+
+
+@rule(torch.stack)
+def stack(tensors: Sequence[Any], dim: int = 0) -> Stacked:
+    return Stacked(tensors, dim)
 
 
 @rule(operator.getitem)
