@@ -173,6 +173,34 @@ class Turned(nn.Module):
         return judge.linear([summed(left), summed(right)], self.U, self.b)
 
 
+class Classifier(nn.Module):
+    """PReLU with a parameter for each channel, normalization by fixed statistics, softmax and its logarithm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.phi, self.norm = nn.Linear(3, 3), nn.PReLU(3), nn.BatchNorm1d(3, eps=0.01).eval()
+        self.norm.running_mean = torch.tensor([0.5, -1.0, 0.25])
+        self.norm.running_var = torch.tensor([0.5, 3.0, 0.7])
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.phi(self.layer(x)))
+        return torch.cat([F.softmax(y, dim=1), y.log_softmax(-1)], dim=1)
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        z = judge(self.layer, x)
+        slopes = judge.weights[id(self.phi.weight)]
+        y = [t if t.value > 0 else w * t for w, t in zip(slopes, z, strict=True)]
+        mean, variance = ([exact(t) for t in row.tolist()] for row in (self.norm.running_mean, self.norm.running_var))
+        y = [
+            t.scaled((t.value - m) / (v + exact(self.norm.eps)).sqrt(), 1 / (v + exact(self.norm.eps)).sqrt())
+            for t, m, v in zip(y, mean, variance, strict=True)
+        ]
+        y = plus(times(y, judge.weights[id(self.norm.weight)]), judge.weights[id(self.norm.bias)])
+        powers = [t.scaled(t.value.exp(), t.value.exp()) for t in y]
+        p = [quotient(t, summed(powers)) for t in powers]
+        return p + [t.scaled(t.value.log(), 1 / t.value) for t in p]
+
+
 class Elementary(nn.Module):
     """Exponentials, logarithms, sines, powers and roots."""
 
@@ -230,7 +258,7 @@ class Functional(nn.Module):
         return judge(self.head, judge(self.as_layer[0], judge(self.inner, x)))
 
 
-MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Elementary)
+MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Classifier, Elementary)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 2.0**-12], ids=lambda scale: f"x{scale:g}")

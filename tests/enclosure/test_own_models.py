@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 
 import pytest
 import torch
@@ -82,7 +83,13 @@ def turned(m, x):
 
 
 FUNCTIONS = (gated, in_halves, in_parts, three_times, without_its_mean, softsign, clamped, narrowed, bells, waves)
-FUNCTIONS += (turned,)
+
+
+def attending(m, x):
+    return x * torch.softmax(m.layer(x), -1) + F.log_softmax(x * m.scale, dim=1)
+
+
+FUNCTIONS += (turned, attending)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -97,6 +104,26 @@ def test_right_paths_agree_on_models_with_functions_of_all_kinds(function, dtype
         report = check(model, (torch.randn(N, d) * factor).to(dtype), paths=PATHS)
         assert report.ok, report
         assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}, report
+
+
+LAYERS = (nn.PReLU(), nn.PReLU(5), nn.BatchNorm1d(5), nn.BatchNorm1d(5, affine=False), nn.Softmax(1), nn.LogSoftmax(-1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_right_paths_agree_on_layers_of_other_libraries_models(layer, dtype):
+    torch.manual_seed(0)
+    layer = deepcopy(layer).eval()
+    for t in (*layer.parameters(), *(buffer for buffer in layer.buffers() if buffer.is_floating_point())):
+        t.data = torch.rand(t.shape) + 0.5
+    model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 5), layer, nn.Linear(5, 2)).to(dtype)
+    reverse = () if isinstance(layer, nn.PReLU) else ("vmap_jacrev",)  # torch puts PReLU's weight on the wrong axis
+    paths = ("autograd", "autograd_batched", "vmap_jacfwd", *reverse)
+    report = check(model, torch.randn(7, 3).to(dtype), paths=paths)
+    assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}, report
+    if dtype in (torch.float64, torch.float32):
+        report = check(model, torch.randn(7, 3).to(dtype), paths=("batch_grad", "sqrt_ggn_exact"))
+        assert {verdict.status for verdict in report.verdicts.values()} <= {"agrees", "unsupported"}, report
 
 
 @pytest.mark.parametrize("function", [torch.abs, lambda t: t.clamp(0, 1), lambda t: abs(t)], ids=["abs", "clamp", "||"])
