@@ -201,6 +201,31 @@ class Classifier(nn.Module):
         return p + [t.scaled(t.value.log(), 1 / t.value) for t in p]
 
 
+class Standardized(nn.Module):
+    """Layer normalization, with parameters and without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.norm, self.head = nn.Linear(3, 4), nn.LayerNorm(4, eps=0.01), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.tanh(self.norm(self.layer(x))) + F.layer_norm(self.layer(x), (4,)))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        z = judge(self.layer, x)
+        own = plus(times(standard(z, 0.01), judge.weights[id(self.norm.weight)]), judge.weights[id(self.norm.bias)])
+        return judge(self.head, plus(judge(nn.Tanh(), own), standard(z, 1e-5)))
+
+
+def standard(z: list[Dual], eps: float) -> list[Dual]:
+    """(z - mean) / √(variance + ε)"""
+    mean = summed(z).scaled(summed(z).value / len(z), 1 / exact(len(z)))
+    away = [t + mean.scaled(-mean.value, exact(-1)) for t in z]
+    variance = summed(times(away, away))
+    variance = variance.scaled(variance.value / len(z) + exact(eps), 1 / exact(len(z)))
+    return [quotient(t, root(variance)) for t in away]
+
+
 class Elementary(nn.Module):
     """Exponentials, logarithms, sines, powers and roots."""
 
@@ -258,7 +283,7 @@ class Functional(nn.Module):
         return judge(self.head, judge(self.as_layer[0], judge(self.inner, x)))
 
 
-MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Classifier, Elementary)
+MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Classifier, Standardized, Elementary)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 2.0**-12], ids=lambda scale: f"x{scale:g}")

@@ -107,6 +107,7 @@ def test_right_paths_agree_on_models_with_functions_of_all_kinds(function, dtype
 
 
 LAYERS = (nn.PReLU(), nn.PReLU(5), nn.BatchNorm1d(5), nn.BatchNorm1d(5, affine=False), nn.Softmax(1), nn.LogSoftmax(-1))
+LAYERS += (nn.LayerNorm(5), nn.LayerNorm(5, elementwise_affine=False))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -1,0 +1,120 @@
+"""Layer normalization: the last axes of each sample by their own mean and variance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, prod, sqrt
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from jaccheck._errors import Unsupported
+from jaccheck.enclosure.arithmetic import Arithmetic
+from jaccheck.enclosure.ball import UP, Ball, up
+from jaccheck.enclosure.jacobian import Direct, Jacobian
+from jaccheck.enclosure.rules._activation import FUNCTION
+from jaccheck.enclosure.rules._pair import per_sample
+from jaccheck.enclosure.rules._rule import Wire, rule
+from jaccheck.enclosure.rules.broadcast import summed_to
+
+
+class LayerNorm:
+    """``a = n γ + β`` with ``n = s (z - m)``, m and v mean and variance of n numbers, ``s = 1 / √(v + ε)``.
+
+    ``∂f/∂z = s (P - mean P - n mean(P n))`` with ``P = D γ``. Kernels differ in how they put this together: a variance
+    may be a mean of squares less the square of the mean, and torch's backward pass has ``b z + c`` for the last two
+    terms, where ``b = s³ (m mean P - mean(P z))``. So what rounds is bounded by the magnitudes of all these terms: by
+    what they are with ``w = |z| + |m|`` in place of ``z - m``.
+    """
+
+    def __init__(self, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float) -> None:
+        self.weight, self.bias, self.eps = weight, bias, eps
+        self.shape, self.n = tuple(shape), prod(shape)
+        self.gamma = None if weight is None else Ball.exact(weight)
+
+    def forward(self, fl: Arithmetic, z: Ball) -> Ball:  # [N, …, *shape]
+        if z.centre.dim() <= len(self.shape) or z.shape[-len(self.shape) :] != self.shape or not self.n:
+            raise Unsupported(f"no enclosure for a layer normalization of {list(z.shape)} by {list(self.shape)}")
+        size = z.mag
+        mean, off = self._mean(z.centre), self._mean(z.radius) + fl.gamma(self.n + 2) * self._mean(size)
+        self.w = size + mean.abs() + off
+        away = z.centre - mean
+        away_off = z.radius + off + fl.gamma(1) * self.w
+        variance = self._mean(away.square())
+        # Σ (z - m)² / n, or Σ z² / n - m²: rounded terms of w² at most
+        variance_off = up(
+            self._mean((2 * away.abs() + away_off) * away_off + 2 * fl.gamma(self.n + 6) * self.w.square())
+        )
+        variance_off += 8 * fl.eta
+        total = variance + self.eps
+        least = total - variance_off - fl.gamma(2) * (total + variance_off)
+        s = total.rsqrt()
+        most = torch.where(least > 0, least.rsqrt(), inf)
+        self.s = Ball(s, up(most - s, fl.gamma(FUNCTION + 2) * most + 4 * fl.eta))
+        self.most = self.s.mag
+        # the largest on the way: a sum of squares
+        self.known = (self.n * self.w.square().amax(self.axes, keepdim=True) < fl.largest) & (self.most < fl.largest)
+        lost = fl.eta * (4 + self.w + self.most)
+        off = away.abs() * self.s.radius + away_off * self.most + fl.gamma(4) * self.w * self.most
+        self.normalized = Ball(away * s, torch.where(self.known, up(off, lost), inf))
+        reach = self.w * self.most
+        value = self.normalized
+        if self.gamma is not None:
+            value, reach = fl.product(value, self.gamma, k=2), reach * self.gamma.mag
+        if self.bias is not None:
+            beta = Ball.exact(self.bias)
+            value, reach = fl.added(value, beta), reach + beta.mag
+        # (z s - m s) γ + β rounds terms of that magnitude
+        return fl.within(fl.rounded(Ball(value.centre, up(value.radius + fl.gamma(4) * reach))), reach)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        return tuple(range(-len(self.shape), 0))
+
+    def _mean(self, t: Tensor) -> Tensor:
+        return t.mean(self.axes, keepdim=True)
+
+    @property
+    def gain(self) -> float:
+        """``|n|`` is √n at most."""
+        largest = 1.0 if self.gamma is None else float(self.gamma.mag.max())
+        most = self.most[self.most.isfinite()]
+        return (3 + sqrt(self.n)) * largest * float(most.max()) if most.numel() else 1.0
+
+    def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …, *shape]
+        P = D if self.gamma is None else fl.product(D, self.gamma)
+        dim = D.centre.dim()
+        n, s = per_sample(self.normalized, dim), per_sample(self.s, dim)
+        w, most, known = (per_sample(Ball(t, t), dim).centre for t in (self.w, self.most, self.known))
+        mean, mean_off = self._mean(P.centre), self._mean(P.radius)
+        along = self._mean(P.centre * n.centre)
+        along_off = self._mean(P.centre.abs() * n.radius + P.radius * n.mag)
+        inner = P.centre - mean - n.centre * along
+        inner_off = P.radius + mean_off + n.mag * along_off + n.radius * along.abs()
+        cubed = most**3 * w
+        terms = most * (P.mag + self._mean(P.mag)) + cubed * self._mean(P.mag * w)
+        radius = inner_off * most + s.radius * inner.abs() + fl.gamma(self.n + 16) * terms
+        radius = torch.where(known, up(radius, 8 * fl.eta * (1 + most + cubed)), inf)
+        reach = None if D.reach is None else terms * UP
+        return (fl.within(fl.rounded(Ball(s.centre * inner, radius, reach)), terms + cubed + most**3),)
+
+    def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
+        found: list[tuple[Tensor, Jacobian]] = []
+        if self.weight is not None:
+            terms = fl.product(D, per_sample(self.normalized, D.centre.dim()), k=2)
+            found.append((self.weight, Direct(summed_to(fl, terms, self.shape))))
+        if self.bias is not None:
+            found.append((self.bias, Direct(summed_to(fl, D, self.shape))))
+        return tuple(found)
+
+
+@rule(nn.LayerNorm, F.layer_norm)
+def layer_norm(
+    input: Wire,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> LayerNorm:
+    return LayerNorm(normalized_shape, weight, bias, eps)
