@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -207,10 +209,38 @@ def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> 
         raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
         raise InvalidProblem(f"the model's forward pass raises {raised}") from error
     finally:
-        before.expect(before.undone())
+        own = before.undone()
+        before.expect(own)
+    if any("random state" in change for change in own):
+        _check_chance(model, x, output, before, seed)
     if not isinstance(output, Tensor):
         raise InvalidProblem(f"f(x) is a {type(output).__name__}, but should be one tensor, [N, C]")
     return output.detach(), draws
+
+
+def _check_chance(model: nn.Module, x: Tensor, output: object, before: Snapshot, seed: int | None) -> None:
+    """A model that draws may do so for nothing, or have a seed for it; else f(x) isn't a function of x."""
+    try:
+        with torch.inference_mode(False), torch.no_grad(), seeded(0 if seed is None else seed, x.device):
+            if seed is None:
+                torch.rand(7, device=x.device)
+            random.seed(0)
+            if "numpy.random" in sys.modules:
+                sys.modules["numpy.random"].seed(0)
+            again = model(x)
+    finally:
+        before.undone()
+    if isinstance(output, Tensor) and isinstance(again, Tensor) and not torch.equal(*map(_bits, (output, again))):
+        what = (
+            "pass a seed, or draw them beforehand"
+            if seed is None
+            else "the seed is for torch's alone; draw others beforehand"
+        )
+        raise InvalidProblem(f"f(x) depends on random numbers that its forward pass draws; {what}")
+
+
+def _bits(t: Tensor) -> Tensor:
+    return t.detach().nan_to_num()
 
 
 def _check_output(output: Tensor, x: Tensor) -> None:

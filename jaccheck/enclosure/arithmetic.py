@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf
+from math import frexp, inf, isfinite, ldexp
 
 import torch
 from torch import Tensor
@@ -43,6 +43,18 @@ class Arithmetic:
     def operands(self) -> float:
         """What a product of two operands that are rounded first is off by, relatively."""
         return 2 * self.operand + self.operand**2
+
+    def number(self, c: float, like: Tensor) -> Ball:
+        """A Python number, which an operation takes as it is, or as the nearest number of some precision."""
+        fraction, exponent = frexp(c) if isfinite(c) else (0.0, 0)
+        bits = 1 / self.u
+        off = abs(c - ldexp(round(fraction * bits) / bits, exponent)) if isfinite(c) else 0.0
+        if c and abs(c) < self.eta / self.u:  # among the smallest
+            off = self.eta
+        if isfinite(c) and abs(c) > self.largest:
+            off = inf
+        centre = like.new_tensor(c)
+        return Ball(centre, torch.full_like(centre, off))
 
     def rounded(self, t: Ball, k: int = 1) -> Ball:
         """`t` after k roundings: ``r + γ(k) (|c| + r) + k η``."""

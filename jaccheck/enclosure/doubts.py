@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from jaccheck._capabilities import autocasts
-from jaccheck.enclosure.rules import rules
+from jaccheck.enclosure.rules import known_as, rules
 
 _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
@@ -20,7 +20,7 @@ def doubts(model: nn.Module) -> list[str]:
             found.append(f"{where} has a forward hook")
         if "forward" in vars(module):
             found.append(f"{where} has a forward of its own")
-        elif type(module) not in rules() and any(issubclass(type(module), layer) for layer in _layers()):
+        elif known_as(type(module)) is None and any(issubclass(type(module), layer) for layer in _layers()):
             found.append(f"{where} is a subclass with a forward of its own")
         if parametrize.is_parametrized(module):
             found.append(f"{where} is parametrized")

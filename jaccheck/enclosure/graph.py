@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from jaccheck._errors import Unsupported
-from jaccheck.enclosure.rules import Rule, Wire, layer_call, rules
+from jaccheck.enclosure.rules import Rule, Wire, known_as, layer_call, rules, takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +37,12 @@ class Call:
         """
         if self.layer is not None:
             return layer_call(self.layer, (*self.args, *self.kwargs.values()))
-        factory = rules().get(self.run if self.run in rules() else self.name)
+        factory = rules().get(self.run) or rules().get(self.name) or rules().get(self.name.removesuffix("_"))
         if factory is None:
             raise Unsupported(f"no enclosure for the function {self.name}")
+        in_place = {"inplace": True} if self.name.endswith("_") and "inplace" in takes(factory) else {}
         try:
-            return factory(*self.args, **self.kwargs)
+            return factory(*self.args, **self.kwargs, **in_place)
         except TypeError as error:
             raise Unsupported(f"no enclosure for the function {self.name} with these arguments: {error}") from error
 
@@ -88,7 +89,7 @@ def in_a_row(model: nn.Module) -> list[Call | Wire] | None:
 
 def is_known(layer: nn.Module) -> bool:
     """Whether the rule of the layer's class speaks of this very layer."""
-    return type(layer) in rules() and "forward" not in vars(layer)
+    return known_as(type(layer)) is not None and "forward" not in vars(layer)
 
 
 def _flattened(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -141,6 +142,8 @@ def traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator
             continue
         args = _replaced(node.args, fx.Node, values.__getitem__)
         kwargs = _replaced(node.kwargs, fx.Node, values.__getitem__)
+        if node.op in ("call_function", "call_method"):
+            args, kwargs = _usual(args, kwargs)
         if node.op == "output":
             if not isinstance(args[0], Wire):
                 raise Unsupported("no enclosure for an output that isn't one tensor that depends on the input")
@@ -171,11 +174,17 @@ def traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator
             values[node] = _turned(call) or _constant(call)
             continue
         call = _with_layers_weight(call)
-        if _in_place(call) and len(node.args[0].users) > 1:
+        if _in_place(call) and _used_elsewhere(node.args[0], layers):
             raise Unsupported(f"no enclosure for {call.name} in place on a value that is used elsewhere")
         index += 1
         values[node] = Wire(index)
         yield call
+
+
+def _usual(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The first argument in its place, and numpy's name of an axis by torch's."""
+    kwargs = {"dim" if name == "axis" else name: value for name, value in kwargs.items()}
+    return ((kwargs.pop("input"),), kwargs) if not args and "input" in kwargs else (args, kwargs)
 
 
 def _attribute(model: nn.Module, target: str) -> Any:
@@ -270,6 +279,25 @@ def _constant(call: Call) -> Any:
 def _in_place(call: Call) -> bool:
     inplace = getattr(call.layer, "inplace", False) or call.kwargs.get("inplace", False)
     return bool(inplace) or call.name.endswith("_") or call.name in ("iadd", "isub", "imul", "itruediv")
+
+
+def _used_elsewhere(node: fx.Node, layers: dict[str, nn.Module]) -> bool:
+    """Whether anybody else sees what is written to the value of `node`, or to that of which it may be a view."""
+    while len(node.users) == 1 and node.op != "placeholder":
+        if node.op == "call_module":
+            a_view = isinstance(layers[str(node.target)], VIEWING)
+        else:
+            a_view = getattr(node.target, "__name__", node.target) in VIEWS
+        if not a_view:
+            return False
+        node = node.args[0]  # type: ignore[assignment]
+    return len(node.users) > 1
+
+
+VIEWING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout)
+"""Layers whose value may lie in the memory of their input, and `VIEWS`: functions and methods."""
+VIEWS = {*"view reshape flatten unflatten unsqueeze squeeze permute transpose swapaxes swapdims narrow".split()}  # noqa: SIM905
+VIEWS |= {*"getitem chunk split tensor_split contiguous detach dropout pos positive".split()}  # noqa: SIM905
 
 
 def _replaced(tree: Any, kind: type, replace: Callable[[Any], Any]) -> Any:

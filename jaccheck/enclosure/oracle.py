@@ -112,7 +112,7 @@ class Oracle:
             if mode == "forward":
                 # A tangent underflows in each operation on its way, and ∂f/∂(value) carries that on to f.
                 terms = 8 + max(self._values[wire.index].shape[1:].numel() for wire in wires)
-                drift = up(drift + D.mag.flatten(2).sum(2) * (terms * fl.eta))
+                drift = up(drift + D.mag.reshape(N, C, -1).sum(2) * (terms * fl.eta))
             for p, jacobian in rule.jacobians(fl, D):
                 if id(p) in parts:
                     parts[id(p)].append(Drifted(jacobian, drift) if mode == "forward" else jacobian)
@@ -120,7 +120,7 @@ class Oracle:
                 for wire, part in zip(wires, rule.vjp(fl, D), strict=True):
                     cotangents.setdefault(wire.index, []).append(part)
                     if mode == "forward" and fl.flushed:  # a tangent that counts as zero where it goes in
-                        drift = up(drift + part.mag.flatten(2).sum(2) * fl.flushed)
+                        drift = up(drift + part.mag.reshape(N, C, -1).sum(2) * fl.flushed)
         return {name: total(parts[id(p)], (N, C, *p.shape), self.x.device) for name, p in self._trainable.items()}
 
     def rows(self, name: str, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0) -> Ball:

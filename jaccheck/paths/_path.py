@@ -89,7 +89,8 @@ def leaf(x: Tensor) -> Tensor:
 def borrowed(model: nn.Module) -> Iterator[None]:
     """Gradients are enabled, whatever the caller's mode; attributes and buffers that change are put back."""
     # With the parameters' places: torch's functional_call leaves a plain tensor in that of a layer with two names.
-    dicts = [now for module in model.modules() for now in (vars(module), module._parameters)]
+    plain = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    dicts = [now for module in plain for now in (vars(module), module._parameters)]
     dicts += [vars(p) for p in model.parameters()]
     saved = [(now, now.copy()) for now in dicts]
     buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in model.buffers()]

@@ -61,6 +61,11 @@ class Exactly(Arithmetic):
         lowest = form.lowest + margin + (form.precision - 1 if device.flushed else 0)
         return cls(**vars(device), bits=form.precision, operand_bits=operand, lowest=lowest)
 
+    def number(self, c: float, like: Tensor) -> Ball:
+        centre = like.new_tensor(c)
+        self._holds("a number", centre)
+        return _exact(centre)
+
     def rounded(self, t: Ball, k: int = 1) -> Ball:
         if k:
             raise Rounds("there are sums over axes that were broadcast, or over positions")

@@ -20,7 +20,7 @@ from jaccheck.enclosure.ground import doubted
 from jaccheck.enclosure.jacobian import Extent
 from jaccheck.enclosure.oracle import Outside
 from jaccheck.enclosure.whole import Whole, side_by_side
-from jaccheck.properties._own_backward import own_backward
+from jaccheck.properties._own_backward import not_differentiable, own_backward
 
 WHOLE = 2**18  # elements of a problem's Jacobians that are judged in one go: float64 balls of a few MB
 SLICE = 2**18  # elements of the slices otherwise: what a core's cache holds
@@ -116,6 +116,11 @@ class Judge:
             n, c, *_ = comparison.worst[2]
             comparison.doubt = self._wrong_on_the_way or self.own_backward(n, c)
         return comparison
+
+    @cached_property
+    def not_differentiable(self) -> str | None:
+        """Why no path can have a derivative, if torch raises by itself."""
+        return not_differentiable(self.problem)
 
     def own_backward(self, n: int, c: int) -> str | None:
         """Why f(x)[n, c] hasn't the derivative that the oracle takes it to have, if that is the model's own doing."""

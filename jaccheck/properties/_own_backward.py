@@ -24,12 +24,9 @@ def own_backward(problem: Problem, oracle: Oracle, n: int, c: int) -> str | None
     lies in the enclosure, is it the model's doing: a defect of autograd, or of the layers, shows in both.
     """
     try:
-        with torch.inference_mode(False), torch.enable_grad():
-            own, plain, own_again, plain_again = (
-                gradients
-                for _ in range(2)
-                for gradients in (_by_model(problem, n, c), _by_calls(problem, oracle, n, c))
-            )
+        own, plain, own_again, plain_again = (
+            gradients for _ in range(2) for gradients in (_by_model(problem, n, c), _by_calls(problem, oracle, n, c))
+        )
     except Exception:  # whatever it is, it says nothing of the model's derivative
         return None
     finally:
@@ -45,16 +42,29 @@ def own_backward(problem: Problem, oracle: Oracle, n: int, c: int) -> str | None
     return f"the model's backward pass isn't that of its calls{perhaps}"
 
 
+def not_differentiable(problem: Problem) -> str | None:
+    """In words, what torch raises where it should differentiate the model by itself; None if it can."""
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), problem.chance():
+            _named(problem.model(leaf(problem.x)).sum(), problem.parameters)
+    except Exception as error:
+        return f"torch itself can't differentiate the model: {type(error).__name__}: {error}"
+    finally:
+        problem.before.restore()
+    return None
+
+
 def _by_model(problem: Problem, n: int, c: int) -> Gradients:
-    with problem.chance():
+    with torch.inference_mode(False), torch.enable_grad(), problem.chance():  # each time: a forward may switch it off
         return _named(problem.model(leaf(problem.x))[n, c], problem.parameters)
 
 
 def _by_calls(problem: Problem, oracle: Oracle, n: int, c: int) -> Gradients:
-    parameters = problem.model.parameters()
-    copies = {id(p): nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in parameters}
-    f = oracle.replayed(lambda t: copies.get(id(t), t.detach()))[n, c]
-    return _named(f, {name: copies[id(p)] for name, p in problem.parameters.items()})
+    with torch.inference_mode(False), torch.enable_grad():
+        parameters = problem.model.parameters()
+        copies = {id(p): nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in parameters}
+        f = oracle.replayed(lambda t: copies.get(id(t), t.detach()))[n, c]
+        return _named(f, {name: copies[id(p)] for name, p in problem.parameters.items()})
 
 
 def _named(f: Tensor, parameters: Mapping[str, Tensor]) -> Gradients:
@@ -79,6 +89,8 @@ def _reasons(problem: Problem) -> Iterator[str]:
     for name, module in problem.model.named_modules():
         if module._backward_hooks or module._backward_pre_hooks:
             yield f"{described(module, name)} has a backward hook"
+        if module._forward_hooks or module._forward_pre_hooks:
+            yield f"{described(module, name)} has a forward hook"
     with torch.inference_mode(False), torch.enable_grad():
         f = problem.model(leaf(problem.x))
     problem.before.restore()

@@ -26,6 +26,9 @@ class Enclosure:
         if run.unsupported is not None:
             return Verdict(path, "unsupported", reason=run.unsupported, elements=elements, seconds=run.seconds)
         if run.raised is not None:
+            doubt = trial.judge.not_differentiable
+            if doubt is not None:
+                return Verdict(path, "vacuous", reason=doubt, elements=elements, vacuous=elements, seconds=run.seconds)
             reason = f"{type(run.raised).__name__}: {run.raised}"
             return Verdict(path, "disagrees", "raised", reason=reason, elements=elements, seconds=run.seconds)
         fault = malformed(trial.problem, run.jacobian)

@@ -23,6 +23,7 @@ class Written(nn.Module):
         super().__init__()
         self.layer, self.scale = nn.Linear(d, d), nn.Parameter(torch.randn(d))
         self.register_buffer("shift", torch.randn(d))
+        self.tenth = torch.tensor(0.1, dtype=torch.float64)
         self.function = function
 
     def forward(self, x):
@@ -89,7 +90,27 @@ def attending(m, x):
     return x * torch.softmax(m.layer(x), -1) + F.log_softmax(x * m.scale, dim=1)
 
 
-FUNCTIONS += (turned, attending)
+def shifted(m, x):
+    return 0.3 - m.layer((x - 0.1307) / 0.3081) * 0.1 + torch.rsub(x, 1 / 3) + (x - m.tenth)
+
+
+def by_rank_one(m, x):
+    one = m.layer(x).sum(1)  # [N]
+    return x * torch.stack([one, one.tanh()], 1).mean(1).unsqueeze(-1)
+
+
+def in_place(m, x):
+    y = m.layer(x).sub_(0.1)
+    y += x
+    return F.elu_(y).neg().clamp_(-3, 3) + (2 + x.square()).reciprocal()
+
+
+def near_zero(m, x):
+    y = m.layer(x).multiply(0.1)
+    return torch.expm1(-y.absolute()) + torch.log1p(y.square()) + torch.erf(y) + torch.special.expit(y)
+
+
+FUNCTIONS += (turned, attending, shifted, by_rank_one, in_place, near_zero)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -149,6 +170,26 @@ def test_a_transpose_is_for_products_of_matrices(function):
     verdict = check(Written(3, function), torch.ones(3, 3), paths=("autograd",)).verdicts["autograd"]
     assert verdict.status == "vacuous"
     assert "no enclosure for" in verdict.reason
+
+
+def in_place_of_a_view(m, x):
+    y = m.layer(x)
+    y.view(-1, 3).relu_()
+    return y
+
+
+MIXING = (
+    lambda m, x: (m.layer(x).unsqueeze(1) * m.layer(x)).sum(1),
+    lambda m, x: m.layer(x) + m.layer(x).sum(1),
+    in_place_of_a_view,
+)
+
+
+@pytest.mark.parametrize("function", MIXING)
+def test_of_what_mixes_samples_or_is_written_to_from_elsewhere_nothing_is_said(function):
+    report = check(Written(3, function), torch.randn(3, 3), paths=PATHS)
+    assert report.forward is None
+    assert {verdict.status for verdict in report.verdicts.values()} == {"vacuous"}, report
 
 
 @pytest.mark.parametrize("say", [lambda t: t.chunk(2), lambda t: t.split(1)], ids=["chunk", "split"])

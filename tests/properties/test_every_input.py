@@ -83,7 +83,7 @@ def test_functions_are_activations_too():
     ("layer", "dtype", "words"),
     [
         (nn.Identity(), "float16", "there is no activation"),
-        (nn.PReLU(), "float16", "no enclosure for PReLU"),
+        (nn.Softmin(1), "float16", "no enclosure for Softmin"),
     ],
 )
 def test_nothing_is_said_where_there_is_nothing_to_try(layer, dtype, words):

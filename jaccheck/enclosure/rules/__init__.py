@@ -27,14 +27,23 @@ def rules() -> Mapping[Any, Factory]:
 
 def layer_call(layer: nn.Module, wires: tuple[Wire, ...]) -> Rule:
     """The rule of a layer that has one."""
-    factory = rules()[type(layer)]
-    found = {name: getattr(layer, name, _MISSING) for name in _parameters(factory)[len(wires) :]}
+    factory = rules()[known_as(type(layer)) or type(layer)]
+    found = {name: getattr(layer, name, _MISSING) for name in takes(factory)[len(wires) :]}
     return factory(*wires, **{name: value for name, value in found.items() if value is not _MISSING})
+
+
+def known_as(kind: type) -> type | None:
+    """The class with a rule whose forward a class of layers has, its own or inherited; None: there is none."""
+    for base in kind.__mro__:
+        if base in rules():
+            return base if getattr(kind, "forward", None) is getattr(base, "forward", None) else None
+    return None
 
 
 _MISSING = object()
 
 
 @cache
-def _parameters(factory: Factory) -> tuple[str, ...]:
+def takes(factory: Factory) -> tuple[str, ...]:
+    """The names of what a rule is made of."""
     return tuple(inspect.signature(factory).parameters)

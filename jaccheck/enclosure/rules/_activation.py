@@ -80,6 +80,7 @@ class Elementwise(NoParameters):
     def forward(self, fl: Arithmetic, z: Ball) -> Ball:
         phi = self.phi
         fl.evaluated(phi, z)
+        self.z = z
         r = z.radius
         value, slope = phi.value(z.centre), phi.slope(z.centre)
         # A shift by δ moves φ by at most |δ| sup |φ'| and φ' by at most |δ| sup |φ''|; a kink in reach adds its jumps.
@@ -116,6 +117,8 @@ class Elementwise(NoParameters):
 
     @property
     def gain(self) -> float:
+        if (self.z.centre.isfinite() & ~self.psi.centre.isfinite()).any():  # √ at 0
+            return inf
         steepest = self.psi.centre.abs()  # a wide ball reaches further than φ' does anywhere
         return float((2 * steepest[steepest.isfinite()] + 1).max()) if steepest.isfinite().any() else 1.0
 

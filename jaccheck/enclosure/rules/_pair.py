@@ -26,8 +26,6 @@ class Pair:
 
     def __init__(self, operands: Sequence[Operand]) -> None:
         self.operands = operands
-        # a Python number is rounded to the dtype at most once before the operation
-        self.roundings = 1 if all(isinstance(o, (Wire, Tensor)) for o in operands) else 2
 
     @abstractmethod
     def value(self, fl: Arithmetic) -> Ball:
@@ -38,8 +36,10 @@ class Pair:
         """∂f/∂s and ∂f/∂t, ``[N, C, *features]``, as if neither had been broadcast."""
 
     def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
+        if len({value.centre.dim() for value in inputs}) > 1:
+            raise Unsupported("no enclosure for values of different ranks, whose batch axes are then no longer one")
         values = iter(inputs)
-        self.s, self.t = (next(values) if isinstance(o, Wire) else constant(o, inputs[0]) for o in self.operands)
+        self.s, self.t = (next(values) if isinstance(o, Wire) else constant(fl, o, inputs[0]) for o in self.operands)
         return self.value(fl)
 
     def against(self, D: Ball) -> tuple[Ball, Ball]:
@@ -61,15 +61,26 @@ class Pair:
         return tuple(part for operand, part in self._cotangents(fl, D) if isinstance(operand, Wire))
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
-        return tuple((o, Direct(part)) for o, part in self._cotangents(fl, D) if isinstance(o, Tensor))
+        return tuple((o, _shaped(part, o.shape)) for o, part in self._cotangents(fl, D) if isinstance(o, Tensor))
 
 
-def constant(operand: Tensor | float | int, like: Ball) -> Ball:
+def _shaped(part: Ball, shape: torch.Size) -> Direct:
+    return Direct(part.moved(lambda t: t.reshape(*t.shape[:2], *shape)))
+
+
+def constant(fl: Arithmetic, operand: Tensor | float | int, like: Ball) -> Ball:
     """An operand that isn't a value of the graph, so that it broadcasts against ``[N, *features]``."""
-    t = operand if isinstance(operand, Tensor) else torch.tensor(float(operand), dtype=torch.float64, device="cpu")
-    if t.dim() >= like.centre.dim():
+    if isinstance(operand, complex):
+        raise Unsupported("no enclosure for complex numbers")
+    if not isinstance(operand, Tensor):
+        return fl.number(float(operand), like.centre)
+    if operand.dim() == 0 and not operand.requires_grad:  # its dtype may be another one
+        return fl.number(float(operand), like.centre)
+    if operand.dim() == like.centre.dim() and operand.shape[0] == 1:
+        operand = operand[0]
+    if operand.dim() >= like.centre.dim():
         raise Unsupported("no enclosure for a constant that has a batch axis")
-    return Ball.exact(t.to(like.centre.device))
+    return Ball.exact(operand.to(like.centre.device))
 
 
 def per_sample(t: Ball, dim: int) -> Ball:

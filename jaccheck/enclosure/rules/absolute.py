@@ -20,6 +20,6 @@ ABSOLUTE = Activation(
 )
 
 
-@rule(torch.abs, operator.abs, "abs")
+@rule(torch.abs, operator.abs, "abs", "absolute")
 def absolute(input: Wire) -> Elementwise:
     return Elementwise(ABSOLUTE)

@@ -22,7 +22,7 @@ class Added(Pair):
         self.sign = sign
 
     def value(self, fl: Arithmetic) -> Ball:
-        return fl.added(self.s, self.t if self.sign > 0 else -self.t, k=self.roundings)
+        return fl.added(self.s, self.t if self.sign > 0 else -self.t)
 
     @property
     def gain(self) -> float:
@@ -36,7 +36,7 @@ class Multiplied(Pair):
     """``s t``."""
 
     def value(self, fl: Arithmetic) -> Ball:
-        return fl.product(self.s, self.t, k=self.roundings)
+        return fl.product(self.s, self.t)
 
     @property
     def gain(self) -> float:
@@ -44,7 +44,7 @@ class Multiplied(Pair):
 
     def derivatives(self, fl: Arithmetic, D: Ball) -> tuple[Ball, Ball]:
         s, t = self.against(D)
-        return fl.product(D, t, k=self.roundings), fl.product(D, s, k=self.roundings)
+        return fl.product(D, t), fl.product(D, s)
 
 
 class Negated(NoParameters):
@@ -62,9 +62,14 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> Added:
     return Added((input, other), sign=_sign(alpha))
 
 
-@rule(operator.sub, torch.sub, "sub", operator.isub)
+@rule(operator.sub, torch.sub, "sub", operator.isub, "subtract")
 def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Added:
     return Added((input, other), sign=-_sign(alpha))
+
+
+@rule(torch.rsub)
+def rsub(input: Operand, other: Operand, *, alpha: float = 1) -> Added:
+    return Added((other, input), sign=-_sign(alpha))
 
 
 def _sign(alpha: float) -> int:
@@ -73,11 +78,11 @@ def _sign(alpha: float) -> int:
     return int(alpha)
 
 
-@rule(operator.mul, torch.mul, "mul", operator.imul)
+@rule(operator.mul, torch.mul, "mul", operator.imul, "multiply")
 def mul(input: Operand, other: Operand) -> Multiplied:
     return Multiplied((input, other))
 
 
-@rule(operator.neg, torch.neg, "neg")
+@rule(operator.neg, torch.neg, "neg", "negative")
 def neg(input: Wire) -> Negated:
     return Negated()

@@ -45,7 +45,8 @@ class BatchNorm:
             fl.product(Ball(z.centre - m, z.radius + fl.gamma(1) * far), self._ball(fl, s)), far
         )
         self.slope = fl.product(self._ball(fl, s), Ball.exact(gamma))
-        return fl.within(fl.rounded(Ball((z.centre - m) * scale + beta, radius)), reach)
+        self.s, self.gamma, self.far = s.abs(), gamma.abs(), far
+        return fl.within(fl.rounded(Ball((z.centre - m) * scale + beta, radius)), reach + far * self.s)
 
     @staticmethod
     def _ball(fl: Arithmetic, s: Tensor) -> Ball:
@@ -57,16 +58,21 @@ class BatchNorm:
 
     @property
     def gain(self) -> float:
-        return float(self.slope.mag.max()) if self.slope.centre.numel() else 0.0
+        """A tangent is multiplied by s and γ, in either order."""
+        return float(torch.maximum(self.s, self.gamma).maximum(self.slope.mag).max()) if len(self.mean) else 0.0
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, K, …]
-        return (fl.product(D, self.slope, k=2),)
+        factors = self.s + self.gamma
+        # D is multiplied by γ and s, in either order
+        product = fl.product(D, self.slope, k=2, underflows=factors)
+        return (fl.within(product, D.mag * factors),)
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         found: list[tuple[Tensor, Jacobian]] = []
         if self.weight is not None:
-            terms = fl.product(D, self.normalized.moved(lambda t: t[:, None]), k=2)
-            found.append((self.weight, self._summed(fl, terms)))
+            factors = self.s + self.far[:, None]
+            terms = fl.product(D, self.normalized.moved(lambda t: t[:, None]), k=2, underflows=factors)
+            found.append((self.weight, self._summed(fl, fl.within(terms, D.mag * factors))))
         if self.bias is not None:
             found.append((self.bias, self._summed(fl, D)))
         return tuple(found)

@@ -11,7 +11,7 @@ from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwi
 from jaccheck.enclosure.rules._rule import Wire, rule
 
 
-@rule(nn.CELU, F.celu, celu)
+@rule(nn.CELU, F.celu, celu, "celu")
 def celu_rule(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementwise:
     if not alpha > 0:
         raise Unsupported(f"no enclosure for CELU with alpha={alpha}")

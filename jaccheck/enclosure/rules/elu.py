@@ -10,7 +10,7 @@ from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwi
 from jaccheck.enclosure.rules._rule import Wire, rule
 
 
-@rule(nn.ELU, F.elu)
+@rule(nn.ELU, F.elu, "elu")
 def elu(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementwise:
     size = abs(alpha)
     return Elementwise(

@@ -47,6 +47,6 @@ TANH = Activation(
 )
 
 
-@rule(nn.GELU, F.gelu)
+@rule(nn.GELU, F.gelu, "gelu")
 def gelu(wire: Wire, approximate: str = "none") -> Elementwise:
     return Elementwise(TANH if approximate == "tanh" else EXACT)

@@ -18,6 +18,6 @@ HARDSIGMOID = Activation(
 )
 
 
-@rule(nn.Hardsigmoid, F.hardsigmoid)
+@rule(nn.Hardsigmoid, F.hardsigmoid, "hardsigmoid")
 def hardsigmoid(wire: Wire, inplace: bool = False) -> Elementwise:
     return Elementwise(HARDSIGMOID)

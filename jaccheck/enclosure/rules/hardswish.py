@@ -21,6 +21,6 @@ HARDSWISH = Activation(
 )
 
 
-@rule(nn.Hardswish, F.hardswish)
+@rule(nn.Hardswish, F.hardswish, "hardswish")
 def hardswish(wire: Wire, inplace: bool = False) -> Elementwise:
     return Elementwise(HARDSWISH)

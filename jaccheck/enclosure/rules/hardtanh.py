@@ -33,7 +33,7 @@ def held(low: float, high: float, *, open_at_bounds: bool = True) -> Elementwise
     )
 
 
-@rule(nn.Hardtanh, F.hardtanh)
+@rule(nn.Hardtanh, F.hardtanh, "hardtanh")
 def hardtanh(wire: Wire, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Elementwise:
     return held(min_val, max_val)
 
@@ -46,6 +46,6 @@ def clamp(input: Wire, min: float | None = None, max: float | None = None) -> El
     return held(float(bounds[0]), float(bounds[1]), open_at_bounds=clamps_openly())
 
 
-@rule(nn.ReLU6, F.relu6)
+@rule(nn.ReLU6, F.relu6, "relu6")
 def relu6(wire: Wire, inplace: bool = False) -> Elementwise:
     return held(0.0, 6.0)

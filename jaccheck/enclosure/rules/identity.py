@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import torch
 from torch import nn
 
@@ -25,6 +27,6 @@ def identity(wire: Wire) -> Passed:
     return Passed()
 
 
-@rule(torch.clone, "clone", "contiguous")
+@rule(torch.clone, "clone", "contiguous", operator.pos, "positive")
 def clone(input: Wire, *, memory_format: object = None) -> Passed:
     return Passed()

@@ -52,7 +52,7 @@ class LayerNorm:
         s = total.rsqrt()
         most = torch.where(least > 0, least.rsqrt(), inf)
         self.s = Ball(s, up(most - s, fl.gamma(FUNCTION + 2) * most + 4 * fl.eta))
-        self.most = self.s.mag
+        self.most, self.largest = self.s.mag, fl.largest
         # the largest on the way: a sum of squares
         self.known = (self.n * self.w.square().amax(self.axes, keepdim=True) < fl.largest) & (self.most < fl.largest)
         lost = fl.eta * (4 + self.w + self.most)
@@ -77,10 +77,11 @@ class LayerNorm:
 
     @property
     def gain(self) -> float:
-        """``|n|`` is √n at most."""
+        """``|n|`` is √n at most; where squares may overflow, or s³, so may a tangent."""
+        if not self.known.all() or not (self.most**3 < self.largest).all():
+            return inf
         largest = 1.0 if self.gamma is None else float(self.gamma.mag.max())
-        most = self.most[self.most.isfinite()]
-        return (3 + sqrt(self.n)) * largest * float(most.max()) if most.numel() else 1.0
+        return (3 + sqrt(self.n)) * largest * float(self.most.max()) if self.most.numel() else 1.0
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …, *shape]
         P = D if self.gamma is None else fl.product(D, self.gamma)
@@ -93,11 +94,14 @@ class LayerNorm:
         inner = P.centre - mean - n.centre * along
         inner_off = P.radius + mean_off + n.mag * along_off + n.radius * along.abs()
         cubed = most**3 * w
-        terms = most * (P.mag + self._mean(P.mag)) + cubed * self._mean(P.mag * w)
+        sums = self._mean(P.mag * w)
+        terms = most * (P.mag + self._mean(P.mag)) + cubed * sums
         radius = inner_off * most + s.radius * inner.abs() + fl.gamma(self.n + 16) * terms
-        radius = torch.where(known, up(radius, 8 * fl.eta * (1 + most + cubed)), inf)
+        # η, times what is multiplied with s³, or s² or s, when it underflows, and with b
+        lost = 8 * fl.eta * (1 + most + cubed + w + self.n * sums * w * (1 + most + most**2))
+        radius = torch.where(known, up(radius, lost), inf)
         reach = None if D.reach is None else terms * UP
-        return (fl.within(fl.rounded(Ball(s.centre * inner, radius, reach)), terms + cubed + most**3),)
+        return (fl.within(fl.rounded(Ball(s.centre * inner, radius, reach)), terms + cubed + most**3 + self.n * sums),)
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         found: list[tuple[Tensor, Jacobian]] = []

@@ -10,7 +10,7 @@ from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
 
-@rule(nn.LeakyReLU, F.leaky_relu)
+@rule(nn.LeakyReLU, F.leaky_relu, "leaky_relu")
 def leaky_relu(wire: Wire, negative_slope: float = 0.01, inplace: bool = False) -> Elementwise:
     return Elementwise(
         Activation(

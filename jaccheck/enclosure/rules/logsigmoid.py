@@ -20,6 +20,6 @@ LOGSIGMOID = Activation(
 )
 
 
-@rule(nn.LogSigmoid, F.logsigmoid)
+@rule(nn.LogSigmoid, F.logsigmoid, "logsigmoid")
 def logsigmoid(wire: Wire) -> Elementwise:
     return Elementwise(LOGSIGMOID)

@@ -27,6 +27,6 @@ MISH = Activation(
 )
 
 
-@rule(nn.Mish, F.mish)
+@rule(nn.Mish, F.mish, "mish")
 def mish(wire: Wire, inplace: bool = False) -> Elementwise:
     return Elementwise(MISH)

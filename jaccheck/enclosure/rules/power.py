@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from math import inf
 
 import torch
@@ -36,7 +37,7 @@ def natural(n: int) -> Activation:
 @rule(operator.pow, torch.pow, "pow", operator.ipow)
 def power(input: Wire, exponent: float) -> Elementwise:
     if isinstance(input, Wire) and exponent == 0.5:
-        return Elementwise(SQRT)
+        return Elementwise(replace(SQRT, at_infinity=False))  # pow(-∞, 1/2) is ∞, and √-∞ is none
     if not isinstance(input, Wire) or not isinstance(exponent, (int, float)) or exponent not in range(1, 65):
         raise Unsupported("no enclosure for a power, unless its exponent is 1/2 or a number from 1 to 64")
     return Elementwise(natural(int(exponent)))

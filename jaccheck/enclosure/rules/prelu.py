@@ -44,7 +44,7 @@ class PReLU(Elementwise):
         return ((self.weight, Direct(J.moved(lambda t: t.reshape(*t.shape[:2], *self.weight.shape)))),)
 
 
-@rule(nn.PReLU, F.prelu)
+@rule(nn.PReLU, F.prelu, "prelu")
 def prelu(wire: Wire, weight: Tensor) -> PReLU:
     if isinstance(weight, Wire):
         raise TypeError("a weight that depends on the input")

@@ -10,7 +10,7 @@ import torch
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import EPS, Ball, up
 from jaccheck.enclosure.rules._pair import Operand, Pair, per_sample
-from jaccheck.enclosure.rules._rule import rule
+from jaccheck.enclosure.rules._rule import Wire, rule
 
 
 def quotient(fl: Arithmetic, s: Ball, t: Ball, k: int = 1) -> Ball:
@@ -30,7 +30,7 @@ class Divided(Pair):
     """``q = s / t``, so that ``∂q/∂s = 1/t`` and ``∂q/∂t = -(s/t)/t``."""
 
     def value(self, fl: Arithmetic) -> Ball:
-        self.q = quotient(fl, self.s, self.t, self.roundings)
+        self.q = quotient(fl, self.s, self.t)
         return self.q
 
     @property
@@ -45,10 +45,15 @@ class Divided(Pair):
         _, t = self.against(D)
         q = per_sample(self.q, D.centre.dim())
         # -D ((s/t)/t), or -(D (s/t))/t, or -(D/t) (s/t): one rounding each besides that of s/t
-        for_t = fl.product(D, quotient(fl, q, t, self.roundings), k=2)
-        return quotient(fl, D, t, self.roundings), -for_t
+        for_t = fl.product(D, quotient(fl, q, t), k=2)
+        return quotient(fl, D, t), -for_t
 
 
-@rule(operator.truediv, torch.div, torch.true_divide, "div", operator.itruediv)
+@rule(operator.truediv, torch.div, torch.true_divide, "div", operator.itruediv, "divide", "true_divide")
 def div(input: Operand, other: Operand) -> Divided:
     return Divided((input, other))
+
+
+@rule(torch.reciprocal, "reciprocal")
+def reciprocal(input: Wire) -> Divided:
+    return Divided((1.0, input))

@@ -13,7 +13,7 @@ SCALE = 1.0507009873554804934193349852946  # λ
 ALPHA = 1.6732632423543772848170429916717
 
 
-@rule(nn.SELU, F.selu, selu)
+@rule(nn.SELU, F.selu, selu, "selu")
 def selu_rule(wire: Wire, inplace: bool = False) -> Elementwise:
     size = SCALE * ALPHA
     return Elementwise(

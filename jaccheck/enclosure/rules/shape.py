@@ -124,6 +124,8 @@ class Indexed(NoParameters):
 
     def forward(self, fl: Arithmetic, a: Ball) -> Ball:
         self.before = a.shape[1:]
+        if self.index[0] is Ellipsis and sum(i is not None and i is not Ellipsis for i in self.index) >= a.centre.dim():
+            raise Unsupported("no enclosure for an index of the batch axis")
         out = a[self.index]
         if out.shape[:1] != a.shape[:1]:
             raise Unsupported("no enclosure for an index that changes the batch axis")
@@ -200,14 +202,19 @@ def permute_function(input: Wire, dims: Any) -> Permuted:
     return Permuted(_sizes((dims,)))
 
 
-@rule("transpose", torch.transpose)
+@rule("transpose", torch.transpose, "swapaxes", "swapdims")
 def transpose(input: Wire, dim0: int, dim1: int) -> Transposed:
     return Transposed(dim0, dim1)
 
 
-@rule(torch.cat, torch.concat)
+@rule(torch.cat, torch.concat, "concatenate")
 def cat(tensors: Sequence[Any], dim: int = 0) -> Concatenated:
     return Concatenated(tensors, dim)
+
+
+@rule(torch.hstack)
+def hstack(tensors: Sequence[Any]) -> Concatenated:
+    return Concatenated(tensors, 1)
 
 
 @rule(torch.stack)

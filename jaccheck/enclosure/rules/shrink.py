@@ -25,7 +25,7 @@ def softshrink(wire: Wire, lambd: float = 0.5) -> Elementwise:
     )
 
 
-@rule(nn.Hardshrink, F.hardshrink, torch.hardshrink)
+@rule(nn.Hardshrink, F.hardshrink, torch.hardshrink, "hardshrink")
 def hardshrink(wire: Wire, lambd: float = 0.5) -> Elementwise:
     return Elementwise(
         Activation(

@@ -35,6 +35,6 @@ SIGMOID = Activation(
 )
 
 
-@rule(nn.Sigmoid, F.sigmoid, sigmoid, "sigmoid")
+@rule(nn.Sigmoid, F.sigmoid, sigmoid, "sigmoid", "special_expit")
 def sigmoid_rule(wire: Wire) -> Elementwise:
     return Elementwise(SIGMOID)

@@ -24,6 +24,6 @@ SILU = Activation(
 )
 
 
-@rule(nn.SiLU, F.silu)
+@rule(nn.SiLU, F.silu, "silu")
 def silu(wire: Wire, inplace: bool = False) -> Elementwise:
     return Elementwise(SILU)

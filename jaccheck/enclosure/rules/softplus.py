@@ -15,7 +15,7 @@ from jaccheck.enclosure.rules._rule import Wire, rule
 from jaccheck.enclosure.rules.sigmoid import logistic
 
 
-@rule(nn.Softplus, F.softplus)
+@rule(nn.Softplus, F.softplus, "softplus")
 def softplus(wire: Wire, beta: float = 1.0, threshold: float = 20.0) -> Elementwise:
     if not beta > 0 or not 0 <= threshold <= 80:  # above that exp overflows in float32
         raise Unsupported(f"no enclosure for Softplus with beta={beta} and threshold={threshold}")

@@ -10,7 +10,7 @@ from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
 
-@rule(nn.Threshold, F.threshold, torch.threshold)
+@rule(nn.Threshold, F.threshold, torch.threshold, "threshold")
 def threshold_rule(wire: Wire, threshold: float, value: float, inplace: bool = False) -> Elementwise:
     return Elementwise(
         Activation(
