@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -230,8 +231,19 @@ def test_one_forward_pass_leaves_no_trace() -> None:
     model = Counting()
     before = Snapshot.take(model, X)
     admit(model, X)
-    assert len(calls) == 1
+    assert len(calls) == 2  # once more, to see whether what it draws matters
     assert before.changes() == []
+
+
+def test_a_model_whose_output_depends_on_chance_is_refused() -> None:
+    drawing, others = Calls(lambda y: y * torch.rand(2)), Calls(lambda y: y * random.random())
+    with pytest.raises(InvalidProblem, match=r"random numbers .* pass a seed"):
+        admit(drawing, X)
+    assert admit(drawing, X, seed=0).seed == 0
+    with pytest.raises(InvalidProblem, match="random numbers"):
+        admit(others, X)
+    with pytest.raises(InvalidProblem, match="the seed is for torch's alone"):
+        admit(others, X, seed=0)
 
 
 def test_no_samples_are_a_problem_too() -> None:

@@ -33,10 +33,15 @@ def layer_call(layer: nn.Module, wires: tuple[Wire, ...]) -> Rule:
 
 
 def known_as(kind: type) -> type | None:
-    """The class with a rule whose forward a class of layers has, its own or inherited; None: there is none."""
+    """The class with a rule that speaks of a class of layers, too: it, or what it inherits all from that the rule reads.
+
+    None: there is none.
+    """
+    own: set[str] = set()
     for base in kind.__mro__:
         if base in rules():
-            return base if getattr(kind, "forward", None) is getattr(base, "forward", None) else None
+            return None if own & {"forward", *takes(rules()[base])} else base
+        own |= vars(base).keys()
     return None
 
 
