@@ -86,7 +86,7 @@ class Own(nn.Module):
 def test_a_function_of_chance_in_a_model_of_ones_own_is_judged_with_a_seed_alone():
     report = jaccheck.check(Own(), inputs(), paths=("autograd", "batch_grad"), seed=3)
     assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}
-    with pytest.raises(InvalidProblem, match="random numbers .* pass a seed"):
+    with pytest.raises(InvalidProblem, match=r"random numbers .* pass a seed"):
         jaccheck.check(Own(), inputs(), paths=("autograd",), properties=("enclosure",))
 
 

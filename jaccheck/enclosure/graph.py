@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from jaccheck._chance import seeded
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure.rules import Rule, Wire, known_as, layer_call, rules, takes
+from jaccheck.enclosure.tracer import Tracer
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,17 +102,8 @@ def _flattened(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Mod
         yield from _flattened(child, f"{prefix}.{name}" if prefix else name)
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if type(m) is nn.Sequential:
-            return False
-        return is_known(m) or (type(m).__module__.startswith("torch.nn.modules.") and "forward" not in vars(m))
-
-
-def traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator[Call | Wire]:
-    """The calls of `model` in order, numbered from wire 1; wire 0 is the input. Last comes the output's wire.
-
-    `shape_of` gives the shape of what has been computed so far, for reshapes that ask for it.
+def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
+    """The calls of `model` at `x` in order, numbered from wire 1; wire 0 is the input. Last comes the output's wire.
 
     Raises:
         Unsupported: a layer has no rule, or torch.fx can't trace the model.
@@ -119,7 +112,9 @@ def traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="For backward hooks to be called")  # they aren't, by a tracer
-            graph = _Tracer().trace(model)
+            tracer = Tracer(x, is_known)
+            with seeded(0, x.device):  # it draws, perhaps, and what is drawn later begins where it did
+                graph = tracer.trace(model)
         constants = {name: value for name, value in vars(model).items() if name.startswith("_tensor_constant")}
     except Exception as error:
         raise Unsupported(f"no enclosure: torch.fx can't trace {type(model).__name__}: {error}") from error
@@ -133,8 +128,6 @@ def traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator
     index = 0
     for node in graph.nodes:
         if node.op == "placeholder":
-            if values:
-                raise Unsupported(f"no enclosure for a second input of the model, {node.name!r}")
             values[node] = Wire(0)
             continue
         if node.op == "get_attr":
@@ -154,11 +147,11 @@ def traced(model: nn.Module, shape_of: Callable[[Wire], torch.Size]) -> Iterator
             if not is_known(layer):
                 raise Unsupported(f"no enclosure for {type(layer).__name__} ({node.target!r})")
             call = Call(node.target, layer, args, kwargs, layer)
-        elif _asks_for_shape(node, args):
-            values[node] = _shape(node, args, kwargs, shape_of)
+        elif node.target in CASTS and _is_as_it_was(tracer, node):
+            values[node] = args[0]
             continue
         elif node.target in PARTS and isinstance(args[0], Wire):
-            parts = _parts(node, args, kwargs, shape_of)
+            parts = _parts(args, kwargs, tracer.values[node])
             values[node] = tuple(Wire(index + 1 + i) for i in range(len(parts)))
             index += len(parts)
             yield from parts
@@ -198,32 +191,24 @@ def _method(name: str) -> Callable[..., Any]:
     return lambda t, *args, **kwargs: getattr(t, name)(*args, **kwargs)
 
 
-def _asks_for_shape(node: fx.Node, args: tuple[Any, ...]) -> bool:
-    wired = bool(args) and isinstance(args[0], Wire)
-    if node.op == "call_method":
-        return wired and node.target in ("size", "dim")
-    return wired and node.target is getattr and args[1] in ("shape", "ndim")
+CASTS = ("to", "type", "type_as", "float", "double", "half", "bfloat16", "cpu", "cuda")
 
 
-def _shape(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], shape_of: Callable[[Wire], torch.Size]) -> Any:
-    meta = torch.empty(shape_of(args[0]), device="meta")
-    if node.op == "call_method":
-        return _method(str(node.target))(meta, *args[1:], **kwargs)
-    return getattr(meta, args[1])
+def _is_as_it_was(tracer: Tracer, node: fx.Node) -> bool:
+    """Whether a cast leaves dtype and device alone."""
+    now, before = tracer.values.get(node), tracer.values.get(node.args[0])  # type: ignore[arg-type]
+    if not isinstance(now, Tensor) or not isinstance(before, Tensor):
+        return False
+    return now.dtype == before.dtype and now.device == before.device
 
 
 PARTS = (torch.chunk, torch.split, torch.tensor_split, "chunk", "split", "tensor_split")
 """What gives several tensors: slices of one."""
 
 
-def _parts(
-    node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], shape_of: Callable[[Wire], torch.Size]
-) -> list[Call]:
+def _parts(args: tuple[Any, ...], kwargs: dict[str, Any], pieces: Sequence[Tensor]) -> list[Call]:
     """A slice for each tensor that the call gives."""
-    run = _method(node.target) if isinstance(node.target, str) else node.target
-    shape = shape_of(args[0])
-    pieces = run(torch.empty(shape, device="meta"), *args[1:], **kwargs)
-    dim = (args[2] if len(args) > 2 else kwargs.get("dim", 0)) % len(shape)
+    dim = (args[2] if len(args) > 2 else kwargs.get("dim", 0)) % pieces[0].dim()
     starts = accumulate((piece.shape[dim] for piece in pieces), initial=0)
     return [
         Call("narrow", torch.narrow, (args[0], dim, start, piece.shape[dim]), {})

@@ -64,7 +64,7 @@ class Oracle:
         in_torch: list[Any] | None = None if self.seed is None else [self.x]
         row = in_a_row(self.model)
         self.has_run_the_model = row is None or in_torch is not None
-        for call in traced(self.model, lambda wire: self._values[wire.index].shape) if row is None else row:
+        for call in traced(self.model, self.x) if row is None else row:
             if isinstance(call, Wire):
                 self._output = call
                 return

@@ -33,7 +33,7 @@ def layer_call(layer: nn.Module, wires: tuple[Wire, ...]) -> Rule:
 
 
 def known_as(kind: type) -> type | None:
-    """The class with a rule that speaks of a class of layers, too: it, or what it inherits all from that the rule reads.
+    """The class whose rule holds for `kind`, too: itself, or the one from which it has all that the rule reads.
 
     None: there is none.
     """
