@@ -30,23 +30,25 @@ class AutogradBatched:
             if not f.requires_grad or not f.numel():
                 return {name: f.new_zeros(*f.shape, *p.shape) for name, p in params.items()}
             # The seeds, and the layers' gradients, [step, N, …], shall not outgrow J.
-            step = max(sum(p.numel() for p in params.values()) // f.shape[0], 256)
-            J = _rows(f, list(params.values()), range(f.numel())[:step])
+            step = min(max(sum(p.numel() for p in params.values()) // f.shape[0], 256), f.numel())
+            J = _rows(f, list(params.values()), 0, step)
             if step < f.numel():
                 first, J = J, [f.new_empty(f.numel(), *p.shape) for p in params.values()]
                 for start in range(0, f.numel(), step):
-                    entries = range(f.numel())[start : start + step]
-                    rows = _rows(f, list(params.values()), entries) if start else first
+                    rows = _rows(f, list(params.values()), start, step) if start else first
                     for j, row in zip(J, rows, strict=True):
-                        j[start : start + step] = row
+                        j[start : start + step] = row[: f.numel() - start]
         return {name: j.view(*f.shape, *p.shape) for (name, p), j in zip(params.items(), J, strict=True)}
 
 
-def _rows(f: Tensor, params: list[nn.Parameter], entries: range) -> list[Tensor]:
-    """The gradients of the entries of f, counted row by row, ``[len(entries), *p.shape]`` each."""
-    seeds = f.new_zeros(len(entries), f.numel())
-    seeds.diagonal(entries.start).fill_(1)
+def _rows(f: Tensor, params: list[nn.Parameter], start: int, step: int) -> list[Tensor]:
+    """The gradients of the entries of f from `start` on, counted row by row, ``[step, *p.shape]`` each.
+
+    Behind the last entry they are 0: a gradient that the model retains adds up, and so has one shape in all calls.
+    """
+    seeds = f.new_zeros(step, f.numel())
+    seeds.diagonal(start).fill_(1)
     rows = torch.autograd.grad(
         f, params, seeds.view(-1, *f.shape), retain_graph=True, allow_unused=True, is_grads_batched=True
     )
-    return [f.new_zeros(len(entries), *p.shape) if row is None else row for p, row in zip(params, rows, strict=True)]
+    return [f.new_zeros(step, *p.shape) if row is None else row for p, row in zip(params, rows, strict=True)]

@@ -209,3 +209,21 @@ def test_pieces_make_the_same_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.arange(300.0).unsqueeze(1)  # 600 entries, in steps of 256
     J = get("autograd_batched").jacobian(wide, x)
     assert torch.equal(J["weight"], torch.eye(2).unsqueeze(2) * x.view(300, 1, 1, 1))
+
+
+def test_pieces_go_with_a_gradient_that_the_model_retains() -> None:
+    class Retaining(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            z = self.layer(x)
+            z.retain_grad()
+            return z * z
+
+    model, x = Retaining(), torch.arange(300.0).unsqueeze(1)
+    nn.init.ones_(model.layer.weight)
+    nn.init.zeros_(model.layer.bias)
+    J = get("autograd_batched").jacobian(model, x)  # of x²
+    assert torch.equal(J["layer.weight"], 2 * torch.eye(2).unsqueeze(2) * x.view(300, 1, 1, 1) ** 2)
