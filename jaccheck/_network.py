@@ -54,6 +54,7 @@ class Network(Spec):
     x_layout: str = "contiguous"
     x_requires_grad: bool = False
     training: bool = True  # as a module is that was just made
+    bare: bool = False  # the model is its only layer, and no Sequential of it
     x_retains_grad: bool = False  # x is the result of an operation, and keeps its gradient
     hooks: tuple[Hook, ...] = ()  # the user's
     used_before: str = ""  # how the model has been used, with other parts active
@@ -76,6 +77,9 @@ class Network(Spec):
         one_of("x_layout", self.x_layout, LAYOUTS)
         a_bool("x_requires_grad", self.x_requires_grad)
         a_bool("training", self.training)
+        a_bool("bare", self.bare)
+        if self.bare and len(self.layers) != 1:
+            raise InvalidProblem(f"bare is for one layer, but layers has {len(self.layers)}")
         steps("steps", self.steps)
         a_bool("x_retains_grad", self.x_retains_grad)
         a_tuple("hooks", self.hooks)
@@ -120,7 +124,8 @@ class Network(Spec):
         if self.device != "cpu" and int(self.device[5:]) >= torch.cuda.device_count():
             raise invalid("device", self.device, f"'cpu', or one of the {torch.cuda.device_count()} CUDA devices here")
         with torch.inference_mode(False), torch.no_grad():
-            model = sequential(self.layers, self.inputs, Target(self.dtype, self.device)).train(self.training)
+            model: nn.Module = sequential(self.layers, self.inputs, Target(self.dtype, self.device))
+            model = (next(model.children()) if self.bare else model).train(self.training)
             x = self.x.tensor((self.batch, *self.inputs), self.dtype).to(self.device)
             x = arranged(x, self.x_layout).requires_grad_(self.x_requires_grad)
         with torch.inference_mode(False), torch.enable_grad():

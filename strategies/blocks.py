@@ -26,6 +26,9 @@ OPTIONAL = ("residual", "reuse", "tied", "own", "functional", "switch", "dropout
 DROPPED = (0.5, 0.5, 0.5, 0.25, 0.1, 0.9, 0.7, 1.0)
 """The share of elements that a Dropout drops."""
 
+TIMES = (2, 2, 2, 3, 4)
+"""How often a layer is used that is used again."""
+
 _FROZEN = (("weight",), ("bias",), ("bias", "weight"))
 
 
@@ -49,7 +52,8 @@ class Block:
         if self.form == "switch":
             return (Switch(inner, other=(Linear(width, DIGITS(self.extra), bias=None),)),)
         if self.form in SQUARE:
-            return (SQUARE[self.form](inner),)
+            layer = SQUARE[self.form](inner)
+            return (replace(layer, times=TIMES[self.extra % len(TIMES)]) if isinstance(layer, Repeat) else layer,)
         return inner if self.form == "plain" else (Sequential(inner, own=self.form == "own"),)
 
 

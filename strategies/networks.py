@@ -162,7 +162,7 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
     dtype, device = choices.pick(limits.targets)
     regime = choices.pick(limits.regimes)
     names = choices.pick(_palettes(limits.activations, dtype, device))
-    whole = choices.pick((False, False, False, False, False, False, False, True))  # in one more Sequential
+    form = choices.pick(("", "", "alone", "", "alone", "", "alone", "whole"))
     layout = choices.pick(_LAYOUTS)
     requires_grad, training = choices.pick((False, True)), choices.pick((True, False))
     before = choices.pick(extra(names))
@@ -196,7 +196,8 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
         *(layer for block, width in zip(drawn, widths, strict=True) for layer in block.layers(width)),
     )
     return Network(
-        layers=(Sequential(layers),) if whole else layers,
+        layers=(Sequential(layers),) if form == "whole" else layers,  # in one more Sequential
+        bare=form == "alone" and len(layers) == 1,
         batch=batch,
         inputs=inputs,
         x=x,

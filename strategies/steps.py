@@ -16,7 +16,7 @@ from .targets import chosen
 
 
 def in_use(
-    networks: SearchStrategy[Network], *, max_steps: int = 6, steps: Sequence[str] = tuple(STEPS)
+    networks: SearchStrategy[Network], *, max_steps: int = 10, steps: Sequence[str] = tuple(STEPS)
 ) -> SearchStrategy[Network]:
     """`networks` with steps for the property `sequence`; they shrink to the fewest, which come first in `STEPS`.
 

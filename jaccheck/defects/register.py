@@ -19,6 +19,7 @@ from typing import Any
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
 from jaccheck.fuzz.finding import Failure
+from jaccheck.paths import SHIPPED
 from jaccheck.properties import PROPERTIES, WithCases
 
 
@@ -42,6 +43,8 @@ class Defect:
     """The thread where its library knows of it."""
     network: Mapping[str, Any]
     """A network that shows it, as `Network.from_json` reads it."""
+    others: bool = False
+    """Whether paths of one's own show it, too: all that differentiate by the operator of torch's that has it."""
 
     def arguments(self) -> dict[str, Any]:
         """Those of the condition."""
@@ -59,7 +62,8 @@ class Defect:
         alike = failure.property == self.property or (
             self.property == "enclosure" and isinstance(PROPERTIES.get(failure.property), WithCases)
         )
-        return failure.path in self.paths and alike and failure.kind == self.kind and self.here()
+        shows = failure.path in self.paths or (self.others and failure.path not in SHIPPED)
+        return shows and alike and failure.kind == self.kind and self.here()
 
 
 @lru_cache(maxsize=1)

@@ -95,6 +95,7 @@ FEATURES: dict[str, Feature] = {
     "used before": lambda d: bool(d.network.used_before),
     "used before with BackPACK": lambda d: d.network.used_before == "backpack",
     **{f"a {kind} hook": _hooked(kind) for kind in HOOKS},
+    "a layer by itself": lambda d: d.network.bare,
 }
 """In the order of their bits in a log; a new one goes to the end. Dtypes and kinds of layers are features, too."""
 

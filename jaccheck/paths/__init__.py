@@ -33,6 +33,8 @@ _BUILT_IN = {
 }
 # Those of other libraries that jaccheck doesn't depend on, which take part where the package of the name is installed.
 _PEERS = {"curvlinops": "Curvlinops", "opacus": "Opacus"}
+SHIPPED = frozenset(_BUILT_IN | _PEERS)
+"""The names of all paths that aren't somebody else's."""
 DEFAULT = ("autograd", "batch_grad", "sqrt_ggn_exact")
 """The paths of the example, taken where none are named."""
 

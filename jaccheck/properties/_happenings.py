@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickle
 import random
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from threading import Thread
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,10 @@ def step(name: str) -> Callable[[Happening], Happening]:
     return entered
 
 
+def during(name: str) -> str:
+    return f"during {STEPS[name]}"
+
+
 @step("again")
 def again(stage: Stage) -> str | None:
     return stage.apart(stage.call(), f"in {STEPS['again']}")
@@ -58,8 +63,9 @@ def ten(stage: Stage) -> str | None:
 
 
 @step("other_samples")
-def other_samples(stage: Stage) -> None:
-    stage.call(x=stage.x[:1] if len(stage.x) > 1 else torch.cat((stage.x, stage.x)))
+def other_samples(stage: Stage) -> str | None:
+    x = stage.x[:1] if len(stage.x) > 1 else torch.cat((stage.x, stage.x))
+    return stage.compared(during("other_samples"), x)
 
 
 @step("other_input")
@@ -108,29 +114,72 @@ def load(stage: Stage) -> None:
 
 
 @step("move")
-def move(stage: Stage) -> None:
+def move(stage: Stage) -> str | None:
     dtype = stage.x.dtype
     stage.model.to(OTHER[dtype])
-    stage.call(x=stage.x.to(OTHER[dtype]))
+    apart = stage.compared(during("move"), stage.x.to(OTHER[dtype]))
     stage.model.to(dtype)
     stage.changed()
+    return apart
 
 
 @step("eval")
-def evaluate(stage: Stage) -> None:
+def evaluate(stage: Stage) -> str | None:
     modes = [(module, module.training) for module in stage.model.modules()]
     stage.model.eval()
-    stage.call()
+    apart = stage.compared(during("eval"))
     for module, training in modes:
         module.training = training
+    return apart
+
+
+@step("mixed_modes")
+def mixed_modes(stage: Stage) -> str | None:
+    modules = dict(stage.model.named_modules())
+    if any(isinstance(module, _DropoutNd) for module in modules.values()):
+        raise InvalidProblem("Dropout draws")
+    before = {name: module.training for name, module in modules.items()}
+    for name in [*modules][::2]:
+        modules[name].training = not before[name]
+    mixed = {name: module.training for name, module in modules.items()}
+    apart = stage.compared(during("mixed_modes"))
+    changed = [name or "the model" for name, module in modules.items() if module.training != mixed[name]]
+    for name, module in modules.items():
+        module.training = before[name]
+    if changed:
+        return f"{during('mixed_modes')}, {changed[0]} is in the other mode than before"
+    return apart
 
 
 @step("freeze")
-def freeze(stage: Stage) -> None:
-    trainable = [p for p in stage.model.parameters() if p.requires_grad]
-    trainable[0].requires_grad_(False)
-    stage.call()
-    trainable[0].requires_grad_()
+def freeze(stage: Stage) -> str | None:
+    return _frozen(stage, during("freeze"))
+
+
+@step("first_frozen")
+def first_frozen(stage: Stage) -> str | None:
+    other = Stage(stage.problem, stage.path)
+    return _frozen(other, during("first_frozen")) or other.apart(other.call(), f"after {STEPS['first_frozen']}")
+
+
+def _frozen(stage: Stage, here: str) -> str | None:
+    first = next(p for p in stage.model.parameters() if p.requires_grad)
+    first.requires_grad_(False)
+    apart = stage.compared(here)
+    first.requires_grad_()
+    return apart
+
+
+@step("new_parameters")
+def new_parameters(stage: Stage) -> None:
+    if any(p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None) for p in stage.model.parameters()):
+        raise InvalidProblem("the user's hooks are on the old ones")
+    others = {id(p): nn.Parameter(p.detach().neg(), requires_grad=p.requires_grad) for p in stage.model.parameters()}
+    for module in stage.model.modules():
+        for name, p in module._parameters.items():
+            if p is not None:
+                module._parameters[name] = others[id(p)]
+    stage.changed()
 
 
 def _output(stage: Stage, model: nn.Module) -> Tensor | None:
@@ -199,9 +248,53 @@ def grad(stage: Stage) -> None:
 
 
 @step("no_grad")
-def no_grad(stage: Stage) -> None:
-    with torch.no_grad():
-        stage.call()
+def no_grad(stage: Stage) -> str | None:
+    return _under(stage, torch.no_grad(), "no_grad")
+
+
+@step("inference_mode")
+def inference_mode(stage: Stage) -> str | None:
+    return _under(stage, torch.inference_mode(), "inference_mode")
+
+
+@step("default_dtype")
+def default_dtype(stage: Stage) -> str | None:
+    return _under(stage, _set(torch.get_default_dtype, torch.set_default_dtype, OTHER), "default_dtype")
+
+
+@step("deterministic")
+def deterministic(stage: Stage) -> str | None:
+    if stage.x.is_cuda:
+        raise InvalidProblem("other kernels round otherwise")
+    ask, choose = torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode
+    return _under(stage, _set(ask, choose, {0: 1, 1: 0, 2: 1}), "deterministic")
+
+
+@step("anomaly")
+def anomaly(stage: Stage) -> str | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        context = torch.autograd.set_detect_anomaly(True, check_nan=False)
+    return _under(stage, context, "anomaly")
+
+
+def _under(stage: Stage, context: AbstractContextManager[object], name: str) -> str | None:
+    """A path may raise there: then it says so itself."""
+    stage.fresh()
+    with context:
+        run = stage.call()
+    return stage.apart(run, f"in {STEPS[name]}") if run.raised is None else None
+
+
+@contextmanager
+def _set(ask: Callable[[], Any], choose: Callable[[Any], object], other: Mapping[Any, Any]) -> Iterator[None]:
+    """A setting has another value for a while."""
+    before = ask()
+    choose(other[before])
+    try:
+        yield
+    finally:
+        choose(before)
 
 
 @step("deepcopy")
@@ -228,15 +321,16 @@ def extend(stage: Stage) -> None:
 
 
 @step("hooks")
-def hooks(stage: Stage) -> None:
+def hooks(stage: Stage) -> str | None:
     def look(*_: object) -> None: ...
 
     *_, last = stage.model.modules()
     handles = [last.register_forward_hook(look), stage.model.register_forward_pre_hook(look)]
     handles += [p.register_hook(look) for p in stage.model.parameters() if p.requires_grad]  # type: ignore[no-untyped-call]
-    stage.call()
+    run = stage.call()
     for handle in handles:
         handle.remove()
+    return stage.apart(run, f"in {STEPS['hooks']}") if run.unsupported is None else None
 
 
 class _Interrupted(Exception):

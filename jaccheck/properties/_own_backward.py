@@ -11,6 +11,7 @@ from jaccheck._culprit import described
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Oracle
 from jaccheck.paths._path import leaf
+from jaccheck.properties._graph import nodes, variables
 
 Gradients = Mapping[str, Tensor]
 
@@ -94,17 +95,11 @@ def _reasons(problem: Problem) -> Iterator[str]:
     with torch.inference_mode(False), torch.enable_grad():
         f = problem.model(leaf(problem.x))
     problem.before.restore()
-    nodes = [f.grad_fn] if f.grad_fn is not None else []
-    seen = set(nodes)
-    for node in nodes:
+    for node in nodes(f):
         function: type | None = getattr(type(node), "_forward_cls", None)  # of one that is written in Python
         if function is not None and function.__module__.partition(".")[0] not in ("torch", "backpack"):
             yield f"{function.__name__} has a backward of its own"
-        for after, _ in node.next_functions:
-            if after is not None and after not in seen:
-                seen.add(after)
-                nodes.append(after)
-    reached = {id(getattr(node, "variable", None)) for node in nodes}
+    reached = {id(variable) for variable in variables(f)}
     for name, parameter in problem.parameters.items():
         if id(parameter) not in reached:
             yield f"{name!r} is used where gradients are switched off, or detached"

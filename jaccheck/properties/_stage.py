@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from jaccheck._problem import Problem
 from jaccheck.paths import Path
-from jaccheck.properties._copies import copied
+from jaccheck.properties._copies import copied, copied_from
 from jaccheck.properties._trial import Run, called
 from jaccheck.properties.determinism import difference
 
@@ -26,7 +26,7 @@ class Stage:
     def __init__(self, problem: Problem, path: Path) -> None:
         self.problem, self.path = problem, path
         self.x = _alike(problem.x.detach())
-        self.model, self._first = copied(problem.model), copied(problem.model)
+        self.model, self._first = copied_from(problem), copied(problem.model)
         self.other: Stage | None = None
         """Another model, which is in use in turns with this one."""
         self._x = self.x.clone()
@@ -51,7 +51,7 @@ class Stage:
 
     def fresh_model(self) -> nn.Module:
         """Another model with the parameters, buffers and modes of the one in use, of which nothing else is known."""
-        model = copied(self._first)
+        model = copied(self._first).to(next(self.model.parameters()).dtype)
         theirs, others = _named(self.model), dict(self.model.named_modules())
         with torch.no_grad():
             for name, ours in _named(model).items():
@@ -87,6 +87,15 @@ class Stage:
         if run.unsupported is not None and self.extended():
             return None  # what a user's hooks may be, BackPACK's among them, a path may refuse
         return difference(run, self.fresh(), here, "for a fresh model")
+
+    def compared(self, here: str, x: Tensor | None = None) -> str | None:
+        """As `apart`, of a call for the model as it is for a while, frozen, say, which a fresh one then is, too."""
+        x = self.x if x is None else x
+        run = self.call(x=x)
+        last, kept = self.last, self.kept
+        fresh = self.call(self.fresh_model(), _alike(x))
+        self.last, self.kept = last, kept
+        return None if run.unsupported is not None else difference(run, fresh, here, "for a fresh model")
 
     def overwritten(
         self, since: str, last: dict[str, Any] | None = None, kept: dict[str, Any] | None = None

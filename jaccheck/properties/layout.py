@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck._problem import Problem, admit
-from jaccheck.properties._copies import copied
+from jaccheck.properties._copies import copied_from
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
 
@@ -77,7 +77,7 @@ def _each(arrange: Arrange, parameters: list[Tensor]) -> list[Tensor]:
 def _arranged(problem: Problem, x: Arrange, parameters: Callable[[list[Tensor]], list[Tensor]]) -> Variant:
     which = parameters.args[0] if isinstance(parameters, partial) else parameters
     words = f"with x {_said(x)} and the parameters {_said(which)} in memory"
-    changed = admit(_with(problem.model, parameters), x(problem.x.detach()))
+    changed = admit(_with(problem, parameters), x(problem.x.detach()))
     return Variant(words, [Take(changed, range(problem.N), range(problem.N))])
 
 
@@ -95,15 +95,15 @@ def _expanded_input(problem: Problem) -> Variant:
 
 def _expanded_parameters(problem: Problem) -> Variant:
     """The first row of each parameter for all of its rows: another problem."""
-    model = _with(problem.model, lambda parameters: [p[:1].expand_as(p) if p.dim() else p for p in parameters])
+    model = _with(problem, lambda parameters: [p[:1].expand_as(p) if p.dim() else p for p in parameters])
     changed = admit(model, problem.x.detach())
     every = range(problem.N)
     return Variant("with p[:1].expand_as(p) for each parameter p", [Take(changed, every, every)], Judge(changed))
 
 
-def _with(model: nn.Module, arrange: Callable[[list[Tensor]], list[Tensor]]) -> nn.Module:
-    """A copy of `model` with its parameters elsewhere."""
-    model = copied(model)
+def _with(problem: Problem, arrange: Callable[[list[Tensor]], list[Tensor]]) -> nn.Module:
+    """A copy of the model with its parameters elsewhere."""
+    model = copied_from(problem)
     parameters = list(model.parameters())
     with torch.no_grad():
         for p, data in zip(parameters, arrange([p.detach() for p in parameters]), strict=True):

@@ -24,7 +24,11 @@ LINES: Mapping[str, str] = {
     "backward": "model(x).sum().backward()",
     "zero_grad": "model(x).sum().backward()\njacobian(model, x)\nmodel.zero_grad(set_to_none=False)",
     "grad": "for p in model.parameters():\n    p.grad = torch.ones_like(p)",
-    "no_grad": "with torch.no_grad():\n    jacobian(model, x)",
+    "no_grad": f"with torch.no_grad():\n    {CALL}",
+    "inference_mode": f"with torch.inference_mode():\n    {CALL}",
+    "default_dtype": f"before = torch.get_default_dtype()\n"
+    f"torch.set_default_dtype(torch.float32 if before == torch.float64 else torch.float64)\n{CALL}\n"
+    "torch.set_default_dtype(before)",
     "deepcopy": "for p in model.parameters():\n    p.grad = None\nmodel = copy.deepcopy(model)",
     "pickle": "model = pickle.loads(pickle.dumps(model))",
     "hooks": "handle = model.register_forward_hook(lambda *call: None)\njacobian(model, x)\nhandle.remove()",

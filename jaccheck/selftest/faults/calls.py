@@ -111,7 +111,7 @@ def _copying_once() -> Compute:
     return compute
 
 
-def _once(
+def once(
     happened: Callable[[nn.Module, Tensor, Any], bool], note: Callable[[nn.Module, Tensor], Any]
 ) -> Callable[[], Compute]:
     """Once something has `happened` to a model since its first call, of which `note` was taken, it stays wrong."""
@@ -272,27 +272,27 @@ FAULTS = [
     made(
         "wrong_after_another_dtype",
         "after a call in another dtype it is wrong",
-        _once(lambda model, x, dtype: x.dtype != dtype, lambda model, x: x.dtype),
+        once(lambda model, x, dtype: x.dtype != dtype, lambda model, x: x.dtype),
     ),
     made(
         "wrong_after_another_mode",
         "after a call in the other mode it is wrong",
-        _once(lambda model, x, mode: model.training != mode, lambda model, x: model.training),
+        once(lambda model, x, mode: model.training != mode, lambda model, x: model.training),
     ),
     made(
         "wrong_after_another_batch_size",
         "after a call with another N it is wrong",
-        _once(lambda model, x, n: len(x) != n, lambda model, x: len(x)),
+        once(lambda model, x, n: len(x) != n, lambda model, x: len(x)),
     ),
     made(
         "wrong_after_freezing",
         "after a parameter was frozen it is wrong",
-        _once(lambda model, x, flags: _requires_grad(model, x) != flags, _requires_grad),
+        once(lambda model, x, flags: _requires_grad(model, x) != flags, _requires_grad),
     ),
     made(
         "wrong_after_new_memory",
         "after a parameter got other memory it is wrong",
-        _once(
+        once(
             lambda model, x, ptrs: [p.data_ptr() for p in model.parameters()] != ptrs,
             lambda model, x: [p.data_ptr() for p in model.parameters()],
         ),
@@ -300,7 +300,7 @@ FAULTS = [
     made(
         "wrong_once_grad_is_there",
         "after a backward pass of the user's own it is wrong",
-        _once(
+        once(
             lambda model, x, there: any(p.grad is not None for p in model.parameters()) != there,
             lambda model, x: any(p.grad is not None for p in model.parameters()),
         ),

@@ -1,0 +1,68 @@
+"""Right by default: then something around the call is otherwise, and it isn't."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck.selftest.faults.calls import once
+from jaccheck.selftest.wrong_paths import Compute, Jacobian, computed, made, right
+
+
+def _zero_while(so: Callable[[], bool]) -> Compute:
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        wrong = so()
+        return {name: j * 0 if wrong else j for name, j in right(model, x).items()}
+
+    return compute
+
+
+def _parameters_of_the_first_call() -> Compute:
+    names: WeakKeyDictionary[nn.Module, list[str]] = WeakKeyDictionary()
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        J = right(model, x)
+        return {name: J[name] for name in names.setdefault(model, list(J)) if name in J}
+
+    return compute
+
+
+def _one_mode(model: nn.Module, x: Tensor) -> Jacobian:
+    J = right(model, x)
+    model.train(model.training)
+    return J
+
+
+def _ids(model: nn.Module, x: Tensor) -> list[int]:
+    return [id(p) for p in model.parameters()]
+
+
+FAULTS = [
+    computed("zero_under_no_grad", "under no_grad it gives zeros", _zero_while(lambda: not torch.is_grad_enabled())),
+    computed("zero_in_inference_mode", "in inference mode: zeros", _zero_while(torch.is_inference_mode_enabled)),
+    computed(
+        "zero_by_default_dtype",
+        "with another default dtype than float32 it gives zeros",
+        _zero_while(lambda: torch.get_default_dtype() != torch.float32),
+    ),
+    computed(
+        "zero_if_deterministic",
+        "where deterministic algorithms are asked for it gives zeros",
+        _zero_while(torch.are_deterministic_algorithms_enabled),
+    ),
+    computed("zero_if_anomalous", "with anomaly detection it gives zeros", _zero_while(torch.is_anomaly_enabled)),
+    made(
+        "parameters_of_the_first_call",
+        "of a model it gives the parameters that were trainable in the first call",
+        _parameters_of_the_first_call,
+    ),
+    made(
+        "wrong_for_new_parameters",
+        "after parameters were replaced it is wrong",
+        once(lambda model, x, ids: _ids(model, x) != ids, _ids),
+    ),
+    computed("one_mode_for_all", "afterwards all modules are in the model's mode", _one_mode),
+]
