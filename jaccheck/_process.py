@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from typing import Any
 
-from jaccheck._setting import Setting, attribute
+from jaccheck._setting import Setting, attribute, attributes
 
 _ENVIRONMENT: dict[Any, Any] = getattr(os.environ, "_data", {})  # as it is kept: to decode all takes 50 times as long
 
@@ -48,7 +51,19 @@ def numpy_settings() -> list[Setting]:
     """Those of numpy, which only they import who use it."""
     import numpy as np
 
-    return [Setting("numpy.geterr()", np.geterr, lambda state: np.seterr(**state))]
+    return [
+        Setting("numpy.geterr()", np.geterr, lambda state: np.seterr(**state)),
+        Setting("numpy.get_printoptions()", np.get_printoptions, lambda options: np.set_printoptions(**options)),
+    ]
+
+
+def _set_handler(handler: Any) -> None:
+    if threading.current_thread() is threading.main_thread():  # no other may
+        signal.signal(signal.SIGINT, handler)
+
+
+def _set_log_handlers(handlers: list[logging.Handler]) -> None:
+    logging.root.handlers[:] = handlers
 
 
 PROCESS = (
@@ -66,4 +81,12 @@ PROCESS = (
     Setting("sys.path", lambda: list(sys.path), _set_path, lambda path: f"{len(path)} folders", by_imports=True),
     Setting("sys.getrecursionlimit()", sys.getrecursionlimit, sys.setrecursionlimit),
     Setting("gc.isenabled()", gc.isenabled, _set_gc),
+    *attributes(sys, "sys", "stdout", "stderr", "excepthook", "displayhook"),
+    Setting("sys.gettrace()", sys.gettrace, sys.settrace),
+    Setting("sys.getprofile()", sys.getprofile, sys.setprofile),
+    attribute(threading, "excepthook", "threading.excepthook"),
+    Setting("the handler of SIGINT", lambda: signal.getsignal(signal.SIGINT), _set_handler),
+    *attributes(logging.root, "logging.root", "level", "disabled"),
+    attribute(logging.root.manager, "disable", "logging.root.manager.disable"),
+    Setting("logging.root.handlers", lambda: list(logging.root.handlers), _set_log_handlers, by_imports=True),
 )

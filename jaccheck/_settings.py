@@ -12,6 +12,7 @@ import torch
 import torch.nn.modules.module as module_hooks
 import torch.utils._device
 import torch.utils.deterministic
+from torch.autograd import forward_ad
 
 from jaccheck._capabilities import TELLS_OF_HOOKS_ON_SAVED_TENSORS, autocasts, set_autocast
 from jaccheck._process import PROCESS, numpy_settings
@@ -89,6 +90,35 @@ def _set_saved_tensors_hooks(hooks: Any) -> None:
         torch._C._autograd._pop_saved_tensors_default_hooks()
     if _saved_tensors_hooks() != hooks:
         torch._C._autograd._push_saved_tensors_default_hooks(*hooks)
+
+
+def _leave_dual_levels(level: int) -> None:
+    while forward_ad._current_level > level:
+        forward_ad.exit_dual_level()  # type: ignore[no-untyped-call]
+
+
+def _attention() -> list[Setting]:
+    """Which kernels for it may be taken."""
+    kernels = torch.backends.cuda
+    return [
+        Setting(
+            f"torch.backends.cuda.{name}_sdp_enabled()",
+            getattr(kernels, f"{name}_sdp_enabled"),
+            getattr(kernels, f"enable_{name}_sdp"),
+        )
+        for name in ("flash", "mem_efficient", "math")
+    ]
+
+
+def _conversion() -> list[Setting]:
+    """What `Module.to` does to parameters."""
+    future = torch.__future__
+    names = ("overwrite_module_params_on_conversion", "swap_module_params_on_conversion")
+    return [
+        Setting(f"torch.__future__.get_{name}()", getattr(future, f"get_{name}"), getattr(future, f"set_{name}"))
+        for name in names
+        if hasattr(future, f"get_{name}")
+    ]
 
 
 _PRINTING = torch._tensor_str.PRINT_OPTS
@@ -183,6 +213,11 @@ _ALWAYS = (
     *attributes(getattr(torch.backends.mkldnn, "matmul", None), "torch.backends.mkldnn.matmul", "fp32_precision"),
     *attributes(torch.backends.mkldnn, "torch.backends.mkldnn", "enabled", "deterministic"),
     *attributes(torch.utils.deterministic, "torch.utils.deterministic", "fill_uninitialized_memory"),
+    *attributes(torch.backends.opt_einsum, "torch.backends.opt_einsum", "enabled", "strategy"),
+    *_attention(),
+    *_conversion(),
+    Setting("whether autograd uses threads", torch._C._is_multithreading_enabled, torch._C._set_multithreading_enabled),
+    Setting("the level of forward_ad", lambda: forward_ad._current_level, _leave_dual_levels),
     Setting("whether forward mode is enabled", torch._C._is_fwd_grad_enabled, torch._C._set_fwd_grad_enabled),
     Setting("torch.is_warn_always_enabled()", torch.is_warn_always_enabled, torch.set_warn_always),
     Setting("torch.set_printoptions()", lambda: dict(vars(_PRINTING)), vars(_PRINTING).update),

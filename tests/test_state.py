@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
+import logging
 import os
 import random
+import signal
 import sys
 import warnings
 from collections import deque
@@ -184,6 +187,24 @@ CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
         "torch's hooks on all modules has changed",
     ),
     "warnings": (lambda w: warnings.simplefilter("ignore"), "warnings.filters: "),
+    "attention": (lambda w: torch.backends.cuda.enable_math_sdp(False), "math_sdp_enabled(): True -> False"),
+    "autograd's threads": (
+        lambda w: torch.autograd.set_multithreading_enabled(False),
+        "whether autograd uses threads: True -> False",
+    ),
+    "conversion": (
+        lambda w: torch.__future__.set_overwrite_module_params_on_conversion(True),
+        "overwrite_module_params_on_conversion(): False -> True",
+    ),
+    "dual level": (lambda w: torch.autograd.forward_ad.enter_dual_level(), "the level of forward_ad: -1 -> 0"),
+    "method of a tensor": (lambda w: setattr(torch.Tensor, "__matmul__", hook), "torch.Tensor.__matmul__: absent -> "),
+    "function of torch's": (lambda w: setattr(torch, "matmul", hook), "torch.matmul: "),
+    "numpy's printing": (lambda w: np.set_printoptions(precision=3), "numpy.get_printoptions(): "),
+    "standard output": (lambda w: setattr(sys, "stdout", io.StringIO()), "sys.stdout: "),
+    "excepthook": (lambda w: setattr(sys, "excepthook", hook), "sys.excepthook: "),
+    "profile": (lambda w: sys.setprofile(hook), "sys.getprofile(): None -> "),
+    "interrupts": (lambda w: signal.signal(signal.SIGINT, signal.SIG_IGN), "the handler of SIGINT: "),
+    "logging": (lambda w: logging.basicConfig(level=logging.DEBUG, force=True), "logging.root.level: "),
     "written and written back": (
         lambda w: w.model[0].weight.detach().add_(0),
         "0.weight: written to in place, though its values are the same",

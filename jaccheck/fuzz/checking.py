@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isinf
 from traceback import format_exception
 from typing import NamedTuple
@@ -116,8 +116,19 @@ def asked(
         answer.explained(plan, network, reports)
     for failure, told in reports.items():
         if failure not in answer.known:
-            answer.found[failure] = Finding(failure, network, plan.paths, told)
+            answer.found[failure] = Finding(failure, network, plan.paths, _noting(told, failure.property, answer.known))
     return answer
+
+
+def _noting(report: Report, law: str, known: Mapping[Failure, tuple[Defect, ...]]) -> Report:
+    """`report`, where it says of other paths' wrong values which are known defects."""
+    verdicts = dict(report.verdicts)
+    for failure, defects in known.items():
+        verdict = verdicts.get(failure.path)
+        if failure.property == law and verdict is not None and verdict.status == "disagrees":
+            words = f"known: {', '.join(defect.id for defect in defects)}"
+            verdicts[failure.path] = replace(verdict, reason="\n".join(filter(None, (words, verdict.reason))))
+    return replace(report, verdicts=verdicts)
 
 
 EVERY = 2
