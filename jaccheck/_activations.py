@@ -44,7 +44,7 @@ class Kind:
 
 
 _SLOPE = Parameter((0.01, 0, 1, 0.5, 2, -1, -0.25, 0.3))
-_ALPHA = Parameter((1, 0, 0.5, 2, -1, 1.7))
+_ALPHA = Parameter((1, 0, 0.5, 2, -1, 1.7, 3))
 
 ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
     {

@@ -19,6 +19,8 @@ from jaccheck.properties._variants import Take, Variant, Varied
 
 EDGES = (15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257)
 """Kernels change at a vector's length, and at multiples of it."""
+LARGE = (511, 512, 513, 1000, 1023, 1024, 1025)
+"""Of features or units: pieces of work end there, too."""
 FEW, MOST = 32, 300
 """Other sizes are up to either of these."""
 UNITS = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
@@ -34,8 +36,8 @@ class Sizes(Varied):
 
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
-    that isn't small, so that no path takes long: one of `EDGES`, or any other up to `FEW` or `MOST`. Which it is, the
-    problem decides. Then there are twelve layers `ALIKE`, without biases. Numbers of samples are what `batching` looks
+    that isn't small, so that no path takes long: one of `EDGES`, any other up to `FEW` or `MOST`, or, but for outputs,
+    one of `LARGE`. Which it is, the problem decides. Then there are twelve layers `ALIKE`, without biases. Numbers of samples are what `batching` looks
     at.
     """
 
@@ -48,15 +50,17 @@ class Sizes(Varied):
         words, make = numbers.choice([(words, found.make) for words, found in every.items()] or [("", nn.Identity)])
         for place in range(3):
             units = [numbers.randint(1, 3) for _ in range(3)]
-            units[place] = _size(numbers)
+            units[place] = _size(numbers, large=place < 2)
             yield partial(_variant, words, make, problem, units, N=1 if place == 2 else numbers.randint(1, 3))
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
         for words, found in every.items():
             yield partial(_variant, words, found.make, problem, (1, *UNITS, 1), frozen=True)
 
 
-def _size(numbers: random.Random) -> int:
-    kind = numbers.randrange(4)
+def _size(numbers: random.Random, *, large: bool) -> int:
+    kind = numbers.randrange(5 if large else 4)
+    if kind == 4:
+        return numbers.choice(LARGE)
     return numbers.choice(EDGES) if kind < 2 else numbers.randint(4, FEW if kind == 2 else MOST)
 
 
