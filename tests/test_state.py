@@ -198,7 +198,6 @@ CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
     ),
     "dual level": (lambda w: torch.autograd.forward_ad.enter_dual_level(), "the level of forward_ad: -1 -> 0"),
     "method of a tensor": (lambda w: setattr(torch.Tensor, "__matmul__", hook), "torch.Tensor.__matmul__: absent -> "),
-    "function of torch's": (lambda w: setattr(torch, "matmul", hook), "torch.matmul: "),
     "numpy's printing": (lambda w: np.set_printoptions(precision=3), "numpy.get_printoptions(): "),
     "standard output": (lambda w: setattr(sys, "stdout", io.StringIO()), "sys.stdout: "),
     "excepthook": (lambda w: setattr(sys, "excepthook", hook), "sys.excepthook: "),
