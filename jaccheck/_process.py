@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 import sys
 import threading
 import warnings
@@ -57,11 +56,6 @@ def numpy_settings() -> list[Setting]:
     ]
 
 
-def _set_handler(handler: Any) -> None:
-    if threading.current_thread() is threading.main_thread():  # no other may
-        signal.signal(signal.SIGINT, handler)
-
-
 def _set_log_handlers(handlers: list[logging.Handler]) -> None:
     logging.root.handlers[:] = handlers
 
@@ -85,7 +79,6 @@ PROCESS = (
     Setting("sys.gettrace()", sys.gettrace, sys.settrace),
     Setting("sys.getprofile()", sys.getprofile, sys.setprofile),
     attribute(threading, "excepthook", "threading.excepthook"),
-    Setting("the handler of SIGINT", lambda: signal.getsignal(signal.SIGINT), _set_handler),
     *attributes(logging.root, "logging.root", "level", "disabled"),
     attribute(logging.root.manager, "disable", "logging.root.manager.disable"),
     Setting("logging.root.handlers", lambda: list(logging.root.handlers), _set_log_handlers, by_imports=True),

@@ -8,7 +8,6 @@ import io
 import logging
 import os
 import random
-import signal
 import sys
 import warnings
 from collections import deque
@@ -202,7 +201,6 @@ CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
     "standard output": (lambda w: setattr(sys, "stdout", io.StringIO()), "sys.stdout: "),
     "excepthook": (lambda w: setattr(sys, "excepthook", hook), "sys.excepthook: "),
     "profile": (lambda w: sys.setprofile(hook), "sys.getprofile(): None -> "),
-    "interrupts": (lambda w: signal.signal(signal.SIGINT, signal.SIG_IGN), "the handler of SIGINT: "),
     "logging": (lambda w: logging.basicConfig(level=logging.DEBUG, force=True), "logging.root.level: "),
     "written and written back": (
         lambda w: w.model[0].weight.detach().add_(0),

@@ -16,6 +16,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck.fuzz.chasing import SHRINKING, chase
 from jaccheck.fuzz.crew import Loss
 from jaccheck.fuzz.hand import OwnHand
+from jaccheck.fuzz.kernels import keep_few
 
 T = TypeVar("T")
 EVERY = 0.5  # seconds between two questions to the scheduler
@@ -123,6 +124,7 @@ def make_ready(load: tuple[str, ...]) -> int:
     from jaccheck._target import module_of
 
     torch.set_num_threads(1)
+    keep_few()
     # the worker's other threads draw random numbers, too, which isn't our strategies' doing
     warnings.filterwarnings("ignore", category=HypothesisDeprecationWarning)
     for module in load:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from jaccheck.fuzz.hand import Hand, OwnHand
+from jaccheck.fuzz.kernels import keep_few
 from jaccheck.fuzz.note import NOTHING, InHand
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class CallingWorker:
         self._freezes = False
 
     def start(self) -> Future[int]:
+        keep_few()
         self._freezes = not gc.get_freeze_count()
         if self._freezes:  # what is there stays: collections needn't look through it each time
             gc.freeze()

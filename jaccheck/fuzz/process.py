@@ -19,6 +19,7 @@ import jaccheck.fuzz.chasing
 import jaccheck.fuzz.exploring
 import jaccheck.properties  # noqa: F401, all that a worker needs is loaded before it is forked
 from jaccheck._target import module_of
+from jaccheck.fuzz.kernels import keep_few
 from jaccheck.fuzz.note import Note
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ def begin(note: Path, output: Path, core: int | None, load: tuple[str, ...]) -> 
     threading.Thread(target=_end_with_the_controller, daemon=True).start()
     _print_into(output)
     torch.set_num_threads(1)
+    keep_few()
     if core is not None:
         os.sched_setaffinity(0, {core})
     for module in load:

@@ -13,8 +13,14 @@ from jaccheck._culprit import culprit
 from jaccheck._errors import Unsupported
 
 # How torch.func begins, or what it mentions, when it declines a model.
-REFUSALS = ("vmap", "functorch", "transform, the function provided", "forward AD", "Batching rule not implemented")
-REFUSALS += ("The stateless API can't be used with Jitted modules",)
+REFUSALS = (
+    "vmap",
+    "functorch",
+    "transform, the function provided",
+    "forward AD",
+    "Batching rule not implemented",
+    "can't be used with Jitted modules",
+)
 
 
 def of_one_sample(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 
 # torch on what full backward hooks, BackPACK's and Opacus', don't go with
-HOOK_REFUSALS = ("BackwardHookFunction", "Cannot use both regular backward hooks and full backward hooks")
-HOOK_REFUSALS += ("not supported on ScriptModules",)
+HOOK_REFUSALS = (
+    "BackwardHookFunction",
+    "Cannot use both regular backward hooks and full backward hooks",
+    "not supported on ScriptModules",
+)
 
 
 @runtime_checkable

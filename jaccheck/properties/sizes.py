@@ -37,8 +37,8 @@ class Sizes(Varied):
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES`, any other up to `FEW` or `MOST`, or, but for outputs,
-    one of `LARGE`. Which it is, the problem decides. Then there are twelve layers `ALIKE`, without biases. Numbers of samples are what `batching` looks
-    at.
+    one of `LARGE`. Which it is, the problem decides. Then there are twelve layers `ALIKE`, without biases. Numbers of
+    samples are what `batching` looks at.
     """
 
     name = "sizes"

@@ -9,7 +9,7 @@ import pytest
 from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.plan import Plan
-from jaccheck.paths import jacobian, register_path, unregister_path
+from jaccheck.paths import get, register_path, unregister_path
 
 MARKED = '<b>half & "quoted"</b>'
 
@@ -21,7 +21,7 @@ class Marked:
 
     def jacobian(self, model, x):
         factor = 0.5 if "Tanh()" in str(model) else 1.0
-        return {name: j * factor for name, j in jacobian(model, x, "vmap_jacrev").items()}
+        return {name: j * factor for name, j in get("vmap_jacrev").jacobian(model, x).items()}
 
 
 def campaign(file: Path, *paths: str) -> Path:

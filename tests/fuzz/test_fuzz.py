@@ -79,7 +79,9 @@ def test_shrinking_stays_with_the_failure_that_it_began_with():
 
     kinds = set()
     with planted(fault) as path:
-        for seed in range(8):
+        for seed in range(40):
+            if len(kinds) == 2:
+                break
             (finding,) = run(paths=(path,), seed=seed).findings
             kinds.add(finding.failure.kind)
             assert finding.failure.path == path
@@ -213,7 +215,8 @@ def test_the_first_ctrl_c_waits_for_the_network_and_the_second_does_not(times):
     with planted(interrupted) as path:
         summary = run(paths=(path,), properties=("state",), examples=100)
     assert summary.stopped == "interrupted"
-    assert len(finished) == summary.networks == (11 if times == 1 else 10)
+    called = summary.networks - summary.verdicts[path]["unsupported"]
+    assert len(finished) == called == (11 if times == 1 else 10)
     assert signal.getsignal(signal.SIGINT) is handler
 
 
