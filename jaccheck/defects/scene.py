@@ -21,6 +21,9 @@ from jaccheck.paths import Path, extra_roundings, mode
 from jaccheck.paths._path import leaf
 from jaccheck.properties._case import Case, Masks
 
+FEW, CHUNK = 32, 256
+"""Samples that are worked out one by one, or at most at once."""
+
 
 class Scene:
     """What `path` gives for `problem`, and where that is wrong. Masks are ``[N, C, *p.shape]``."""
@@ -100,14 +103,14 @@ class Scene:
                 finite[n] = all(j.isfinite().all() for j in self.by_autograd(n, range(self.problem.C)).values())
         return finite
 
-    def outputs(self, samples: slice = slice(None)) -> Tensor:
+    def outputs(self, samples: slice | list[int] = slice(None)) -> Tensor:
         """``f(x)``, of some samples alone, so that no other one has a part in it, with its graph."""
         with torch.inference_mode(False), torch.enable_grad(), self._masked(samples):
             f: Tensor = self.problem.model(leaf(self.problem.x[samples]))
             return f
 
     @contextmanager
-    def _masked(self, samples: slice) -> Iterator[None]:
+    def _masked(self, samples: slice | list[int]) -> Iterator[None]:
         """Layers of chance drop what they drop of these samples in the whole batch."""
         masks = cycle(self._masks)
 
@@ -130,6 +133,37 @@ class Scene:
         masks = [rule.mask.centre for rule in rules if isinstance(rule, Dropped) and rule.mask is not None]
         with torch.inference_mode(False):
             return [mask.clone().to(self.problem.dtype) for mask in masks]
+
+    def rows_by_autograd(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """For each sample with something outside, its rows outside as `by_autograd` has them.
+
+        Where they are many, the samples of a chunk together: what is NaN then may be another sample's, and is worked
+        out by itself.
+        """
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for n, classes in self.rows_outside.items():
+            alike.setdefault(tuple(classes), []).append(n)
+        for some, samples in alike.items():
+            for start in range(0, len(samples), CHUNK):
+                chunk = samples[start : start + CHUNK]
+                together = self._together(chunk, some) if len(chunk) > FEW else {}
+                for i, n in enumerate(chunk):
+                    rows = {name: rows[i] for name, rows in together.items()}
+                    known = bool(rows) and not any(bool(row.isnan().any()) for row in rows.values())
+                    yield n, rows if known else self.by_autograd(n, some)
+
+    def _together(self, samples: list[int], classes: Sequence[int]) -> dict[str, Tensor]:
+        """Rows of several samples, ``[len(samples), len(classes), *p.shape]``."""
+        parameters = self.problem.parameters
+        f = self.outputs(samples)[:, list(classes)].flatten()
+        if not f.requires_grad:
+            return {}
+        seeds = torch.eye(len(f), dtype=torch.float64, device=f.device).to(f.dtype)
+        found = torch.autograd.grad(f, list(parameters.values()), seeds, allow_unused=True, is_grads_batched=True)
+        return {
+            name: (p.new_zeros(len(f), *p.shape) if g is None else g).view(len(samples), len(classes), *p.shape)
+            for (name, p), g in zip(parameters.items(), found, strict=True)
+        }
 
     def by_autograd(self, n: int, classes: Sequence[int], seed: float = 1.0) -> dict[str, Tensor]:
         """Rows (n, c) of ``seed`` times the Jacobian, of sample n alone, ``[len(classes), *p.shape]``."""

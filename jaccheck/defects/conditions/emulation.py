@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._modules import Functional
 from jaccheck.defects.conditions.sharing import Overwriting
-from jaccheck.defects.scene import Scene, hooked
+from jaccheck.defects.scene import FEW, Scene, hooked
 from jaccheck.enclosure import Ball
 from jaccheck.enclosure.permitted import UNIT_ROUNDOFF
 from jaccheck.properties._case import Masks
@@ -30,8 +30,8 @@ class Emulation(Protocol):
     def applies(self, scene: Scene) -> bool:
         """Whether the problem has what it is about."""
 
-    def marking(self, scene: Scene) -> AbstractContextManager[None] | None:
-        """Inside, gradients are NaN where it changes something: elsewhere, what autograd gives explains nothing.
+    def marking(self, scene: Scene, slope: float) -> AbstractContextManager[None] | None:
+        """Inside, the derivative is `slope`, or NaN, where it changes something: only there it explains anything.
 
         None: it may change everything.
         """
@@ -56,14 +56,15 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
         return explained
     marked = _marked(emulations, scene)
     shared = {emulation.shared for emulation in emulations if emulation.shared}
-    rows = Overwriting(scene, shared).rows if shared else scene.by_autograd
+    overwriting = Overwriting(scene, shared) if shared else None
     with ExitStack() as stack:
         for emulation in emulations:
             stack.enter_context(emulation.changing(scene))
-        for n, classes in scene.rows_outside.items():
-            if not any(mark.any() for mark in marked[n].values()):
-                continue
-            for name, expected in rows(n, classes).items():
+        if not any(bool(mark.any()) for marks in marked.values() for mark in marks.values()):
+            return explained
+        for n, rows in scene.rows_by_autograd() if overwriting is None else overwriting.each():
+            classes = scene.rows_outside[n]
+            for name, expected in rows.items():
                 got = scene.got[name][n, classes]
                 alike = (got == expected) | (got.isnan() & expected.isnan())
                 if scene.case.wrong is None:
@@ -74,18 +75,21 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
 
 
 def _marked(emulations: Sequence[Emulation], scene: Scene) -> dict[int, Masks]:
-    """The elements that the emulations may change, in rows with something outside: ``[c, *p.shape]`` a sample."""
-    rows = scene.rows_outside
-    with ExitStack() as stack:
-        for emulation in emulations:
-            marking = emulation.marking(scene)
-            if marking is None:
-                ones = {name: torch.ones_like(j, dtype=torch.bool) for name, j in scene.got.items()}
-                return {n: {name: one[n, classes] for name, one in ones.items()} for n, classes in rows.items()}
-            stack.enter_context(marking)
-        return {
-            n: {name: j.isnan() for name, j in scene.by_autograd(n, classes).items()} for n, classes in rows.items()
-        }
+    """The elements that the emulations may change, in rows with something outside: ``[c, *p.shape]`` a sample.
+
+    They are NaN if a derivative is; of many samples, which NaN would all be in, those that differ for 0 and 1.
+    """
+    rows, marked = scene.rows_outside, []
+    for slope in (nan,) if len(scene.rows_outside) <= FEW else (0.0, 1.0):
+        with ExitStack() as stack:
+            for emulation in emulations:
+                marking = emulation.marking(scene, slope)
+                if marking is None:
+                    ones = {name: torch.ones_like(j, dtype=torch.bool) for name, j in scene.got.items()}
+                    return {n: {name: one[n, classes] for name, one in ones.items()} for n, classes in rows.items()}
+                stack.enter_context(marking)
+            marked.append(dict(scene.rows_by_autograd()))
+    return {n: {name: j != marked[-1][n][name] for name, j in row.items()} for n, row in marked[0].items()}
 
 
 def _rounding(instead: Tensor, ball: Ball, scene: Scene) -> Tensor:
@@ -111,14 +115,14 @@ class Derivative:
         here = not self.dtype or scene.problem.dtype == getattr(torch, self.dtype)
         return here and bool(_layers(scene, self.layer))
 
-    def marking(self, scene: Scene) -> AbstractContextManager[None]:
-        return hooked(_layers(scene, self.layer), partial(self._taken, mark=True))
+    def marking(self, scene: Scene, slope: float) -> AbstractContextManager[None]:
+        return hooked(_layers(scene, self.layer), partial(self._taken, instead=slope))
 
     def changing(self, scene: Scene) -> AbstractContextManager[None]:
         return hooked(_layers(scene, self.layer), self._taken)
 
-    def _taken(self, module: nn.Module, args: tuple[Tensor], output: Tensor, *, mark: bool = False) -> Tensor:
-        z, taken_as = args[0], "nan" if mark else self.taken_as
+    def _taken(self, module: nn.Module, args: tuple[Tensor], output: Tensor, *, instead: float | None = None) -> Tensor:
+        z, taken_as = args[0], self.taken_as if instead is None else instead
         here = INPUTS[self.input](z.detach())
         slope = (
             SLOPES[taken_as](module, z.detach(), output.detach())
@@ -140,7 +144,7 @@ class Multiplied:
     def applies(self, scene: Scene) -> bool:
         return bool(_layers(scene, self.layer))
 
-    def marking(self, scene: Scene) -> AbstractContextManager[None]:
+    def marking(self, scene: Scene, slope: float) -> AbstractContextManager[None]:
         return hooked(_layers(scene, self.layer), partial(self._divided, mark=True))
 
     def changing(self, scene: Scene) -> AbstractContextManager[None]:

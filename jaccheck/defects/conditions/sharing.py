@@ -36,7 +36,7 @@ class Overwritten:
             scene.problem.model(scene.problem.x)
         return len(set(uses)) < len(uses)
 
-    def marking(self, scene: Scene) -> None:
+    def marking(self, scene: Scene, slope: float) -> None:
         return None
 
     @contextmanager
@@ -59,14 +59,19 @@ class Overwriting:
         self.scene, self.shared = scene, shared
         self._columns: dict[int, dict[str, Tensor]] = {}
 
-    def rows(self, n: int, classes: Sequence[int]) -> dict[str, Tensor]:
-        """Of sample n, ``[len(classes), *p.shape]``."""
-        for c in classes:
-            if c not in self._columns:
-                self._columns[c] = self._column(c)
-        return {
-            name: torch.stack([self._columns[c][name][n] for c in classes]) for name in self.scene.problem.parameters
-        }
+    def each(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """Of each sample with something outside its rows outside, ``[classes, *p.shape]``."""
+        for n, classes in self.scene.rows_outside.items():
+            for c in classes:
+                if c not in self._columns:
+                    self._columns[c] = self._column(c)
+            yield (
+                n,
+                {
+                    name: torch.stack([self._columns[c][name][n] for c in classes])
+                    for name in self.scene.problem.parameters
+                },
+            )
 
     def _column(self, c: int) -> dict[str, Tensor]:
         uses: list[tuple[nn.Linear, Tensor, Tensor]] = []
@@ -115,7 +120,7 @@ class Doubled:
             scene.outputs()
         return bool(found)
 
-    def marking(self, scene: Scene) -> None:
+    def marking(self, scene: Scene, slope: float) -> None:
         return None
 
     @contextmanager
