@@ -4,75 +4,20 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional as F
 
 from jaccheck._chance import seeded
 from jaccheck._errors import Unsupported
-from jaccheck.enclosure.rules import Rule, Wire, known_as, layer_call, rules, takes
+from jaccheck.enclosure.call import Call, replaced
+from jaccheck.enclosure.in_place import in_place, used_elsewhere
+from jaccheck.enclosure.rules import Wire, known_as
 from jaccheck.enclosure.tracer import Tracer
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One call: what computes it in torch, what it is applied to, and its rule's factory."""
-
-    name: str  # of the layer, or of the function
-    run: Callable[..., Any]  # on tensors
-    args: tuple[Any, ...]  # Wires stand for values of the graph
-    kwargs: dict[str, Any]
-    layer: nn.Module | None = None
-
-    def rule(self) -> Rule:
-        """
-        Raises:
-            Unsupported: there is none; the message names the layer or function.
-        """
-        if self.layer is not None:
-            return layer_call(self.layer, (*self.args, *self.kwargs.values()))
-        factory = rules().get(self.run) or rules().get(self.name) or rules().get(self.name.removesuffix("_"))
-        if factory is None:
-            raise Unsupported(f"no enclosure for the function {self.name}")
-        in_place = {"inplace": True} if self.name.endswith("_") and "inplace" in takes(factory) else {}
-        try:
-            return factory(*self.args, **self.kwargs, **in_place)
-        except TypeError as error:
-            raise Unsupported(f"no enclosure for the function {self.name} with these arguments: {error}") from error
-
-    def on(self, values: Sequence[Any]) -> Any:
-        """What torch makes of the call for the wires' `values`."""
-        args, kwargs = _replaced((self.args, self.kwargs), Wire, lambda wire: values[wire.index])
-        return self.run(*args, **kwargs)
-
-    def bare(self, stand_in: Callable[[Tensor], Tensor]) -> Call:
-        """The same call without anybody's hooks, and with `stand_in` of each parameter, buffer and constant."""
-        args, kwargs = _replaced((self.args, self.kwargs), Tensor, stand_in)
-        if self.layer is None:
-            return Call(self.name, self.run, args, kwargs)
-        layer = copy(self.layer)
-        for hooks in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
-            setattr(layer, hooks, OrderedDict())
-        for own in ("_parameters", "_buffers"):
-            setattr(layer, own, {name: t if t is None else stand_in(t) for name, t in getattr(layer, own).items()})
-        return Call(self.name, layer, args, kwargs, layer)
-
-    @cached_property
-    def wires(self) -> tuple[Wire, ...]:
-        """The values of the graph among the arguments, in their order."""
-        if len(self.args) == 1 and isinstance(self.args[0], Wire) and not self.kwargs:
-            return self.args  # as nearly always
-        found: list[Wire] = []
-        _replaced((self.args, self.kwargs), Wire, lambda wire: found.append(wire))
-        return tuple(found)
+from jaccheck.enclosure.turned import Turned, turned, with_layers_weight
 
 
 def in_a_row(model: nn.Module) -> list[Call | Wire] | None:
@@ -133,8 +78,8 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
         if node.op == "get_attr":
             values[node] = constants[node.target] if node.target in constants else _attribute(model, node.target)
             continue
-        args = _replaced(node.args, fx.Node, values.__getitem__)
-        kwargs = _replaced(node.kwargs, fx.Node, values.__getitem__)
+        args = replaced(node.args, fx.Node, values.__getitem__)
+        kwargs = replaced(node.kwargs, fx.Node, values.__getitem__)
         if node.op in ("call_function", "call_method"):
             args, kwargs = _usual(args, kwargs)
         if node.op == "output":
@@ -164,10 +109,10 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
         else:
             call = Call(getattr(node.target, "__name__", str(node.target)), node.target, args, kwargs)
         if not call.wires:
-            values[node] = _turned(call) or _constant(call)
+            values[node] = turned(call) or _constant(call)
             continue
-        call = _with_layers_weight(call)
-        if _in_place(call) and _used_elsewhere(node.args[0], layers):
+        call = with_layers_weight(call)
+        if in_place(call) and used_elsewhere(node.args[0], layers):
             raise Unsupported(f"no enclosure for {call.name} in place on a value that is used elsewhere")
         index += 1
         values[node] = Wire(index)
@@ -216,83 +161,11 @@ def _parts(args: tuple[Any, ...], kwargs: dict[str, Any], pieces: Sequence[Tenso
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class Turned:
-    """A parameter or constant transposed, which only products of matrices can use."""
-
-    matrix: Tensor
-
-
-def _turned(call: Call) -> Turned | None:
-    """What a call makes of a matrix, if it is its transpose."""
-    first, *rest = call.args or (None,)
-    if not isinstance(first, Tensor) or first.dim() != 2 or call.kwargs:
-        return None
-    plain = call.name in ("t", "adjoint") and not rest
-    attribute = call.name == "getattr" and rest[0] in ("T", "mT", "H", "mH")
-    swapped = call.name in ("transpose", "swapaxes", "swapdims") and {axis % 2 for axis in rest} == {0, 1}
-    permuted = call.name == "permute" and rest in ([1, 0], [(1, 0)], [[1, 0]])
-    return Turned(first) if plain or attribute or swapped or permuted else None
-
-
-def _with_layers_weight(call: Call) -> Call:
-    """A product with a transposed matrix as `linear` has it, and the other way round."""
-    found: list[Turned] = []
-    _replaced((call.args, call.kwargs), Turned, lambda turned: found.append(turned))
-    if not found:
-        return call
-    a, b, *rest = (*call.args, None, None)
-    if call.name in ("matmul", "mm") and isinstance(b, Turned):
-        return Call("linear", F.linear, (a, b.matrix), {})
-    if call.name == "addmm" and isinstance(rest[0], Turned) and not call.kwargs:
-        return Call("linear", F.linear, (b, rest[0].matrix, a), {})
-    if call.name == "linear" and isinstance(b, Turned) and rest[0] is None and not call.kwargs:
-        return Call("matmul", torch.matmul, (a, b.matrix), {})
-    raise Unsupported(f"no enclosure for the function {call.name} of a transposed parameter")
-
-
 def _constant(call: Call) -> Any:
     """What a call without values of the graph gives: Python numbers, but no tensors, which would be rounded."""
     found: list[Any] = []
     for kind in (Tensor, Turned):
-        _replaced((call.args, call.kwargs), kind, lambda t: found.append(t))
+        replaced((call.args, call.kwargs), kind, lambda t: found.append(t))
     if found or call.layer is not None:
         raise Unsupported(f"no enclosure for {call.name} of parameters or constants alone")
     return call.run(*call.args, **call.kwargs)
-
-
-def _in_place(call: Call) -> bool:
-    inplace = getattr(call.layer, "inplace", False) or call.kwargs.get("inplace", False)
-    return bool(inplace) or call.name.endswith("_") or call.name in ("iadd", "isub", "imul", "itruediv")
-
-
-def _used_elsewhere(node: fx.Node, layers: dict[str, nn.Module]) -> bool:
-    """Whether anybody else sees what is written to the value of `node`, or to that of which it may be a view."""
-    while len(node.users) == 1 and node.op != "placeholder":
-        if node.op == "call_module":
-            a_view = isinstance(layers[str(node.target)], VIEWING)
-        else:
-            a_view = getattr(node.target, "__name__", node.target) in VIEWS
-        if not a_view:
-            return False
-        node = node.args[0]  # type: ignore[assignment]
-    return len(node.users) > 1
-
-
-VIEWING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout)
-"""Layers whose value may lie in the memory of their input, and `VIEWS`: functions and methods."""
-VIEWS = {*"view reshape flatten unflatten unsqueeze squeeze permute transpose swapaxes swapdims narrow".split()}  # noqa: SIM905
-VIEWS |= {*"getitem chunk split tensor_split contiguous detach dropout pos positive".split()}  # noqa: SIM905
-
-
-def _replaced(tree: Any, kind: type, replace: Callable[[Any], Any]) -> Any:
-    """`tree` of tuples, lists, dicts and slices with each leaf of `kind` replaced."""
-    if isinstance(tree, kind):
-        return replace(tree)
-    if isinstance(tree, (tuple, list)) and not isinstance(tree, torch.Size):
-        return type(tree)(_replaced(leaf, kind, replace) for leaf in tree)
-    if isinstance(tree, dict):
-        return {key: _replaced(leaf, kind, replace) for key, leaf in tree.items()}
-    if isinstance(tree, slice):
-        return slice(*(_replaced(leaf, kind, replace) for leaf in (tree.start, tree.stop, tree.step)))
-    return tree

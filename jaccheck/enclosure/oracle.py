@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from jaccheck._chance import seeded
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball, up
-from jaccheck.enclosure.graph import Call, in_a_row, traced
+from jaccheck.enclosure.call import Call
+from jaccheck.enclosure.graph import in_a_row, traced
 from jaccheck.enclosure.jacobian import Drifted, Extent, Jacobian, total
 from jaccheck.enclosure.probe import arithmetic
 from jaccheck.enclosure.rules import Random, Rule, Wire

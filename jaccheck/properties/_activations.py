@@ -13,7 +13,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._modules import Functional
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Oracle
-from jaccheck.enclosure.graph import Call
+from jaccheck.enclosure.call import Call
 from jaccheck.enclosure.rules._activation import Elementwise
 from jaccheck.properties._copies import copied
 

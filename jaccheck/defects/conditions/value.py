@@ -11,7 +11,7 @@ from jaccheck._activations import ACTIVATIONS
 from jaccheck._problem import Problem
 from jaccheck.defects.conditions.emulation import INPUTS
 from jaccheck.enclosure import Ball, Oracle
-from jaccheck.enclosure.graph import Call
+from jaccheck.enclosure.call import Call
 
 
 def value(problem: Problem, *, layer: str, input: str, taken_as: float) -> bool:

@@ -1,0 +1,82 @@
+"""One call of a model's graph: what computes it in torch, and the rule that goes with it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck._errors import Unsupported
+from jaccheck.enclosure.rules import Rule, Wire, layer_call, rules, takes
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call: what computes it in torch, what it is applied to, and its rule's factory."""
+
+    name: str  # of the layer, or of the function
+    run: Callable[..., Any]  # on tensors
+    args: tuple[Any, ...]  # Wires stand for values of the graph
+    kwargs: dict[str, Any]
+    layer: nn.Module | None = None
+
+    def rule(self) -> Rule:
+        """
+        Raises:
+            Unsupported: there is none; the message names the layer or function.
+        """
+        if self.layer is not None:
+            return layer_call(self.layer, (*self.args, *self.kwargs.values()))
+        factory = rules().get(self.run) or rules().get(self.name) or rules().get(self.name.removesuffix("_"))
+        if factory is None:
+            raise Unsupported(f"no enclosure for the function {self.name}")
+        in_place = {"inplace": True} if self.name.endswith("_") and "inplace" in takes(factory) else {}
+        try:
+            return factory(*self.args, **self.kwargs, **in_place)
+        except TypeError as error:
+            raise Unsupported(f"no enclosure for the function {self.name} with these arguments: {error}") from error
+
+    def on(self, values: Sequence[Any]) -> Any:
+        """What torch makes of the call for the wires' `values`."""
+        args, kwargs = replaced((self.args, self.kwargs), Wire, lambda wire: values[wire.index])
+        return self.run(*args, **kwargs)
+
+    def bare(self, stand_in: Callable[[Tensor], Tensor]) -> Call:
+        """The same call without anybody's hooks, and with `stand_in` of each parameter, buffer and constant."""
+        args, kwargs = replaced((self.args, self.kwargs), Tensor, stand_in)
+        if self.layer is None:
+            return Call(self.name, self.run, args, kwargs)
+        layer = copy(self.layer)
+        for hooks in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+            setattr(layer, hooks, OrderedDict())
+        for own in ("_parameters", "_buffers"):
+            setattr(layer, own, {name: t if t is None else stand_in(t) for name, t in getattr(layer, own).items()})
+        return Call(self.name, layer, args, kwargs, layer)
+
+    @cached_property
+    def wires(self) -> tuple[Wire, ...]:
+        """The values of the graph among the arguments, in their order."""
+        if len(self.args) == 1 and isinstance(self.args[0], Wire) and not self.kwargs:
+            return self.args  # as nearly always
+        found: list[Wire] = []
+        replaced((self.args, self.kwargs), Wire, lambda wire: found.append(wire))
+        return tuple(found)
+
+
+def replaced(tree: Any, kind: type, replace: Callable[[Any], Any]) -> Any:
+    """`tree` of tuples, lists, dicts and slices with each leaf of `kind` replaced."""
+    if isinstance(tree, kind):
+        return replace(tree)
+    if isinstance(tree, (tuple, list)) and not isinstance(tree, torch.Size):
+        return type(tree)(replaced(leaf, kind, replace) for leaf in tree)
+    if isinstance(tree, dict):
+        return {key: replaced(leaf, kind, replace) for key, leaf in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*(replaced(leaf, kind, replace) for leaf in (tree.start, tree.stop, tree.step)))
+    return tree
