@@ -37,6 +37,9 @@ def summary(report: Report) -> str:
     for verdict in report.verdicts.values():
         counts[verdict.status] = counts.get(verdict.status, 0) + 1
     said = [f"{number} path{'s' * (number > 1)} {_verb(status, number)}" for status, number in counts.items()]
+    apart = max((verdict.difference or 0.0 for verdict in report.verdicts.values()), default=0.0)
+    if apart:  # only where there is no enclosure that would judge it
+        said.append(f"with differences of up to {apart:.2g}")
     if report.forward is not None:
         said.insert(0, "the forward pass is wrong")
     facts = report.problem

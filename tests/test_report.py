@@ -210,7 +210,8 @@ def test_the_text_of_agreement_has_a_line_for_each_path():
     vacuous = Verdict("vmap_jacrev", "vacuous", reason="no enclosure for Conv2d", difference=3e-7, seconds=12.3)
     some = replace(AGREES, path="batch_grad", vacuous=1, elements=1000)
     assert str(report(AGREES, some, vacuous)) == (
-        "2 paths agree, 1 path is vacuous: Jacobian [N=2, C=2, 8 entries of 2 parameters], float32 on cpu.\n"
+        "2 paths agree, 1 path is vacuous, with differences of up to 3e-07: "
+        "Jacobian [N=2, C=2, 8 entries of 2 parameters], float32 on cpu.\n"
         "  path         verdict  resolution  vacuous           seconds\n"
         "  autograd     agrees   2.1e-06     0                 0.012\n"
         "  batch_grad   agrees   2.1e-06     1 of 1000 (<1 %)  0.012\n"
