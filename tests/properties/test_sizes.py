@@ -11,7 +11,7 @@ from torch import nn
 from jaccheck import check, register_path
 from jaccheck._problem import admit
 from jaccheck.paths import get, unregister_path
-from jaccheck.properties.sizes import EDGES, MOST, PERIOD, UNITS, Sizes, _size
+from jaccheck.properties.sizes import EDGES, LARGE, MOST, PERIOD, UNITS, Sizes, _size
 from jaccheck.reproducer import reproducer
 
 
@@ -41,8 +41,9 @@ def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_me
 
 def test_every_edge_comes_and_others_too():
     numbers = random.Random(0)
-    sizes = [_size(numbers) for _ in range(3000)]
+    sizes = [_size(numbers, large=False) for _ in range(3000)]
     assert set(EDGES) <= set(sizes) <= set(range(4, MOST + 1))
+    assert set(LARGE) <= {_size(numbers, large=True) for _ in range(300)} <= {*range(4, MOST + 1), *LARGE}
     assert {10, 20, 30} <= set(sizes)
     assert len(set(sizes)) > 200
 

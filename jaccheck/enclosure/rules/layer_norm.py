@@ -106,8 +106,11 @@ class LayerNorm:
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         found: list[tuple[Tensor, Jacobian]] = []
         if self.weight is not None:
-            terms = fl.product(D, per_sample(self.normalized, D.centre.dim()), k=2)
-            found.append((self.weight, Direct(summed_to(fl, terms, self.shape))))
+            dim = D.centre.dim()
+            # D is multiplied by z - m and s, in either order
+            factors = per_sample(Ball(self.most + self.w, self.w), dim).centre
+            terms = fl.product(D, per_sample(self.normalized, dim), k=2, underflows=factors)
+            found.append((self.weight, Direct(summed_to(fl, fl.within(terms, D.mag * factors), self.shape))))
         if self.bias is not None:
             found.append((self.bias, Direct(summed_to(fl, D, self.shape))))
         return tuple(found)
