@@ -213,7 +213,7 @@ _ALWAYS = (
     *attributes(getattr(torch.backends.mkldnn, "matmul", None), "torch.backends.mkldnn.matmul", "fp32_precision"),
     *attributes(torch.backends.mkldnn, "torch.backends.mkldnn", "enabled", "deterministic"),
     *attributes(torch.utils.deterministic, "torch.utils.deterministic", "fill_uninitialized_memory"),
-    *attributes(torch.backends.opt_einsum, "torch.backends.opt_einsum", "enabled", "strategy"),
+    *attributes(getattr(torch.backends, "opt_einsum", None), "torch.backends.opt_einsum", "enabled", "strategy"),
     *_attention(),
     *_conversion(),
     Setting("whether autograd uses threads", torch._C._is_multithreading_enabled, torch._C._set_multithreading_enabled),
