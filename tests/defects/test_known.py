@@ -213,6 +213,7 @@ def test_an_overflow_behind_another_defect_is_explained_by_both_together():
             {
                 "format": 1,
                 "layers": [linear, {"kind": "Dropout", "p": 0.1}],
+                "batch": 30,
                 "inputs": [2],
                 "x": {"numbers": [1.3e308]},
             }
