@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-ANSWERED = ("shape", "ndim", "dtype", "device", "is_cuda", "requires_grad")
-"""Attributes of a tensor that don't depend on its numbers."""
+ANSWERED = ("shape", "ndim", "dtype", "device", "is_cuda", "size", "dim", "numel", "is_floating_point", "is_complex")
+"""Attributes and methods of a tensor that tell the same whatever its numbers are, and whoever asks."""
 
 
 class Tracer(fx.Tracer):
@@ -82,15 +82,6 @@ class _Known(fx.Proxy):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._known, name) if name in ANSWERED else super().__getattr__(name)
-
-    def size(self, *args: Any, **kwargs: Any) -> Any:
-        return self._known.size(*args, **kwargs)
-
-    def dim(self) -> Any:
-        return self._known.dim()
-
-    def numel(self) -> Any:
-        return self._known.numel()
 
     def __len__(self) -> int:
         return len(self._known)

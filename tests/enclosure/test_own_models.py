@@ -209,3 +209,35 @@ def test_parts_of_the_batch_are_no_parts_of_a_sample(say):
     verdict = check(Model(), torch.ones(2, 2), paths=("autograd",)).verdicts["autograd"]
     assert verdict.status == "vacuous"
     assert "batch axis" in verdict.reason
+
+
+class Asking(nn.Module):
+    """It branches on what doesn't depend on numbers, and takes more than x."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x, mask=None, *, times=2, **others):
+        if x.dim() == 2 and len(x) == x.size(0) and x.shape[1] == 3 and x.is_floating_point():
+            x = x.view(x.shape[0], -1).to(x.dtype)
+        if mask is not None:
+            x = x * mask
+        for _ in range(times):
+            x = torch.cat([torch.tanh(self.layer(column)) for column in (x, x)], 1)[:, : x.shape[1]]
+        return x
+
+
+def test_a_model_may_ask_for_shapes_and_have_other_arguments():
+    report = check(Asking(), torch.randn(4, 3), paths=PATHS)
+    assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}, report
+
+
+def test_a_branch_on_numbers_is_not_followed():
+    class Branching(Asking):
+        def forward(self, x):
+            return self.layer(x) if x.sum() > 0 else x
+
+    report = check(Branching(), torch.ones(4, 3), paths=("autograd",))
+    assert report.verdicts["autograd"].status == "vacuous"
+    assert "can't trace" in report.verdicts["autograd"].reason
