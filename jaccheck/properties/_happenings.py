@@ -338,18 +338,19 @@ class _Interrupted(Exception):
 
 
 @step("interrupt")
-def interrupt(stage: Stage) -> None:
+def interrupt(stage: Stage) -> str | None:
     def raise_it(*_: object) -> None:
         raise _Interrupted
 
     *_, last = stage.model.modules()
     handle = last.register_forward_pre_hook(raise_it)
-    stage.call()
+    changes = [*stage.call().changes]
     handle.remove()
     handles = [p.register_hook(raise_it) for p in stage.model.parameters() if p.requires_grad]  # type: ignore[no-untyped-call]
-    stage.call()
+    changes += stage.call().changes
     for handle in handles:
         handle.remove()
+    return f"after {STEPS['interrupt']}, {changes[0]}" if changes else None
 
 
 @step("another_model")

@@ -36,6 +36,14 @@ def _one_mode(model: nn.Module, x: Tensor) -> Jacobian:
     return J
 
 
+def _no_grad_behind_an_exception(model: nn.Module, x: Tensor) -> Jacobian:
+    before = torch.is_grad_enabled()
+    torch.set_grad_enabled(False)
+    J = right(model, x)
+    torch.set_grad_enabled(before)
+    return J
+
+
 def _ids(model: nn.Module, x: Tensor) -> list[int]:
     return [id(p) for p in model.parameters()]
 
@@ -63,6 +71,11 @@ FAULTS = [
         "wrong_for_new_parameters",
         "after parameters were replaced it is wrong",
         once(lambda model, x, ids: _ids(model, x) != ids, _ids),
+    ),
+    computed(
+        "no_grad_behind_an_exception",
+        "where the model raises, gradients stay switched off",
+        _no_grad_behind_an_exception,
     ),
     computed("one_mode_for_all", "afterwards all modules are in the model's mode", _one_mode),
 ]
