@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,7 +114,7 @@ class Oracle:
             if mode == "forward":
                 # A tangent underflows in each operation on its way, and ∂f/∂(value) carries that on to f.
                 terms = 8 + max(self._values[wire.index].shape[1:].numel() for wire in wires)
-                drift = up(drift + D.mag.reshape(N, C, -1).sum(2) * (terms * fl.eta))
+                drift = up(drift + _summed(D) * (terms * fl.eta))
             for p, jacobian in rule.jacobians(fl, D):
                 if id(p) in parts:
                     parts[id(p)].append(Drifted(jacobian, drift) if mode == "forward" else jacobian)
@@ -121,7 +122,7 @@ class Oracle:
                 for wire, part in zip(wires, rule.vjp(fl, D), strict=True):
                     cotangents.setdefault(wire.index, []).append(part)
                     if mode == "forward" and fl.flushed:  # a tangent that counts as zero where it goes in
-                        drift = up(drift + part.mag.reshape(N, C, -1).sum(2) * fl.flushed)
+                        drift = up(drift + _summed(part) * fl.flushed)
         return {name: total(parts[id(p)], (N, C, *p.shape), self.x.device) for name, p in self._trainable.items()}
 
     def rows(self, name: str, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0) -> Ball:
@@ -156,6 +157,11 @@ class Oracle:
                 if outside.any():
                     return _worst(call.name, value, ball, outside)
         return None
+
+
+def _summed(D: Ball) -> Tensor:
+    """Magnitudes over all features, ``[N, C]``; there may be no axis of these, and no samples."""
+    return D.mag.reshape(*D.shape[:2], math.prod(D.shape[2:])).sum(2)
 
 
 def _worst(layer: str, value: Tensor, ball: Ball, outside: Tensor) -> Outside:

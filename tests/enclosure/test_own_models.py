@@ -233,6 +233,13 @@ def test_a_model_may_ask_for_shapes_and_have_other_arguments():
     assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}, report
 
 
+@pytest.mark.parametrize("N", [0, 1, 3])
+@pytest.mark.parametrize("function", [by_rank_one, gated], ids=lambda f: f.__name__)
+def test_any_number_of_samples_is_judged_in_any_order(function, N):
+    report = check(Written(3, function), torch.randn(N, 3), paths=PATHS)
+    assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}, report
+
+
 def test_a_branch_on_numbers_is_not_followed():
     class Branching(Asking):
         def forward(self, x):
