@@ -75,9 +75,6 @@ class Snapshot:
         found = self.changes()
         if found:
             self.restore()
-        return self._blamed(found)
-
-    def _blamed(self, found: list[str]) -> list[str]:
         before, self._imported = self._imported, len(sys.modules)
         excused = self._own
         if found and self._imported > before:

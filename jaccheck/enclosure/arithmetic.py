@@ -46,13 +46,14 @@ class Arithmetic:
 
     def number(self, c: float, like: Tensor) -> Ball:
         """A Python number, which an operation takes as it is, or as the nearest number of some precision."""
-        fraction, exponent = frexp(c) if isfinite(c) else (0.0, 0)
-        bits = 1 / self.u
-        off = abs(c - ldexp(round(fraction * bits) / bits, exponent)) if isfinite(c) else 0.0
-        if c and abs(c) < self.eta / self.u:  # among the smallest
-            off = self.eta
+        off = 0.0  # a NaN or an infinity is one of each precision
         if isfinite(c) and abs(c) > self.largest:
             off = inf
+        elif c and abs(c) < self.eta / self.u:  # among the smallest
+            off = self.eta
+        elif isfinite(c):
+            (fraction, exponent), bits = frexp(c), 1 / self.u
+            off = abs(c - ldexp(round(fraction * bits) / bits, exponent))
         centre = like.new_tensor(c)
         return Ball(centre, torch.full_like(centre, off))
 

@@ -69,7 +69,7 @@ class Call:
         return tuple(found)
 
 
-def replaced(tree: Any, kind: type, replace: Callable[[Any], Any]) -> Any:
+def replaced(tree: Any, kind: type | tuple[type, ...], replace: Callable[[Any], Any]) -> Any:
     """`tree` of tuples, lists, dicts and slices with each leaf of `kind` replaced."""
     if isinstance(tree, kind):
         return replace(tree)

@@ -164,8 +164,7 @@ def _parts(args: tuple[Any, ...], kwargs: dict[str, Any], pieces: Sequence[Tenso
 def _constant(call: Call) -> Any:
     """What a call without values of the graph gives: Python numbers, but no tensors, which would be rounded."""
     found: list[Any] = []
-    for kind in (Tensor, Turned):
-        replaced((call.args, call.kwargs), kind, lambda t: found.append(t))
+    replaced((call.args, call.kwargs), (Tensor, Turned), lambda t: found.append(t))
     if found or call.layer is not None:
         raise Unsupported(f"no enclosure for {call.name} of parameters or constants alone")
     return call.run(*call.args, **call.kwargs)

@@ -66,10 +66,15 @@ class Stage:
     def fresh(self) -> Run:
         """What the path gives for a fresh model, and a fresh input."""
         if self._fresh is None:
-            last, kept = self.last, self.kept
-            self._fresh = self.call(self.fresh_model(), _alike(self.x))
-            self.last, self.kept = last, kept
+            self._fresh = self._called_afresh(self.x)
         return self._fresh
+
+    def _called_afresh(self, x: Tensor) -> Run:
+        """A call for a fresh model, which isn't the last one of the model in use."""
+        last, kept = self.last, self.kept
+        run = self.call(self.fresh_model(), _alike(x))
+        self.last, self.kept = last, kept
+        return run
 
     def changed(self) -> None:
         """The parameters, buffers or modes, or the input, aren't what they were."""
@@ -91,10 +96,7 @@ class Stage:
     def compared(self, here: str, x: Tensor | None = None) -> str | None:
         """As `apart`, of a call for the model as it is for a while, frozen, say, which a fresh one then is, too."""
         x = self.x if x is None else x
-        run = self.call(x=x)
-        last, kept = self.last, self.kept
-        fresh = self.call(self.fresh_model(), _alike(x))
-        self.last, self.kept = last, kept
+        run, fresh = self.call(x=x), self._called_afresh(x)
         return None if run.unsupported is not None else difference(run, fresh, here, "for a fresh model")
 
     def overwritten(

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.jacobian import Jacobian
@@ -58,6 +59,12 @@ class NoParameters:
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         return ()
+
+
+def same_dtype(what: str, dtype: object) -> None:
+    """Refuse a call that asks for a dtype of its own."""
+    if dtype is not None:
+        raise Unsupported(f"no enclosure for {what} in another dtype")
 
 
 Factory = Callable[..., Rule]

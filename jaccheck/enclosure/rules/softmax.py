@@ -13,7 +13,7 @@ from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import EPS, Ball, up
 from jaccheck.enclosure.rules._activation import COMPOUND, FUNCTION, ORACLE
 from jaccheck.enclosure.rules._pair import per_sample
-from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
+from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule, same_dtype
 from jaccheck.enclosure.rules.broadcast import summed_to
 
 FAR = 1024.0
@@ -104,18 +104,13 @@ def _total(fl: Arithmetic, D: Ball, axis: int) -> Ball:
     return summed_to(fl, D, [1 if d == axis else size for d, size in enumerate(D.shape)][2:])
 
 
-def _same_dtype(dtype: object) -> None:
-    if dtype is not None:
-        raise Unsupported("no enclosure for a softmax in another dtype")
-
-
 @rule(nn.Softmax, F.softmax, torch.softmax, "softmax")
 def softmax(input: Wire, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> Softmax:
-    _same_dtype(dtype)
+    same_dtype("a softmax", dtype)
     return Softmax(dim)
 
 
 @rule(nn.LogSoftmax, F.log_softmax, torch.log_softmax, "log_softmax")
 def log_softmax(input: Wire, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> LogSoftmax:
-    _same_dtype(dtype)
+    same_dtype("a softmax", dtype)
     return LogSoftmax(dim)

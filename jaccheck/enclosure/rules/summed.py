@@ -10,7 +10,7 @@ import torch
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
-from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
+from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule, same_dtype
 from jaccheck.enclosure.rules.broadcast import summed_to
 
 
@@ -52,18 +52,13 @@ class Summed(NoParameters):
         return fl.product(t, Ball.exact(reciprocal), k=3)
 
 
-def _same_dtype(dtype: object) -> None:
-    if dtype is not None:
-        raise Unsupported("no enclosure for a sum or mean in another dtype")
-
-
 @rule(torch.sum, "sum")
 def sum_(input: Wire, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None) -> Summed:
-    _same_dtype(dtype)
+    same_dtype("a sum or mean", dtype)
     return Summed(dim, keepdim, mean=False)
 
 
 @rule(torch.mean, "mean")
 def mean(input: Wire, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None) -> Summed:
-    _same_dtype(dtype)
+    same_dtype("a sum or mean", dtype)
     return Summed(dim, keepdim, mean=True)
