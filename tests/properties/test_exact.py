@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import Phase, find, given, settings
+from hypothesis import Phase, assume, find, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -144,6 +144,7 @@ def test_an_exact_sum_is_exact_in_every_order(case):
     a, w, dtype, order = case
     form = FORMATS[dtype]
     left, right = (torch.tensor(row, dtype=torch.float64) for row in (a, w))
+    assume(all(torch.equal(row.to(form.dtype).double(), row) for row in (left, right)))  # as all that is multiplied is
     fl = Exactly.of(torch.ones(1, dtype=form.dtype), margin=0)
     try:
         found = fl.contraction(Ball.exact(left[None]), right[:, None])
