@@ -5,36 +5,62 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from jaccheck._check import assert_agreement as assert_agreement
-from jaccheck._check import check as check
-from jaccheck._check import compare_tensor_lists as compare_tensor_lists
-from jaccheck._errors import Disagreement as Disagreement
-from jaccheck._errors import InvalidProblem as InvalidProblem
-from jaccheck._errors import Unsupported as Unsupported
-from jaccheck._report import Report as Report
-from jaccheck._report import Verdict as Verdict
-from jaccheck.bench.benchmark import benchmark as benchmark
-from jaccheck.bench.costs import Benchmark as Benchmark
-from jaccheck.enclosure import Ball as Ball
-from jaccheck.enclosure import enclosure as enclosure
-from jaccheck.paths import Path as Path
-from jaccheck.paths import jacobian as jacobian
-from jaccheck.paths import paths as paths
-from jaccheck.paths import register_path as register_path
+from jaccheck._errors import Disagreement, InvalidProblem, Unsupported
+from jaccheck.enclosure import Ball, enclosure
+from jaccheck.paths import Path, jacobian, paths, register_path
 
 if TYPE_CHECKING:
-    from jaccheck._network import Network as Network
+    from jaccheck._check import assert_agreement, check, compare_tensor_lists
+    from jaccheck._network import Network
+    from jaccheck._report import Report, Verdict
+    from jaccheck.bench.benchmark import benchmark
+    from jaccheck.bench.costs import Benchmark
 
     from . import cli as cli
     from . import strategies as strategies
 
-_LAZY = {"Network": "jaccheck._network"}  # loaded when asked for
+__all__ = [
+    "Ball",
+    "Benchmark",
+    "Disagreement",
+    "InvalidProblem",
+    "Network",
+    "Path",
+    "Report",
+    "Unsupported",
+    "Verdict",
+    "assert_agreement",
+    "benchmark",
+    "check",
+    "compare_tensor_lists",
+    "enclosure",
+    "jacobian",
+    "paths",
+    "register_path",
+]
+
+# Loaded when asked for, so that importing jaccheck takes little; not so what has the name of its package.
+_LAZY = {
+    "assert_agreement": "jaccheck._check",
+    "check": "jaccheck._check",
+    "compare_tensor_lists": "jaccheck._check",
+    "Network": "jaccheck._network",
+    "Report": "jaccheck._report",
+    "Verdict": "jaccheck._report",
+    "benchmark": "jaccheck.bench.benchmark",
+    "Benchmark": "jaccheck.bench.costs",
+}
 _SUBMODULES = ("cli", "strategies")
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+        return value
     if name in _SUBMODULES:
         return import_module(f"jaccheck.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_SUBMODULES]

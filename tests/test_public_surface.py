@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 from hypothesis.strategies import SearchStrategy
@@ -19,6 +21,7 @@ SIGNATURES = {
     "assert_agreement": ({"model": NO_DEFAULT, "x": NO_DEFAULT}, {"paths": None}),
     "jacobian": ({"model": NO_DEFAULT, "x": NO_DEFAULT, "path": "autograd"}, {}),
     "enclosure": ({"model": NO_DEFAULT, "x": NO_DEFAULT}, {}),
+    "benchmark": ({"model": NO_DEFAULT, "x": NO_DEFAULT}, {"paths": None}),
     "compare_tensor_lists": ({"list1": NO_DEFAULT, "list2": NO_DEFAULT}, {}),
     "paths": ({}, {}),
     "register_path": ({"path": NO_DEFAULT}, {}),
@@ -99,3 +102,13 @@ def test_every_public_name_is_documented():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'chekc'"):
         jaccheck.chekc  # noqa: B018
+
+
+def test_all_names_are_there_in_whatever_order_they_are_asked_for(tmp_path):
+    star = "import jaccheck.bench.costs, jaccheck._check\nfrom jaccheck import *\nprint(*sorted(globals()))"
+    done = subprocess.run([sys.executable, "-c", star], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert set(jaccheck.__all__) <= set(done.stdout.split())
+    for name in dir(jaccheck):
+        assert not inspect.ismodule(getattr(jaccheck, name)) or name in ("cli", "strategies")
+    with pytest.raises(AttributeError, match="no attribute 'chek'"):
+        jaccheck.chek  # noqa: B018
