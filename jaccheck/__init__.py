@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from jaccheck._enclosure import enclosure
 from jaccheck._errors import Disagreement, InvalidProblem, Unsupported
-from jaccheck.enclosure import Ball, enclosure
+from jaccheck.enclosure import Ball
 from jaccheck.paths import Path, jacobian, paths, register_path
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ __all__ = [
     "register_path",
 ]
 
-# Loaded when asked for, so that importing jaccheck takes little; not so what has the name of its package.
+# Loaded when asked for, so that importing jaccheck takes little; not so what has the name of a package.
 _LAZY = {
     "assert_agreement": "jaccheck._check",
     "check": "jaccheck._check",

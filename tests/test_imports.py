@@ -38,7 +38,7 @@ WORLD = {
     "_words",
 }  # the user's model, and what is around it
 FINDINGS = {"_plot", "_report", "_text"}  # they show, they don't compute
-CHECK = {"_check", "_picture"}
+CHECK = {"_check", "_enclosure", "_picture"}
 MAY_IMPORT: dict[str, set[str]] = {
     "_errors": set(),
     **dict.fromkeys(DESCRIPTIONS, ERRORS | DESCRIPTIONS | {"_chance"}),

@@ -63,7 +63,9 @@ class Scene:
     def balls(self) -> dict[str, Ball]:
         """The enclosure, for paths of this kind."""
         oracle, every, way, more = self._oracle, slice(None), mode(self.path), extra_roundings(self.path)
-        return {name: oracle.rows(name, every, every, mode=way, extra_roundings=more) for name in self.got}
+        return {
+            name: oracle.against(name, j, every, every, mode=way, extra_roundings=more) for name, j in self.got.items()
+        }
 
     @cached_property
     def outside(self) -> Masks:

@@ -58,10 +58,7 @@ class Evidence:
         oracle = oracle or Oracle(problem.model, problem.x, seed=problem.seed)
         balls, among = {}, {}
         for name, j in jacobian.items():
-            ball = oracle.rows(name, every, every, mode=mode(path), extra_roundings=more)
-            if mode(path) == "forward" and oracle.tangents_overflow:
-                ball = Ball(ball.centre, torch.where(j.isfinite(), ball.radius, inf))
-            balls[name] = ball
+            balls[name] = oracle.against(name, j, every, every, mode=mode(path), extra_roundings=more)
             among[name] = torch.full_like(j, samples is None, dtype=torch.bool)
             if samples is not None:
                 among[name][list(samples)] = True
@@ -83,16 +80,13 @@ class Evidence:
         return [name for name, mask in self.outside.items() if mask.any()]
 
     def worst(self) -> Worst | None:
-        """The first of those elements that lie farthest outside; None if none does."""
+        """The element that lies farthest outside; None if none does."""
         worst, most = None, -1.0
         for name in self.wrong:
-            ball, got, outside = self.balls[name], self.got[name].double(), self.outside[name]
-            ratio = ((got - ball.centre).abs() / ball.radius).nan_to_num(nan=inf, posinf=inf)
-            ratio = torch.where(outside, ratio, -1.0)
-            flat = int(ratio.argmax())
-            if float(ratio.flatten()[flat]) > most:
-                most = float(ratio.flatten()[flat])
-                index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat, device="cpu"), got.shape))
+            ball, got = self.balls[name], self.got[name]
+            ratio, index = ball.farthest(got, self.outside[name])
+            if ratio > most:
+                most = ratio
                 worst = Worst(name, index, *(float(t[index]) for t in (got, ball.centre, ball.radius)))
         return worst
 

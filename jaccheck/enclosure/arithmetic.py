@@ -83,7 +83,7 @@ class Arithmetic:
 
     def _product(self, s: Ball, t: Ball, gamma: float, underflows: Tensor | float) -> Ball:
         size_s, distance = s.size, t.centre.abs()
-        size_t = distance + t.radius if t.reach is None else t.reach
+        size_t = (distance if t.reach is None else t.reach) + t.radius
         radius = (s.radius * distance).addcmul_(size_s, torch.add(t.radius, size_t, alpha=gamma))
         if self.flushed:  # either operand, or both
             radius.add_(size_s, alpha=self.flushed).add_(size_t, alpha=self.flushed)
@@ -127,7 +127,8 @@ class Arithmetic:
         for part in parts[1:]:
             whole, mag = whole + part, mag + part.mag
         reach = None if whole.reach is None else mag
-        return self.guarded(whole.centre, up(torch.add(whole.radius, mag, alpha=gamma)), reach, gamma)
+        summed = self.guarded(whole.centre, up(torch.add(whole.radius, mag, alpha=gamma)), reach, gamma)
+        return self.within(summed, mag)
 
     def guarded(
         self,
@@ -140,14 +141,15 @@ class Arithmetic:
         bias: Tensor | None = None,
     ) -> Ball:
         """The ball whose elements were computed from numbers that reach no further than its radius over `gamma`."""
-        if self._all_below(radius, self.largest * gamma):
+        limit = self.largest / (1 + gamma)  # a partial sum of rounded terms may be so much larger than their sum
+        if self._all_below(radius, limit * gamma):
             return Ball(centre, radius, reach, finite=True)
         if matrix is None:
             bound = centre.abs() + radius
         else:
             summed = operands[0].mag @ matrix
             bound = summed + (0 if bias is None else bias.abs())
-        if self._all_below(bound, self.largest):
+        if self._all_below(bound, limit):
             return Ball(centre, radius, reach, finite=True)
         if matrix is not None:
             sure = not_finite(operands[0]).any(-1, keepdim=True) & matrix.isfinite().all()
@@ -157,13 +159,13 @@ class Arithmetic:
             rest = operands[0].mag.nan_to_num(0.0, 0.0) @ matrix.nan_to_num(0.0, 0.0)
             if bias is not None:
                 rest += bias.abs().nan_to_num(0.0, 0.0)
-            sure = sure & (centre.isnan() | (rest < self.largest))
+            sure = sure & (centre.isnan() | (rest < limit))
             sure = sure & (operands[0].radius < inf).all(-1, keepdim=True)
         elif len(operands) == 2:
             sure = _product_is_not_finite(*operands)
         else:
             sure = not_finite(Ball(centre, radius))
-        below = (bound < self.largest) | (radius < self.largest * gamma)  # False for nan
+        below = (bound < limit) | (radius < limit * gamma)  # False for nan
         radius = torch.where(below, radius, inf)
         return Ball(centre, torch.where(sure, 0.0, radius), reach)
 

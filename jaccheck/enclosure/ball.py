@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ class Ball:
 
     centre: Tensor  # float64, any shape
     radius: Tensor  # float64, same shape, >= 0
-    reach: Tensor | None = None  # what bounds the terms that t was summed from, in any order; None: `mag` does
+    reach: Tensor | None = None  # of the terms that t was summed from, in any order, but for `radius`; None: |centre|
     finite: bool = False  # whether every element is known to be finite, and its radius, too
 
     @classmethod
@@ -43,12 +44,12 @@ class Ball:
     @property
     def mag(self) -> Tensor:
         """An upper bound of ``|t|`` over the ball, and of what it was summed from."""
-        return self.size if self.reach is not None else self.size.mul_(UP)
+        return self.size.mul_(UP)
 
     @property
     def size(self) -> Tensor:
         """`mag` but for its own rounding: a part of bounds that end with `up`."""
-        return self.centre.abs().add_(self.radius) if self.reach is None else self.reach
+        return self.centre.abs().add_(self.radius) if self.reach is None else self.reach + self.radius
 
     @property
     def shape(self) -> torch.Size:
@@ -104,6 +105,26 @@ class Ball:
             outside = torch.where(finite, outside | ~value.isfinite(), value.isfinite())
             outside &= self.radius.isfinite()
         return outside
+
+    def farthest(self, value: Tensor, outside: Tensor) -> tuple[float, tuple[int, ...]]:
+        """Of the elements `outside`, of which there are some, that which is off by most radii: by how many, and where.
+
+        Of those that are infinitely many radii off it is the farthest, NaN first.
+        """
+        distance = (value.double() - self.centre).abs()
+        ratio = torch.where(outside, (distance / self.radius).nan_to_num(nan=inf, posinf=inf), -1.0)
+        most = ratio.amax()
+        flat = int(torch.where(ratio == most, distance.nan_to_num(nan=inf), -1.0).argmax())
+        return float(most), unravelled(flat, value.shape)
+
+
+def unravelled(flat: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The index of element number `flat`."""
+    index = []
+    for size in reversed(shape):
+        flat, i = divmod(flat, size)
+        index.append(i)
+    return tuple(reversed(index))
 
 
 def up(bound: Tensor, more: Tensor | float = 0.0, *, underflows: int = 4) -> Tensor:

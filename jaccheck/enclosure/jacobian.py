@@ -170,7 +170,8 @@ class OuterSum(LookCloser):
         radius = total.radius.add(magnitude, alpha=fl.gamma_sum(terms)).add_(terms * fl.eta)
         if fl.flushed:
             radius.add_(left.mag.sum(-1, keepdim=True) + right.mag.sum(-2, keepdim=True), alpha=fl.flushed)
-        return fl.rounded(Ball(total.centre, radius, None if left.reach is None else magnitude))
+        summed = fl.rounded(Ball(total.centre, radius, None if left.reach is None else magnitude))
+        return fl.within(summed, magnitude)
 
 
 @dataclass(frozen=True, eq=False)

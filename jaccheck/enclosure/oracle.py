@@ -131,6 +131,15 @@ class Oracle:
             ball = self.jacobians(mode)[name].rows(self.fl, n, c)
             return self.fl.rounded(ball, extra_roundings)
 
+    def against(
+        self, name: str, value: Tensor, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0
+    ) -> Ball:
+        """As `rows`, for a path that gave `value` there: where it overflows though J doesn't, nothing is known."""
+        ball = self.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
+        if mode == "forward" and self.tangents_overflow:
+            return Ball(ball.centre, torch.where(value.isfinite(), ball.radius, inf))
+        return ball
+
     def glance(
         self, name: str, value: Tensor, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0
     ) -> Extent | None:
@@ -155,17 +164,11 @@ class Oracle:
                 values.append(value)
                 outside = ball.excludes(value)
                 if outside.any():
-                    return _worst(call.name, value, ball, outside)
+                    _, index = ball.farthest(value, outside)
+                    return Outside(call.name, index, *(float(t[index]) for t in (value, ball.centre, ball.radius)))
         return None
 
 
 def _summed(D: Ball) -> Tensor:
     """Magnitudes over all features, ``[N, C]``; there may be no axis of these, and no samples."""
     return D.mag.reshape(*D.shape[:2], math.prod(D.shape[2:])).sum(2)
-
-
-def _worst(layer: str, value: Tensor, ball: Ball, outside: Tensor) -> Outside:
-    distance = (value.double() - ball.centre).abs().div(ball.radius).nan_to_num(nan=inf)
-    flat = int(torch.where(outside, distance, -1.0).argmax())
-    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat, device="cpu"), value.shape))
-    return Outside(layer, index, *(float(t[index]) for t in (value, ball.centre, ball.radius)))

@@ -177,9 +177,7 @@ class Judge:
                     if extent is not None:
                         largest, widest = max(largest, extent.largest), max(widest, extent.widest)
                         continue
-                    ball = self.oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
-                    if mode == "forward" and self.oracle.tangents_overflow:
-                        ball = Ball(ball.centre, torch.where(j[n, c].isfinite(), ball.radius, inf))
+                    ball = self.oracle.against(name, j[n, c], n, c, mode=mode, extra_roundings=extra_roundings)
                     if not (ball.finite and ball.holds(j[n, c])):
                         self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
                     largest, widest = _extent(ball, largest, widest)
@@ -199,7 +197,7 @@ class Judge:
         for name, j in jacobian.items():
             columns = slice(start, start + math.prod(j.shape[2:]))
             for n, c in slices(j.shape):
-                ball = self.oracle.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
+                ball = self.oracle.against(name, j[n, c], n, c, mode=mode, extra_roundings=extra_roundings)
                 outside[n, c, columns] = side_by_side([ball.excludes(j[n, c])]).cpu()
                 vacuous[n, c, columns] = side_by_side([~(ball.radius < inf)]).cpu()
             start = columns.stop
@@ -213,13 +211,7 @@ class Judge:
         comparison.outside += count
         if not count:
             return
-        distance = (got.double() - ball.centre).abs()
-        ratio = torch.where(outside, (distance / ball.radius).nan_to_num(nan=inf, posinf=inf), -1.0)
-        # among those that are infinitely far in radii, the farthest: NaN first
-        farthest = torch.where(ratio == ratio.max(), distance.nan_to_num(nan=inf), -1.0)
-        flat = int(farthest.argmax())
-        index = unravelled(flat, got.shape)
-        worst = float(ratio[index])
+        worst, index = ball.farthest(got, outside)
         if comparison.worst is None or worst > comparison.worst[0]:
             n, c, *rest = index
             where = (n + start[0], c + start[1], *rest)
@@ -259,11 +251,3 @@ def slices(shape: torch.Size) -> Iterator[tuple[slice, slice]]:
     for n in range(0, N, rows):
         for c in range(0, C, columns):
             yield slice(n, min(n + rows, N)), slice(c, min(c + columns, C))
-
-
-def unravelled(flat: int, shape: torch.Size) -> tuple[int, ...]:
-    index = []
-    for size in reversed(shape):
-        flat, i = divmod(flat, size)
-        index.append(i)
-    return tuple(reversed(index))

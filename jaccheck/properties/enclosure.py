@@ -76,6 +76,11 @@ class Enclosure:
         return Verdict(path, "agrees", **common)
 
 
+def no_jacobian(trial: Trial, verdict: Verdict) -> bool:
+    """Whether the path gave nothing of which more could be asked, as `verdict`, the enclosure's, says."""
+    return trial.run.raised is not None or (verdict.status == "disagrees" and verdict.kind != "value")
+
+
 def difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
     """The largest difference of two Jacobians; inf where only one of them is finite.
 

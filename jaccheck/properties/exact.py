@@ -15,12 +15,13 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.enclosure import Oracle
+from jaccheck.enclosure.ball import unravelled
 from jaccheck.paths import Path, exactly, mode
 from jaccheck.properties._case import Case, Masks
 from jaccheck.properties._exactly import Exactly, Rounds
-from jaccheck.properties._judge import slices, unravelled
+from jaccheck.properties._judge import slices
 from jaccheck.properties._trial import Trial
-from jaccheck.properties.enclosure import Enclosure
+from jaccheck.properties.enclosure import Enclosure, no_jacobian
 
 
 class Exact:
@@ -39,7 +40,7 @@ class Exact:
     def judge(self, trial: Trial) -> Verdict:
         path, problem = trial.path, trial.problem
         own = Enclosure().judge(trial)
-        if own.status == "unsupported" or (own.status == "disagrees" and own.kind != "value"):
+        if no_jacobian(trial, own):
             return own
         one = exactly(path, problem.N, problem.C)
         if (
@@ -50,7 +51,7 @@ class Exact:
         ):
             trial = Trial(problem, one, trial.judge)
             own = replace(Enclosure().judge(trial), path=path.name, property=self.name)
-            if own.status == "unsupported" or (own.status == "disagrees" and own.kind != "value"):
+            if no_jacobian(trial, own):
                 return replace(own, reason=f"as {one.name}: {own.reason}")
 
         def verdict(status: str, kind: str | None = None, **facts: Any) -> Verdict:

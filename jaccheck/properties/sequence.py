@@ -15,7 +15,7 @@ from jaccheck.properties._form import malformed
 from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
 from jaccheck.properties._trial import Trial
-from jaccheck.properties.enclosure import Enclosure
+from jaccheck.properties.enclosure import Enclosure, no_jacobian
 
 LENGTH = 3  # of a sequence, where none is given: then the problem decides which
 
@@ -39,7 +39,7 @@ class Sequence:
 
     def judge(self, trial: Trial) -> Verdict:
         own = Enclosure().judge(trial)
-        if own.status == "unsupported" or (own.status == "disagrees" and own.kind != "value"):
+        if no_jacobian(trial, own):
             return own
 
         def verdict(status: str, kind: str | None = None, reason: str | None = None, **facts: Any) -> Verdict:
@@ -61,6 +61,8 @@ class Sequence:
             except InvalidProblem:
                 continue
             except Exception as error:
+                if trial.judge.not_differentiable is not None:
+                    return verdict("vacuous", reason=trial.judge.not_differentiable)
                 reason = f"{after([*happened, 'a call'])}, {STEPS[name]} failed: {type(error).__name__}: {error}"
                 return verdict("disagrees", "raised", reason)
             happened.append(STEPS[name])

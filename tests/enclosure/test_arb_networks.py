@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jaccheck.enclosure import Ball, enclosure
+from jaccheck import enclosure
+from jaccheck.enclosure import Ball
 from tests import arb
 from tests.enclosure.cases import ACTIVATIONS, DTYPES, name, numbers
 from tests.enclosure.judged import missed

@@ -69,3 +69,28 @@ def test_a_model_that_has_been_used_is_judged_like_any_other(law, used_before):
     verdict = check(*network.build(), paths=("batch_grad",), properties=(law,)).verdicts["batch_grad"]
     reasons = ("the network isn't exact", "an activation is evaluated")
     assert verdict.status == "agrees" or any(words in verdict.reason for words in reasons), verdict
+
+
+class Written(nn.Module):
+    """Writes to what its own backward pass needs."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x):
+        y = self.layer(x).exp()
+        return y.clone() + y.mul_(2)
+
+
+def hooked():
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].weight.register_hook(lambda gradient: 1 / 0)
+    return model
+
+
+@pytest.mark.parametrize("make", [Written, hooked])
+@pytest.mark.parametrize("name", [*PROPERTIES, "sequence:backward"])
+def test_no_property_accuses_a_path_where_torch_itself_cannot_differentiate(name, make):
+    report = jaccheck.check(make(), torch.ones(3, 2), paths="all", properties=[name])
+    assert report.ok, report

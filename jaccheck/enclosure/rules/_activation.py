@@ -15,7 +15,7 @@ from jaccheck.enclosure.ball import EPS, Ball, up
 from jaccheck.enclosure.rules._rule import NoParameters
 
 FUNCTION = 4  # roundings that exp, log1p, tanh, erf, … count for: 2 ulp, the most that CUDA's and SLEEF's manuals state
-ORACLE = 64 * EPS  # the formulas below in float64: at most 16 operations, and functions of 2 ulp
+ORACLE = 64 * EPS  # formulas in float64 that round: at most 16 operations, and functions of 2 ulp
 COMPOUND = 1 + 2.0**-3  # (1 + u)^k - 1 <= COMPOUND k u for all four dtypes and k <= 56
 
 
@@ -36,6 +36,11 @@ class Span:
     @cached_property
     def mag(self) -> Tensor:
         return self._z.centre.abs().add_(self._z.radius)
+
+    @cached_property
+    def least(self) -> Tensor:
+        """No more than any |t|, and no more than 1000, of which ``exp(-t)`` is 0."""
+        return self._z.centre.abs().sub_(self._z.radius).clamp(0, 1000)
 
     @cached_property
     def not_positive(self) -> Tensor:
@@ -145,7 +150,7 @@ def _jumps(phi: Activation, fl: Arithmetic, z: Ball) -> tuple[Tensor | None, Ten
         here = near.double()
         if value_jump:
             step = torch.zeros_like(here) if step is None else step
-            step.add_(here, alpha=value_jump * (1 + 2 * fl.u))
+            step.add_(here, alpha=value_jump * (1 + 2 * fl.u) + blur)
         jump = here.mul_(slope_jump) if jump is None else jump.add_(here, alpha=slope_jump)
     return jump, step
 
@@ -163,5 +168,5 @@ def _with(radius: Tensor, size: Tensor, error: Tensor | float, unit: float, lost
     if isinstance(error, Tensor):
         radius.add_(error, alpha=unit).add_(size, alpha=ORACLE)
     else:
-        radius.add_(size, alpha=unit * error + ORACLE)
+        radius.add_(size, alpha=unit * error + (ORACLE if error else 0.0))
     return up(radius, lost)

@@ -25,13 +25,17 @@ class BatchNorm:
 
     def __init__(self, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> None:
         self.mean, self.weight, self.bias = mean, weight, bias
-        self.inverse = (variance.detach().double() + eps).rsqrt()  # nan, or inf, where the sum isn't positive
+        self.variance = variance.detach().double() + eps
 
     def forward(self, fl: Arithmetic, z: Ball) -> Ball:  # [N, K, …]
         if z.centre.dim() < 2:
             raise Unsupported("no enclosure for a batch normalization without a channel axis")
         self.kept = [len(self.mean), *[1] * (z.centre.dim() - 2)]
-        m, s = self._spread(self.mean), self._spread(self.inverse)
+        variance = self._spread(self.variance)
+        m, s = self._spread(self.mean), variance.rsqrt()  # nan, or inf, where v + ε isn't positive
+        # What v + ε is off by relatively, besides its roundings, and half of it s, and a little more.
+        blur = 2 * fl.eta / variance
+        self.off = torch.where(blur < 0.5, fl.gamma(INVERSE) + blur, inf)
         gamma = torch.ones_like(s) if self.weight is None else self._spread(self.weight)
         beta = torch.zeros_like(s) if self.bias is None else self._spread(self.bias)
         scale = s * gamma
@@ -39,18 +43,13 @@ class BatchNorm:
         far = z.mag + m.abs()
         reach = far * scale.abs() + beta.abs()
         lost = fl.eta * (4 + far * (1 + gamma.abs()))
-        radius = up(z.radius * scale.abs() + fl.gamma(INVERSE + 4) * reach + lost)
+        radius = up(z.radius * scale.abs() + (fl.gamma(4) + self.off) * reach + lost)
         radius = torch.where(s.isfinite(), radius, inf)
-        self.normalized = fl.within(
-            fl.product(Ball(z.centre - m, z.radius + fl.gamma(1) * far), self._ball(fl, s)), far
-        )
-        self.slope = fl.product(self._ball(fl, s), Ball.exact(gamma))
+        inverse = Ball(s, torch.where(s.isfinite(), up(self.off * s, 4 * fl.eta), inf))
+        self.normalized = fl.within(fl.product(Ball(z.centre - m, z.radius + fl.gamma(1) * far), inverse), far)
+        self.slope = fl.product(inverse, Ball.exact(gamma))
         self.s, self.gamma, self.far = s.abs(), gamma.abs(), far
         return fl.within(fl.rounded(Ball((z.centre - m) * scale + beta, radius)), reach + far * self.s)
-
-    @staticmethod
-    def _ball(fl: Arithmetic, s: Tensor) -> Ball:
-        return Ball(s, torch.where(s.isfinite(), up(fl.gamma(INVERSE) * s, 4 * fl.eta), inf))
 
     def _spread(self, t: Tensor) -> Tensor:
         """A number for each channel, broadcast against ``[N, K, …]``."""

@@ -11,7 +11,7 @@ from jaccheck.enclosure.ball import Ball
 def summed_to(fl: Arithmetic, D: Ball, shape: Sequence[int]) -> Ball:
     """From ``[N, C, *features]`` to ``[N, C, *shape]``, where `shape` was broadcast to features: a sum, rounded."""
     extra = D.centre.dim() - 2 - len(shape)
-    axes = [*range(2, 2 + extra), *(d for d in range(2 + extra, D.centre.dim()) if shape[d - 2 - extra] < D.shape[d])]
+    axes = [*range(2, 2 + extra), *(d for d in range(2 + extra, D.centre.dim()) if shape[d - 2 - extra] != D.shape[d])]
     if not axes:
         return D
     terms = 1
@@ -20,4 +20,5 @@ def summed_to(fl: Arithmetic, D: Ball, shape: Sequence[int]) -> Ball:
     mag = D.mag.sum(axes, keepdim=True)
     total = Ball(D.centre.sum(axes, keepdim=True), D.radius.sum(axes, keepdim=True), None)
     total = Ball(total.centre, total.radius.add(mag, alpha=fl.gamma_sum(terms)), None if D.reach is None else mag)
-    return fl.rounded(total.moved(lambda t: t.reshape(*t.shape[:2], *shape)))
+    summed = fl.within(fl.rounded(total), mag)
+    return summed.moved(lambda t: t.reshape(*t.shape[:2], *shape))

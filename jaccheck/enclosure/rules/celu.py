@@ -22,7 +22,7 @@ def celu_rule(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementw
             # as for ELU; t/α is rounded twice, which moves α exp(t/α) by 2 |t/α| exp(t/α) α <= α
             value_error=lambda t, a: t.not_positive * ((FUNCTION + 1) * alpha + 3 * a),
             slope_error=lambda t, a, s: (
-                t.not_positive * ((FUNCTION + 3) * (1 if inplace else s) + 2 * s * (t.low / alpha).clamp(max=0).abs())
+                t.not_positive * ((FUNCTION + 4) * (1 if inplace else s) + 2 * s * (t.low / alpha).clamp(max=0).abs())
             ),
             max_curvature=1 / alpha,
             decay=1 / alpha,

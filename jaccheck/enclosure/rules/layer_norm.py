@@ -53,8 +53,9 @@ class LayerNorm:
         most = torch.where(least > 0, least.rsqrt(), inf)
         self.s = Ball(s, up(most - s, fl.gamma(FUNCTION + 2) * most + 4 * fl.eta))
         self.most, self.largest = self.s.mag, fl.largest
-        # the largest on the way: a sum of squares
-        self.known = (self.n * self.w.square().amax(self.axes, keepdim=True) < fl.largest) & (self.most < fl.largest)
+        # the largest on the way: a sum of squares, in the precision of moments
+        squares = self.n * self.w.square().amax(self.axes, keepdim=True)
+        self.known = (squares < fl.opmath_largest) & (self.most < fl.largest)
         lost = fl.eta * (4 + self.w + self.most)
         off = away.abs() * self.s.radius + away_off * self.most + fl.gamma(4) * self.w * self.most
         self.normalized = Ball(away * s, torch.where(self.known, up(off, lost), inf))

@@ -12,11 +12,12 @@ from jaccheck._errors import Unsupported
 from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
+POW = 2 * FUNCTION  # 4 ulp, which CUDA's manual states for powf
 SQRT = Activation(
     value=torch.sqrt,
     slope=lambda t: 0.5 / t.sqrt(),
     value_error=1,
-    slope_error=FUNCTION + 4,  # as 1 / (2 √t), or as t^(-1/2) / 2
+    slope_error=POW + 1,  # as 1 / (2 √t), or as t^(-1/2) / 2
     max_curvature=lambda t: torch.where(t.low > 0, 0.25 * t.low**-1.5, inf),
     exact_where=lambda t: t == 1,
 )
@@ -27,8 +28,8 @@ def natural(n: int) -> Activation:
     return Activation(
         value=lambda t: t**n,
         slope=lambda t: n * t ** (n - 1),
-        value_error=FUNCTION + 4,
-        slope_error=FUNCTION + 4,
+        value_error=POW,
+        slope_error=POW + 1,
         max_curvature=lambda t: n * (n - 1) * t.mag ** max(n - 2, 0),
         underflow=lambda t: 4 * n * (1 + t.mag),
     )

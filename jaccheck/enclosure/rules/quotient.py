@@ -6,11 +6,12 @@ import operator
 from math import inf
 
 import torch
+from torch import Tensor
 
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import EPS, Ball, up
 from jaccheck.enclosure.rules._pair import Operand, Pair, per_sample
-from jaccheck.enclosure.rules._rule import Wire, rule
+from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
 
 
 def quotient(fl: Arithmetic, s: Ball, t: Ball, k: int = 1) -> Ball:
@@ -30,7 +31,8 @@ class Divided(Pair):
     """``q = s / t``, so that ``∂q/∂s = 1/t`` and ``∂q/∂t = -(s/t)/t``."""
 
     def value(self, fl: Arithmetic) -> Ball:
-        self.q = quotient(fl, self.s, self.t)
+        self.k = 1 if isinstance(self.operands[1], (Wire, Tensor)) else 2  # CUDA multiplies by 1/t, rounded
+        self.q = quotient(fl, self.s, self.t, self.k)
         return self.q
 
     @property
@@ -44,16 +46,41 @@ class Divided(Pair):
     def derivatives(self, fl: Arithmetic, D: Ball) -> tuple[Ball, Ball]:
         _, t = self.against(D)
         q = per_sample(self.q, D.centre.dim())
-        # -D ((s/t)/t), or -(D (s/t))/t, or -(D/t) (s/t): one rounding each besides that of s/t
-        for_t = fl.product(D, quotient(fl, q, t), k=2)
-        return quotient(fl, D, t), -for_t
+        for_t = fl.product(D, quotient(fl, q, t), k=2)  # -D ((s/t)/t), or forward, for a tangent τ, -(τ (s/t))/t
+        return quotient(fl, D, t, self.k), -for_t
+
+
+class Inverse(NoParameters):
+    """``z = c (1/t)`` with a number c, which torch makes of ``c / t``: ``∂f/∂t = -(D c) (1/t)²``."""
+
+    def __init__(self, c: float) -> None:
+        self.c = float(c)
+
+    def forward(self, fl: Arithmetic, t: Ball) -> Ball:
+        self.factor = fl.number(self.c, t.centre)
+        inverse = quotient(fl, Ball.exact(torch.ones_like(t.centre)), t)
+        self.square = fl.product(inverse, inverse)
+        return inverse if self.c == 1 else fl.product(inverse, self.factor)
+
+    @property
+    def gain(self) -> float:
+        """Of ``c τ / t²``, and of what is multiplied there."""
+        known = self.square.centre[self.square.centre.isfinite()].abs()
+        return 2 * float(known.max()) * max(abs(self.c), 1.0) if known.numel() else 0.0
+
+    def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
+        scaled = D if self.c == 1 else fl.product(D, self.factor)
+        square = self.square.moved(lambda s: s[:, None])
+        return (-fl.product(scaled, square, underflows=abs(self.c)),)
 
 
 @rule(operator.truediv, torch.div, torch.true_divide, "div", operator.itruediv, "divide", "true_divide")
-def div(input: Operand, other: Operand) -> Divided:
+def div(input: Operand, other: Operand) -> Divided | Inverse:
+    if isinstance(input, (int, float)) and isinstance(other, Wire):
+        return Inverse(input)
     return Divided((input, other))
 
 
 @rule(torch.reciprocal, "reciprocal")
-def reciprocal(input: Wire) -> Divided:
-    return Divided((1.0, input))
+def reciprocal(input: Wire) -> Inverse:
+    return Inverse(1.0)

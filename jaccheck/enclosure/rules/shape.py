@@ -229,5 +229,5 @@ def getitem(input: Wire, index: Any) -> Indexed:
 
 @rule(torch.narrow, "narrow")
 def narrow(input: Wire, dim: int, start: int, length: int) -> Indexed:
-    part = slice(start, start + length)
+    part = slice(start, None if start + length == 0 > start else start + length)
     return Indexed((*(slice(None) for _ in range(dim)), part) if dim >= 0 else (..., part, *[slice(None)] * (-dim - 1)))

@@ -1,0 +1,102 @@
+"""What happens on the way to a result is in its radius: partial sums that overflow, constants that are rounded."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import jaccheck
+from jaccheck.enclosure import Ball
+from jaccheck.enclosure.arithmetic import Arithmetic
+
+F32 = Arithmetic(u=2.0**-24, v=2.0**-24, largest=3.4e38, eta=2.0**-150, opmath_largest=3.4e38)
+HALF, SINGLE = torch.float16, torch.float32
+PATHS = ("autograd", "autograd_batched", "vmap_jacrev", "vmap_jacfwd")
+
+
+class Scaled(nn.Module):
+    """A function of ``x w``, of which the weights w are given."""
+
+    def __init__(self, w, function):
+        super().__init__()
+        self.w, self.function = nn.Parameter(torch.tensor(w)), function
+
+    def forward(self, x):
+        return self.function(x * self.w)
+
+
+def normalized(eps):
+    layer = nn.BatchNorm1d(2, eps=eps)
+    layer.running_var.zero_()
+    return nn.Sequential(layer, nn.Linear(2, 2)).eval()
+
+
+def single(layer):
+    model = nn.Sequential(layer, nn.Linear(1, 1))
+    nn.init.ones_(model[1].weight)
+    return model
+
+
+CASES = {
+    "a sum whose parts overflow": (
+        Scaled([2e38, 2e38, -2e38, -2e38], lambda h: h.sum(1, keepdim=True)),
+        torch.ones(2, 4),
+    ),
+    "a cotangent whose parts overflow": (
+        Scaled([1.0], lambda h: (h * -3e38 + h * 3e38) + h * 3e38),
+        torch.ones(2, 1),
+    ),
+    "1/t² overflows": (Scaled([1.0], lambda h: 0.01 / h).half(), torch.full((1, 1), 0.003, dtype=HALF)),
+    "1/t² underflows": (Scaled([1.0], lambda h: 60000.0 / h).half(), torch.full((1, 1), 5e4, dtype=HALF)),
+    "a number by values": (Scaled([1.0], lambda h: 3.7 / h), torch.linspace(0.1, 9, 999)[:, None]),
+    "values by a number": (Scaled([1.0], lambda h: h / 3.7), torch.linspace(0.1, 9, 999)[:, None]),
+    "ε is among the smallest numbers": (normalized(1e-6).half(), torch.randn(3, 2, dtype=HALF)),
+    "a threshold that is rounded": (single(nn.Threshold(0.3, 0.299999995)), torch.full((1, 1), 0.3)),
+    "from behind": (
+        Scaled([1.0, 2.0], lambda h: torch.narrow(h, 1, -2, 2)),
+        torch.ones(2, 2),
+    ),
+    "a sum over nothing": (Scaled([1.0, 2.0], lambda h: h + h[:, 2:].sum(1, keepdim=True)), torch.ones(2, 2)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nobody_is_accused(case):
+    report = jaccheck.check(*CASES[case], paths=PATHS)
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "overflow" not in case])
+def test_something_is_known(case):
+    report = jaccheck.check(*CASES[case], paths=PATHS)
+    assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}
+
+
+def test_a_layer_normalization_has_its_squares_in_wider_numbers():
+    model = nn.Sequential(nn.Linear(1, 64), nn.LayerNorm(64)).half()
+    verdicts = jaccheck.check(model, torch.full((1, 1), 1000.0, dtype=HALF), paths=PATHS).verdicts
+    assert {(verdict.status, verdict.vacuous) for verdict in verdicts.values()} == {("agrees", 0)}
+
+
+def test_of_a_sum_that_may_overflow_on_the_way_nothing_is_known():
+    parts = [Ball.exact(torch.tensor([sign * 3e38, 1.0])) for sign in (-1, 1, 1)]
+    assert F32.total(parts).radius.isfinite().tolist() == [False, True]
+
+
+def test_a_product_is_inclusive_where_the_terms_of_a_sum_are_bounded_apart():
+    """As in forward mode: what it was summed from doesn't count its radius."""
+    one, half = torch.ones(1, dtype=torch.float64), torch.full((1,), 0.5, dtype=torch.float64)
+    s, t = Ball(one, half, reach=one), Ball(one, half)
+    for product in (F32.product(s, t), F32.product(t, s), F32.product(s, s)):
+        assert not product.excludes(torch.tensor([1.5 * 1.5])).any()
+        assert not product.excludes(torch.tensor([0.5 * 0.5])).any()
+
+
+@pytest.mark.parametrize("layer", [nn.SiLU(), nn.Mish()], ids=str)
+def test_a_derivative_that_is_0_too_early_is_seen(layer):
+    """As a kernel would give that stops at -15, where φ' is 4e-6."""
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), layer, nn.Linear(1, 1))
+    nn.init.ones_(model[0].weight)
+    slope = jaccheck.enclosure(model, torch.tensor([[-20.0]]))["0.weight"]
+    assert slope.excludes(torch.zeros(1, 1, 1, 1)).all()
