@@ -52,7 +52,7 @@ class WithArgument(Protocol):
 
 PROPERTIES: dict[str, Property] = {
     p.name: p
-    for p in (*(Enclosure(), State(), Determinism(), Exact(), EveryInput(), Sizes(), Batching(), Layout(), Sequence()),)
+    for p in (Enclosure(), State(), Determinism(), Exact(), EveryInput(), Sizes(), Batching(), Layout(), Sequence())
 }
 DEFAULT = ("enclosure", "state")
 """Those of `check`, where none are named."""
