@@ -38,7 +38,7 @@ ALONE = {
 
 @pytest.mark.parametrize("fault", SAMPLE, ids=lambda fault: fault.name)
 def test_a_fault_is_found_and_nobody_else_accused(fault):
-    found = hunt(fault, **(FAR if fault.equivalent is None else {"most": 20}))
+    found = hunt(fault, **(FAR if fault.equivalent is None else FAR | {"most": 20}))
     assert found.ok, found
 
 
