@@ -44,7 +44,7 @@ class WithCases(Protocol):
 
 @runtime_checkable
 class WithArgument(Protocol):
-    """A property that can be told more: ``name:argument`` on the command line."""
+    """A property that `check` can be told more, here and on the command line: ``name:argument``."""
 
     def with_argument(self, text: str) -> Property:
         """It, told so; InvalidProblem if it can't be."""

@@ -193,7 +193,7 @@ def refused(capsys, arguments: str) -> str:
         ("check :f", "'' is no module; a target should be"),
         # names
         ("check network.json --path autogard", "no path is called 'autogard'"),
-        ("check network.json --property enclosur", "there is no property 'enclosur' here, but: enclosure, state"),
+        ("check network.json --property enclosur", "no property is called 'enclosur', the properties are enclosure"),
         ("check network.json --load no.py", "can't read no.py"),
         ("fuzz --path autogard", "did you mean 'autograd'?"),
         ("fuzz --property stat", "did you mean state?"),
@@ -279,6 +279,15 @@ def test_check_takes_paths_and_properties_and_repeats(capsys):
     report = json.loads(capsys.readouterr().out)
     assert len(report["verdicts"]) == 6
     assert {verdict["property"] for verdict in report["verdicts"].values()} == {"determinism"}
+
+
+def test_check_takes_the_steps_of_a_sequence(capsys):
+    again = "check network.json --property sequence:deepcopy,update"
+    assert main([*shlex.split(again), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {verdict["property"] for verdict in report["verdicts"].values()} == {"sequence"}
+    assert report["again"] == f"jaccheck {again}"
+    assert "'jump'" in refused(capsys, "check network.json --property sequence:jump")
 
 
 def test_a_model_without_enclosure_is_vacuous_and_says_why(capsys):
