@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -194,7 +194,7 @@ def _mixes_samples(layer: nn.Module) -> bool:
 def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> tuple[Tensor, bool]:
     """f(x), and whether random numbers were drawn for it."""
     try:
-        with torch.inference_mode(False), torch.no_grad(), seeded(seed, x.device):
+        with _spoken(model), torch.inference_mode(False), torch.no_grad(), seeded(seed, x.device):
             first = None if seed is None else [generator.get_state() for generator in generators(x.device)]
             output = model(x)
             draws = first is not None and any(
@@ -203,11 +203,6 @@ def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> 
             )
         if before.input_changed():
             raise InvalidProblem("the model changes its input in place; use inplace=False in its first layers")
-    except InvalidProblem:
-        raise
-    except Exception as error:
-        raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
-        raise InvalidProblem(f"the model's forward pass raises {raised}") from error
     finally:
         own = before.undone()
         before.expect(own)
@@ -218,10 +213,22 @@ def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> 
     return output.detach(), draws
 
 
+@contextmanager
+def _spoken(model: nn.Module) -> Iterator[None]:
+    """What the forward pass of `model` raises, as an InvalidProblem."""
+    try:
+        yield
+    except InvalidProblem:
+        raise
+    except Exception as error:
+        raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
+        raise InvalidProblem(f"the model's forward pass raises {raised}") from error
+
+
 def _check_chance(model: nn.Module, x: Tensor, output: object, before: Snapshot, seed: int | None) -> None:
     """A model that draws may do so for nothing, or have a seed for it; else f(x) isn't a function of x."""
     try:
-        with torch.inference_mode(False), torch.no_grad(), seeded(0 if seed is None else seed, x.device):
+        with _spoken(model), torch.inference_mode(False), torch.no_grad(), seeded(seed or 0, x.device):
             if seed is None:
                 torch.rand(7, device=x.device)
             random.seed(0)

@@ -246,5 +246,18 @@ def test_a_model_whose_output_depends_on_chance_is_refused() -> None:
         admit(others, X, seed=0)
 
 
+def test_what_raises_only_where_the_dice_fall_so_is_refused_as_a_forward_pass_that_raises() -> None:
+    calls: list[int] = []
+
+    def falls(y: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) == 2:
+            raise ValueError("no luck")
+        return y + 0 * torch.rand(2)
+
+    with pytest.raises(InvalidProblem, match=r"forward pass raises ValueError in the model \(Calls\): no luck"):
+        admit(Calls(falls), X)
+
+
 def test_no_samples_are_a_problem_too() -> None:
     assert admit(linear(), X[:0]).N == 0
