@@ -16,9 +16,11 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.cli import main
+from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED
 from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.paths import unregister_path
 from tests.planted import doubled, doubled_behind_tanh, planted
+from tests.source import ROOT
 
 ANSI = "\x1b["
 MINE = """
@@ -233,6 +235,15 @@ def test_help_is_no_error(capsys, arguments):
     out, err = capsys.readouterr()
     assert "Usage: jaccheck" in out
     assert err == ""
+
+
+def test_the_help_and_the_readme_say_each_exit_status(capsys):
+    assert main(["--help"]) == 0
+    for text in (capsys.readouterr().out, (ROOT / "README.md").read_text(encoding="utf-8")):
+        said = " ".join(text.partition("Exit status: ")[2].split())
+        assert re.findall(r"\b(\d+) [a-z]", said)[:4] == [
+            str(status) for status in (AGREEMENT, DISAGREEMENT, BAD_USAGE, INTERRUPTED)
+        ]
 
 
 def test_the_versions_are_said(capsys):
