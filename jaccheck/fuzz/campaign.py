@@ -69,8 +69,10 @@ class Campaign:
         """Draw and check networks until the plan is done, something is found, or Ctrl-C.
 
         Raises:
-            InvalidProblem: no network can be drawn within the plan's limits, or no worker starts.
+            InvalidProblem: no network can be drawn within the plan's limits, no worker starts, or there is no reaching
+                the cluster any more.
             LogFailure: the log can't be written any more.
+            Exception: what `keep` raises, if a finding can't be kept.
         """
         try:
             with first_ctrl_c(lambda: self._end("interrupted")):
