@@ -30,6 +30,10 @@ class Property(Protocol):
     def name(self) -> str:
         """What it is called in reports and on the command line; its file's name."""
 
+    @property
+    def cheap(self) -> bool:
+        """Whether one or two calls on the problem do, so that `fuzz` asks it of each network; others take turns."""
+
     def judge(self, trial: Trial) -> Verdict:
         """Whether it holds of the trial's path on the trial's problem."""
 

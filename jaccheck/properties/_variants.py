@@ -47,6 +47,7 @@ class Varied:
     """A law of which variants a problem has, and that each path gives each of them right."""
 
     name: str
+    cheap = False
     changes = "batch"
     """What of the problem is another one in its variants."""
     itself = True

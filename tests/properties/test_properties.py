@@ -20,6 +20,7 @@ from jaccheck.paths import get
 from jaccheck.properties import PROPERTIES
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._trial import Trial
+from tests.planted import planted
 
 
 def test_each_is_a_file_and_in_the_list():
@@ -69,3 +70,17 @@ def test_a_model_that_has_been_used_is_judged_like_any_other(law, used_before):
     verdict = check(*network.build(), paths=("batch_grad",), properties=(law,)).verdicts["batch_grad"]
     reasons = ("the network isn't exact", "an activation is evaluated")
     assert verdict.status == "agrees" or any(words in verdict.reason for words in reasons), verdict
+
+
+@pytest.mark.parametrize("law", PROPERTIES.values(), ids=lambda law: law.name)
+def test_a_cheap_property_takes_one_or_two_calls_on_the_problem_and_the_others_more(law):
+    entries = []
+
+    def note(model, x, J):
+        entries.append(sum(j.numel() for j in J.values()))
+        return J
+
+    model, x = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 2)), torch.ones(4, 3)
+    with planted(note) as path:
+        check(model, x, paths=[path], properties=[law.name])
+    assert (len(entries) <= 2 and max(entries) <= admit(model, x).elements) == law.cheap
