@@ -1,13 +1,16 @@
 """A log holds every network and finding once, goes on after it was cut short, and refuses what is none."""
 
 import json
+import re
 import shutil
 import sqlite3
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 
 import jaccheck.fuzz.log
+from jaccheck.cli._screen import STOPPED
 from jaccheck.exports.content import content_of
 from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.finding import Failure
@@ -53,6 +56,13 @@ def test_a_log_has_a_row_for_each_network_and_totals_that_fit_them(tmp_path):
     assert (found["networks"], found["checks"], found["findings"]) == (60, summary.checks, [])
     assert (found["ok"], found["stopped"], found["seed"]) == (True, "examples", 1)
     json.dumps(found, allow_nan=False)
+
+
+def test_the_schema_says_what_is_written():
+    schema = files("jaccheck.fuzz").joinpath("schema.sql").read_text(encoding="utf-8")
+    stopped, events = (re.search(rf"{what}(.*)", schema)[1] for what in ("-- stopped", "what TEXT NOT NULL,  --"))
+    assert re.findall(r'"(\w+)"', stopped) == list(STOPPED)
+    assert re.findall(r"\w+(?=[,;]| \()", events) == ["started", "resumed", "crashed", "hung", "abandoned"]
 
 
 def test_a_log_tells_which_networks_showed_a_known_defect(tmp_path):
