@@ -10,15 +10,18 @@ from importlib.resources import files
 import pytest
 
 import jaccheck.fuzz.log
+from jaccheck._layers import Linear
+from jaccheck._network import Network
 from jaccheck.cli._screen import STOPPED
 from jaccheck.exports.content import content_of
 from jaccheck.fuzz.campaign import Campaign
-from jaccheck.fuzz.finding import Failure
+from jaccheck.fuzz.database import opened
+from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.logfile import VERSION, LogFailure
 from jaccheck.fuzz.logread import counts
 from jaccheck.fuzz.plan import Plan
-from tests.planted import doubled_behind_tanh, leaving_gradients, planted
+from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
 
 PLAN = Plan(
     seed=1, paths=("vmap_jacrev",), properties=("enclosure",), dtypes=("float32",), devices=("cpu",), examples=60
@@ -94,6 +97,19 @@ def test_a_finding_is_logged_with_its_report_and_counted_where_it_shows_again(tm
     assert again.again == summary.again
     assert [f.report.verdicts for f in again.findings] == [f.report.verdicts for f in summary.findings]
     assert rows(file, "SELECT count(*) FROM finding WHERE smallest AND reproducible") == [(2,)]
+
+
+def test_a_finding_that_shows_again_on_an_earlier_network_is_counted_in_the_log_too(tmp_path):
+    file, folder = tmp_path / "log.db", str(tmp_path / "examples")
+    with planted(doubled) as path:
+        failure = Failure(path, "enclosure", "value")
+        for width in (1, 2):
+            opened(folder).add(Finding(failure, Network((Linear(width),)), (path,)))
+        plan = {"paths": (path,), "dtypes": ("float64",), "database": folder, "keep_going": True, "examples": 1}
+        summary = logged(file, **plan)
+    assert summary.replayed == 2
+    assert summary.again[failure] > 0
+    assert [found["again"] for found in counts(file)["findings"]] == list(summary.again.values())
 
 
 def test_a_campaign_that_was_cut_short_goes_on_and_comes_to_the_same(tmp_path, monkeypatch):
