@@ -358,6 +358,18 @@ def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monk
     assert list(summary.findings[0].report.verdicts) == [path, "batch_grad"]
 
 
+def test_a_finding_outlives_its_pictures(monkeypatch):
+    def broken(network, paths, properties, **options):
+        raise KeyError("picture")
+
+    monkeypatch.setattr(jaccheck.fuzz.chasing, "examined", broken)
+    with planted(doubled_behind_tanh) as path:
+        (finding,) = run(paths=("batch_grad", path), properties=("enclosure",)).findings
+    assert finding.failure == Failure(path, "enclosure", "value")
+    assert not finding.unfinished
+    assert finding.report.verdicts[path].status == "disagrees"
+
+
 def test_a_finding_shows_again_from_its_file(tmp_path):
     with planted(doubled) as path:
         (finding,) = run(paths=(path,)).findings
