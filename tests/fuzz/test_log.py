@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from importlib.resources import files
 
@@ -18,7 +19,7 @@ from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.database import opened
 from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.fuzz.log import Log
-from jaccheck.fuzz.logfile import VERSION, LogFailure
+from jaccheck.fuzz.logfile import VERSION, LogFailure, reading
 from jaccheck.fuzz.logread import counts
 from jaccheck.fuzz.plan import Plan
 from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
@@ -236,6 +237,20 @@ def test_a_log_that_another_program_writes_into_is_refused(log_file, tmp_path, m
         Log.resume(file)
     assert counts(file)["networks"] == 20
     other.close()
+
+
+def test_a_log_that_is_gone_on_with_while_it_is_read_is_read_as_it_is_then(log_file, tmp_path):
+    file = tmp_path / "log.db"
+    shutil.copy(log_file, file)
+    with closing(reading(file)) as db:
+        log = Log.resume(file)
+        log.again(log.plan)
+        log.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        log.db.close()
+        assert db.execute("SELECT what FROM event ORDER BY id").fetchall() == [("started",), ("resumed",)]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            db.execute("DELETE FROM event")
+    assert [f.name for f in tmp_path.iterdir()] == ["log.db"]
 
 
 def test_a_new_log_takes_no_file_that_is_there(log_file, tmp_path):
