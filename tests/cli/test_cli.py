@@ -19,8 +19,10 @@ from jaccheck.cli import main
 from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED
 from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.paths import unregister_path
+from tests.documented import assert_documented
 from tests.planted import doubled, doubled_behind_tanh, planted
 from tests.source import ROOT
+from tests.test_report import SCHEMA, conforms
 
 ANSI = "\x1b["
 MINE = """
@@ -320,15 +322,19 @@ def test_a_path_of_ones_own_is_loaded_and_a_disagreement_exits_with_1(capsys):
     assert err == ""
 
 
-@pytest.mark.parametrize("command", ["example", "check network.json", "check mine.py:good", "replay failure.json"])
+REPORTS = ["example", "check network.json", "check mine.py:good", "check known.json --reproducer a.py"]
+
+
+@pytest.mark.parametrize("command", [*REPORTS, "replay failure.json"])
 def test_json_is_a_report_and_alone_on_stdout(capsys, command):
     status = main([*shlex.split(command), "--json"])
     out, err = capsys.readouterr()
     assert err == ""
     assert out.count("\n") == 1
     report = Report.from_json(out)
+    assert conforms(json.loads(out), SCHEMA)
     assert status == (0 if report.ok else 1)
-    assert status == (command.startswith("replay"))
+    assert status == (command.startswith(("replay", "check known")))
 
 
 def test_a_known_defect_is_named_in_one_line_but_is_a_disagreement_of_the_model_checked(capsys):
@@ -393,6 +399,7 @@ def test_fuzz_json_is_alone_on_stdout_and_holds_the_failure(capsys, folder):
     assert (status, err) == (1, "")
     assert out.count("\n") == 1
     data = json.loads(out)
+    assert_documented("fuzz", data)
     assert (data["ok"], data["seed"], data["stopped"], data["networks"]) == (False, 1, "examples", 20)
     (finding,) = data["findings"]
     assert (finding["path"], finding["property"], finding["kind"]) == ("planted", "enclosure", "value")
