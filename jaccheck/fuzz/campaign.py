@@ -188,7 +188,7 @@ class Campaign:
 
     def _found(self, worker: int, new: Sequence[Finding], network: int | None) -> None:
         """Note new findings at once; those on network number `network` are then made smaller."""
-        for finding in new if self.plan.keep_going else new[:1]:
+        for finding in new:
             self._record.found(replace(finding, unfinished=network is not None), worker, network)
             if network is not None and self._ending != "interrupted":
                 self._chases.append((network, finding))

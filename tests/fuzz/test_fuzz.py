@@ -105,6 +105,17 @@ def test_going_on_finds_each_failure_once_and_counts_the_rest():
     assert 0 < summary.again[Failure(path, "enclosure", "value")] < 60
 
 
+def test_what_else_the_first_network_that_fails_shows_is_found_and_made_small_too():
+    def fault(model, x, J):
+        return leaving_gradients(model, x, doubled(model, x, J))
+
+    with planted(fault) as path:
+        summary = run(paths=(path,), examples=1000)
+    assert summary.stopped == "finding"
+    assert {finding.failure.property for finding in summary.findings} == {"state", "enclosure"}
+    assert not any(finding.unfinished for finding in summary.findings)
+
+
 def test_two_faults_of_a_path_that_look_different_are_two_findings_and_each_is_counted():
     """Behind a Tanh the Jacobian is doubled; elsewhere, that of a square layer is transposed."""
 
