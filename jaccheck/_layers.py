@@ -24,6 +24,8 @@ Size = tuple[int, int]
 MAX_WIDTH = 2**20
 MAX_LAYERS = 1000  # in all, each counted as often as it is applied
 MAX_NESTING = 20
+EDGES = (15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257)
+"""Sizes at which kernels change: a vector's length, multiples of it, and what is next to them."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -126,7 +126,6 @@ def admit(model: nn.Module, x: Tensor, *, seed: int | None = None) -> Problem:
         )
     before = Snapshot.take(model, x)
     output, draws = _output(model, x, before, seed)
-    _check_output(output, x)
     return Problem(model, x, output, before, seed if draws else None)
 
 
@@ -194,7 +193,7 @@ def _mixes_samples(layer: nn.Module) -> bool:
 def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> tuple[Tensor, bool]:
     """f(x), and whether random numbers were drawn for it."""
     try:
-        with torch.inference_mode(False), torch.no_grad(), seeded(seed, x.device):
+        with _spoken(model), torch.inference_mode(False), torch.no_grad(), seeded(seed, x.device):
             first = None if seed is None else [generator.get_state() for generator in generators(x.device)]
             output = model(x)
             draws = first is not None and any(
@@ -203,34 +202,40 @@ def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> 
             )
         if before.input_changed():
             raise InvalidProblem("the model changes its input in place; use inplace=False in its first layers")
+    finally:
+        own = before.undone()
+        before.expect(own)
+    output = _checked(output, x)
+    if any("random state" in change for change in own):
+        _check_chance(model, x, output, before, seed)
+    return output, draws
+
+
+@contextmanager
+def _spoken(model: nn.Module) -> Iterator[None]:
+    """What the forward pass of `model` raises, as an InvalidProblem."""
+    try:
+        yield
     except InvalidProblem:
         raise
     except Exception as error:
         raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
         raise InvalidProblem(f"the model's forward pass raises {raised}") from error
-    finally:
-        own = before.undone()
-        before.expect(own)
-    if any("random state" in change for change in own):
-        _check_chance(model, x, output, before, seed)
-    if not isinstance(output, Tensor):
-        raise InvalidProblem(f"f(x) is a {type(output).__name__}, but should be one tensor, [N, C]")
-    return output.detach(), draws
 
 
-def _check_chance(model: nn.Module, x: Tensor, output: object, before: Snapshot, seed: int | None) -> None:
+def _check_chance(model: nn.Module, x: Tensor, output: Tensor, before: Snapshot, seed: int | None) -> None:
     """A model that draws may do so for nothing, or have a seed for it; else f(x) isn't a function of x."""
     try:
-        with torch.inference_mode(False), torch.no_grad(), seeded(0 if seed is None else seed, x.device):
+        with _spoken(model), torch.inference_mode(False), torch.no_grad(), seeded(seed or 0, x.device):
             if seed is None:
                 torch.rand(7, device=x.device)
             random.seed(0)
             if "numpy.random" in sys.modules:
                 sys.modules["numpy.random"].seed(0)
-            again = model(x)
+            again = _checked(model(x), x)
     finally:
         before.undone()
-    if isinstance(output, Tensor) and isinstance(again, Tensor) and not torch.equal(*map(_bits, (output, again))):
+    if again.shape != output.shape or not torch.allclose(again, output, rtol=0, atol=0, equal_nan=True):
         what = (
             "pass a seed, or draw them beforehand"
             if seed is None
@@ -239,11 +244,10 @@ def _check_chance(model: nn.Module, x: Tensor, output: object, before: Snapshot,
         raise InvalidProblem(f"f(x) depends on random numbers that its forward pass draws; {what}")
 
 
-def _bits(t: Tensor) -> Tensor:
-    return t.detach().nan_to_num()
-
-
-def _check_output(output: Tensor, x: Tensor) -> None:
+def _checked(output: object, x: Tensor) -> Tensor:
+    """f(x), which should be one tensor, [N, C], of the same kind as `x`."""
+    if not isinstance(output, Tensor):
+        raise InvalidProblem(f"f(x) is a {type(output).__name__}, but should be one tensor, [N, C]")
     shape = list(output.shape)
     if output.layout != torch.strided:
         raise InvalidProblem("f(x) is a sparse tensor, but should be dense")
@@ -266,6 +270,7 @@ def _check_output(output: Tensor, x: Tensor) -> None:
             f"f(x) is {_name(output.dtype)} on {output.device}, but x and the parameters are {_name(x.dtype)} on "
             f"{x.device}; take casts, and torch.autocast, away"
         )
+    return output.detach()
 
 
 def _name(kind: torch.dtype | torch.device) -> str:

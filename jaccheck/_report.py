@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 STATUSES = ("agrees", "disagrees", "unsupported", "vacuous")
+COUNTED = ("agrees", "known", "disagrees", "unsupported", "vacuous")
+"""Statuses that verdicts are counted by: a disagreement that is a known defect is one of its own."""
 KINDS = ("value", "shape", "missing", "raised", "state", "nondeterministic")
 
 

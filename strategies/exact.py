@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from jaccheck._layers import Activation, Layer, Linear
+from jaccheck._layers import EDGES, Activation, Layer, Linear
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, FORMATS, Number, Values
 
@@ -35,8 +35,6 @@ ABOVE: tuple[Activation, ...] = (Activation("ELU"), Activation("ELU", (("alpha",
 """Exact from 0 on."""
 AT_ZERO = tuple(Activation(name) for name in ("Tanh", "Sigmoid", "SiLU", "Softsign", "Tanhshrink"))
 """Exact at 0 alone."""
-EDGES = (15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257)
-"""Where kernels change."""
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107)
 DYADIC = tuple((2**i, 2 ** (k - i)) for k in (1, 3, 5, 7) for i in range(k + 1))
 """N and C for which √2/√(N C) is a power of two."""

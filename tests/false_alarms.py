@@ -42,7 +42,6 @@ from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.probe import UNIT_ROUNDOFF
 from jaccheck.fuzz.drawing import tried
 from jaccheck.fuzz.finding import Failure, examined
-from jaccheck.fuzz.plan import CHEAP
 from jaccheck.paths import extra_roundings, get, mode, resolve
 from jaccheck.properties import PROPERTIES
 from jaccheck.strategies.drawing import collected
@@ -207,8 +206,8 @@ class Task:
     """All properties on each network."""
 
     def turn(self, number: int) -> tuple[str, ...]:
-        cheap = tuple(law for law in self.properties if law in CHEAP)
-        others = [law for law in self.properties if law not in CHEAP]
+        cheap = tuple(law for law in self.properties if PROPERTIES[law].cheap)
+        others = [law for law in self.properties if law not in cheap]
         return self.properties if self.whole or not others else (*cheap, others[number % len(others)])
 
 

@@ -246,5 +246,37 @@ def test_a_model_whose_output_depends_on_chance_is_refused() -> None:
         admit(others, X, seed=0)
 
 
+def test_what_raises_only_where_the_dice_fall_so_is_refused_as_a_forward_pass_that_raises() -> None:
+    calls: list[int] = []
+
+    def falls(y: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) == 2:
+            raise ValueError("no luck")
+        return y + 0 * torch.rand(2)
+
+    with pytest.raises(InvalidProblem, match=r"forward pass raises ValueError in the model \(Calls\): no luck"):
+        admit(Calls(falls), X)
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_a_number_that_is_not_finite_now_and_then_is_no_other(number: float) -> None:
+    other = {torch.nan: 0.0, torch.inf: torch.finfo().max}[number]
+    draws = iter([number, other])
+
+    def struck(y: Tensor) -> Tensor:
+        torch.rand(1)
+        return torch.full_like(y, next(draws))
+
+    with pytest.raises(InvalidProblem, match="depends on random numbers"):
+        admit(Calls(struck), X)
+    assert admit(Calls(lambda y: y + number * torch.rand(2)), X).C == 2
+
+
+def test_a_drawing_model_whose_output_is_no_matrix_is_refused_for_that() -> None:
+    with pytest.raises(InvalidProblem, match="sparse"):
+        admit(Calls(lambda y: (y * torch.rand(2)).to_sparse()), X)
+
+
 def test_no_samples_are_a_problem_too() -> None:
     assert admit(linear(), X[:0]).N == 0

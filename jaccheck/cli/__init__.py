@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 all agree, 1 a disagreement, 2 bad usage or input, 130 interrupted before any was found.
+    Raises:
+        BrokenPipeError: nobody reads what it prints any more.
     """
     try:
         with needs("this command"):

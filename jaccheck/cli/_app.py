@@ -8,7 +8,8 @@ AGREEMENT, DISAGREEMENT, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="jaccheck",
-    help="Is every way to compute a batched Jacobian right? Exit status: 0 yes, 1 no, 2 bad usage or input.",
+    help="Is every way to compute a batched Jacobian right? Exit status: 0 yes, 1 no, 2 bad usage or input, 130 "
+    "interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

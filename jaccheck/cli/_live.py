@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from jaccheck.cli._screen import STATUSES
+from jaccheck._report import COUNTED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -102,10 +102,10 @@ class View:
         assert self.summary is not None
         table = Table(box=None, pad_edge=False)
         table.add_column("path")
-        for status in STATUSES:
+        for status in COUNTED:
             table.add_column(status, justify="right")
         for path, statuses in list(self.summary.verdicts.items()):
-            table.add_row(path, *(f"{statuses[status]:,}" for status in STATUSES))
+            table.add_row(path, *(f"{statuses[status]:,}" for status in COUNTED))
         return table
 
     def _properties(self) -> str:

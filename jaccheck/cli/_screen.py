@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaccheck._report import Report
+from jaccheck._report import COUNTED, Report
 from jaccheck._text import percent
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from jaccheck.fuzz.finding import Finding
     from jaccheck.fuzz.summary import Summary
 
-STATUSES = ("agrees", "known", "disagrees", "unsupported", "vacuous")
 STOPPED = {
     "examples": "all networks tried",
     "seconds": "the time was up",
@@ -96,9 +95,7 @@ def summary_data(summary: Summary, files: Sequence[Path], scripts: Sequence[Scri
         "devices": list(plan.devices),
         "networks": summary.networks,
         "checks": summary.checks,
-        "verdicts": {
-            path: {status: counts[status] for status in STATUSES} for path, counts in summary.verdicts.items()
-        },
+        "verdicts": {path: {status: counts[status] for status in COUNTED} for path, counts in summary.verdicts.items()},
         "elements": dict(summary.elements),
         "vacuous": dict(summary.vacuous),
         "known": dict(summary.known),
@@ -140,9 +137,9 @@ def _show_finding(finding: Finding, file: Path, script: Script, again: int) -> N
 
 
 def _table(summary: Summary) -> Iterator[str]:
-    heads = ("path", *STATUSES, "vacuous elements")
+    heads = ("path", *COUNTED, "vacuous elements")
     rows = [
-        (path, *(str(counts[status]) for status in STATUSES), _share(summary.vacuous[path], summary.elements[path]))
+        (path, *(str(counts[status]) for status in COUNTED), _share(summary.vacuous[path], summary.elements[path]))
         for path, counts in summary.verdicts.items()
     ]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]

@@ -18,7 +18,6 @@ from jaccheck.cli._options import (
     again,
     import_modules,
     path_names,
-    property_names,
 )
 from jaccheck.cli._scripts import of_report
 from jaccheck.cli._shown import show_report
@@ -43,11 +42,10 @@ def check(
     from jaccheck._target import problem_of
 
     import_modules(load)
-    properties = property_names(property) if property else None
     model, x = problem_of(target)
     paths = path_names(path)
     report = _check.check(
-        model, x, paths=paths, properties=properties, repeat=repeat, seed=seed, images=plot is not None
+        model, x, paths=paths, properties=property or None, repeat=repeat, seed=seed, images=plot is not None
     )
     report = replace(report, again=again("check", target, path, property, load, seed))
     return show_report(report, model, x, as_json, plot, of_report(reproducer, model, x, report, seed), seed)

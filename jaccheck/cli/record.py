@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from jaccheck._report import COUNTED
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, app
@@ -36,7 +37,7 @@ def record(
         write(found)
     size = sum(file.stat().st_size for file in folder.iterdir())
     verdicts = [verdict.status for network in found.networks.values() for verdict in network.report.verdicts.values()]
-    counts = {status: verdicts.count(status) for status in screen.STATUSES if status in verdicts}
+    counts = {status: verdicts.count(status) for status in COUNTED if status in verdicts}
     if as_json:
         data = {"format": 1, "folder": str(folder), "bytes": size, "networks": len(found.networks)}
         facts = {"paths": list(paths), "versions": dict(found.versions), "machine": dict(found.machine)}

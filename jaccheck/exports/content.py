@@ -15,8 +15,6 @@ from jaccheck.fuzz.finding import Finding
 from jaccheck.fuzz.logfile import reading, spoken
 from jaccheck.fuzz.logread import counts
 
-STATUSES = ("agrees", "known", "disagrees", "unsupported", "vacuous")
-
 Tree = dict[str, dict[str, dict[str, int]]]
 
 

@@ -69,8 +69,10 @@ class Campaign:
         """Draw and check networks until the plan is done, something is found, or Ctrl-C.
 
         Raises:
-            InvalidProblem: no network can be drawn within the plan's limits, or no worker starts.
+            InvalidProblem: no network can be drawn within the plan's limits, no worker starts, or there is no reaching
+                the cluster any more.
             LogFailure: the log can't be written any more.
+            Exception: what `keep` raises, if a finding can't be kept.
         """
         try:
             with first_ctrl_c(lambda: self._end("interrupted")):
@@ -186,7 +188,7 @@ class Campaign:
 
     def _found(self, worker: int, new: Sequence[Finding], network: int | None) -> None:
         """Note new findings at once; those on network number `network` are then made smaller."""
-        for finding in new if self.plan.keep_going else new[:1]:
+        for finding in new:
             self._record.found(replace(finding, unfinished=network is not None), worker, network)
             if network is not None and self._ending != "interrupted":
                 self._chases.append((network, finding))

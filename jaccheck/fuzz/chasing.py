@@ -113,5 +113,8 @@ def chase(plan: Plan, index: int, finding: Finding, seconds: float, hand: Hand) 
 
 def _whole(plan: Plan, finding: Finding, properties: tuple[str, ...]) -> Report | None:
     """The report with the verdicts on all paths, and with pictures."""
-    _, reports = examined(finding.network, plan.paths, properties, images=True)
+    try:
+        _, reports = examined(finding.network, plan.paths, properties, images=True)
+    except Exception:  # of another path, or a picture: what has been found is worth more than they are
+        return finding.report
     return reports.get(finding.failure._replace(shape=""), finding.report)

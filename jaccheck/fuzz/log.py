@@ -18,7 +18,7 @@ from jaccheck.fuzz.features import ALL, FEATURES
 from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.fuzz.logfile import created, reading, spoken, writing
 from jaccheck.fuzz.logread import plan_of
-from jaccheck.fuzz.logrows import Entry, write
+from jaccheck.fuzz.logrows import Entry, count_again, write
 from jaccheck.fuzz.plan import Plan
 from jaccheck.fuzz.summary import Summary
 
@@ -108,6 +108,11 @@ class Log:
         sql = f"INSERT INTO finding ({columns}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {changes}"
         with self._transaction():
             self.db.execute(sql, [*first.values(), *latest.values()])
+
+    def seen(self, again: Iterable[Failure]) -> None:
+        """Findings showed once more, on a network without a row."""
+        with self._transaction():
+            count_again(self.db, again)
 
     def reproducer(self, failure: Failure, script: str) -> None:
         """The script that shows a finding."""

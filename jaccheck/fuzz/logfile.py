@@ -81,8 +81,20 @@ def reading(file: Path) -> sqlite3.Connection:
 
 
 def _looking(file: Path) -> sqlite3.Connection:
-    """Without a -wal file nobody is writing, and none needs to be made."""
-    return _connection(file, "mode=ro" if _with_suffix(file, "-wal").exists() else "immutable=1")
+    """Under SQLite's locks, since a campaign may begin to write at any time, and without leaving a file behind.
+
+    A connection that may write takes a -wal file that it had to make away again; one that may not leaves it there.
+    """
+    if _with_suffix(file, "-wal").exists():
+        return _connection(file, "mode=ro")
+    connection = _connection(file, "mode=rw")
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:  # in a folder that can't be written to
+        connection.close()
+        return _connection(file, "immutable=1")
+    return connection
 
 
 def writing(file: Path) -> sqlite3.Connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,14 @@ def write(db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
     db.executemany(f"INSERT INTO verdict VALUES ({_marks(10)})", verdicts)
     db.executemany("INSERT INTO known VALUES (?, ?)", [(name, e.row.index) for e in entries for name in e.row.known])
     _add_totals(db, entries)
-    again = Counter(failure for entry in entries for failure in entry.again)
+    count_again(db, (failure for entry in entries for failure in entry.again))
+
+
+def count_again(db: sqlite3.Connection, failures: Iterable[Failure]) -> None:
+    """These findings showed once more, as often as each is there."""
     db.executemany(
         "UPDATE finding SET again = again + ? WHERE path = ? AND property = ? AND kind = ? AND shape = ?",
-        [(times, *failure) for failure, times in again.items()],
+        [(times, *failure) for failure, times in Counter(failures).items()],
     )
 
 

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from jaccheck.properties import get
+
 ROUND = 500
 """Networks of one round: of one run of Hypothesis, which keeps all of a run in memory."""
-CHEAP = ("enclosure", "exact", "state", "determinism")  # of one or two calls of a path; the others make many more
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Plan:
     @property
     def turns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The properties that are asked of each network, and those that take turns."""
-        cheap = tuple(name for name in self.properties if name in CHEAP)
-        return cheap, tuple(name for name in self.properties if name not in CHEAP)
+        cheap = tuple(name for name in self.properties if get(name).cheap)
+        return cheap, tuple(name for name in self.properties if name not in cheap)
 
     def data(self) -> dict[str, Any]:
         """This plan for JSON."""

@@ -35,8 +35,11 @@ class Record:
             self.log.add(row, worker, again)
 
     def again(self, failures: Collection[Failure]) -> None:
-        """Findings showed on the network of an earlier one."""
-        self.summary.again.update(self.listed.keys() & failures)
+        """Findings showed on a network without a row, as that of an earlier one."""
+        again = self.listed.keys() & failures
+        self.summary.again.update(again)
+        if self.log is not None and again:
+            self.log.seen(again)
 
     def found(self, finding: Finding, worker: int, network: int | None) -> None:
         """A new finding, on network number `network`."""

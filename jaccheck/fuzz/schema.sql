@@ -8,7 +8,7 @@ CREATE TABLE meta (
     -- machine   JSON: system, processor, cores, host
     -- started   Unix time; ended likewise, and absent while the campaign runs or if it was killed
     -- elapsed   seconds that it ran, resumed ones included
-    -- stopped   by what: "examples", "seconds", "finding", "interrupted", "log"
+    -- stopped   by what: "examples", "seconds", "finding", "interrupted"
     -- replayed, shrinking: networks of earlier findings that were tried first; networks tried to make findings smaller
     value TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -76,7 +76,7 @@ CREATE TABLE event (
     id INTEGER PRIMARY KEY,
     at REAL NOT NULL,  -- Unix time
     worker INTEGER,  -- NULL: the controller
-    what TEXT NOT NULL,  -- started, resumed, replaced, crashed, hung, interrupted, ended, …
+    what TEXT NOT NULL,  -- started, resumed; of a worker: crashed, hung, abandoned (neither: the time was up)
     detail TEXT
 );
 

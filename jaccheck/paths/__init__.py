@@ -125,17 +125,17 @@ class _Missing:
         raise Unsupported(self.reason)
 
 
-def resolve(paths: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The names meant by `paths`: None the default, ``"all"`` all of them, else one name or several.
+def resolve(chosen: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The names meant by `chosen`: None the default, ``"all"`` all of them, else one name or several.
 
     Raises:
         InvalidProblem: a name is unknown, or there is none.
     """
-    if paths is None:
+    if chosen is None:
         return DEFAULT
-    if paths == "all":
-        return (*_BUILT_IN, *_peers(), *_registered)
-    names = tuple(dict.fromkeys([paths] if isinstance(paths, str) else paths))
+    if chosen == "all":
+        return paths()
+    names = tuple(dict.fromkeys([chosen] if isinstance(chosen, str) else chosen))
     if not names:
         raise InvalidProblem("no path is named; leave `paths` out for the default ones")
     for name in names:

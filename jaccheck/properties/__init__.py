@@ -30,6 +30,10 @@ class Property(Protocol):
     def name(self) -> str:
         """What it is called in reports and on the command line; its file's name."""
 
+    @property
+    def cheap(self) -> bool:
+        """Whether one or two calls on the problem do, so that `fuzz` asks it of each network; others take turns."""
+
     def judge(self, trial: Trial) -> Verdict:
         """Whether it holds of the trial's path on the trial's problem."""
 
@@ -44,7 +48,7 @@ class WithCases(Protocol):
 
 @runtime_checkable
 class WithArgument(Protocol):
-    """A property that can be told more: ``name:argument`` on the command line."""
+    """A property that `check` can be told more, here and on the command line: ``name:argument``."""
 
     def with_argument(self, text: str) -> Property:
         """It, told so; InvalidProblem if it can't be."""
@@ -52,7 +56,7 @@ class WithArgument(Protocol):
 
 PROPERTIES: dict[str, Property] = {
     p.name: p
-    for p in (*(Enclosure(), State(), Determinism(), Exact(), EveryInput(), Sizes(), Batching(), Layout(), Sequence()),)
+    for p in (Enclosure(), State(), Determinism(), Exact(), EveryInput(), Sizes(), Batching(), Layout(), Sequence())
 }
 DEFAULT = ("enclosure", "state")
 """Those of `check`, where none are named."""

@@ -47,6 +47,7 @@ class Varied:
     """A law of which variants a problem has, and that each path gives each of them right."""
 
     name: str
+    cheap = False
     changes = "batch"
     """What of the problem is another one in its variants."""
     itself = True
@@ -63,8 +64,7 @@ class Varied:
 
     def variants(self, problem: Problem) -> Iterable[Variant | InvalidProblem]:
         """Those of `problem`, or why its model doesn't take them."""
-        entries = problem.N * problem.C * sum(p.numel() for p in problem.parameters.values())
-        if entries > KEPT:
+        if problem.elements > KEPT:
             return self._made(problem)
         if problem not in self._kept:
             self._kept[problem] = list(self._made(problem))

@@ -16,6 +16,7 @@ class Determinism:
     """A path gives the same value twice, NaN for NaN; the sign of a zero is not a value."""
 
     name = "determinism"
+    cheap = True
 
     def judge(self, trial: Trial) -> Verdict:
         first, path = trial.run, trial.path.name

@@ -19,6 +19,7 @@ class Enclosure:
     """Each path's Jacobian has the right names, shapes and dtype, and lies in the enclosure element by element."""
 
     name = "enclosure"
+    cheap = True
 
     def judge(self, trial: Trial) -> Verdict:
         run, path = trial.run, trial.path.name

@@ -40,6 +40,7 @@ class EveryInput:
     """
 
     name = "every_input"
+    cheap = False
 
     def __init__(self) -> None:
         self._exact = Exact()

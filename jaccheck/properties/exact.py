@@ -33,6 +33,7 @@ class Exact:
     """
 
     name = "exact"
+    cheap = True
 
     def __init__(self) -> None:
         self._oracles: WeakKeyDictionary[Problem, Oracle | str] = WeakKeyDictionary()

@@ -29,6 +29,7 @@ class Sequence:
     """
 
     name = "sequence"
+    cheap = False
 
     def __init__(self, steps: Listed[str] | None = None) -> None:
         self.steps = steps

@@ -11,14 +11,13 @@ from math import log2, prod
 import torch
 from torch import Tensor, nn
 
+from jaccheck._layers import EDGES
 from jaccheck._problem import Problem, admit
 from jaccheck.properties._activations import activations, linear
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
 
-EDGES = (15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257)
-"""Kernels change at a vector's length, and at multiples of it."""
 LARGE = (511, 512, 513, 1000, 1023, 1024, 1025)
 """Of features or units: pieces of work end there, too."""
 FEW, MOST = 32, 300

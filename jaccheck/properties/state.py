@@ -10,6 +10,7 @@ class State:
     """After the call everything is as it was, also where the call failed; what isn't is named, then put back."""
 
     name = "state"
+    cheap = True
 
     def judge(self, trial: Trial) -> Verdict:
         run, path = trial.run, trial.path.name

@@ -106,7 +106,7 @@ def hunt(
     fault: Fault,
     *,
     seed: int = 0,
-    budget: float = 20.0,
+    budget: float,
     most: int = ENOUGH,
     properties: Sequence[str] = tuple(PROPERTIES),
 ) -> Hunt:

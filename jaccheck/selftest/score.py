@@ -20,10 +20,8 @@ from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.faults import bank, families
 from jaccheck.selftest.hunt import Hunt, hunt
 
-BUDGET = 20.0
-"""Seconds of the processor for one fault."""
 FOR_EQUIVALENT = 3.0
-"""For one that can't be seen: it has to stay unseen for that long."""
+"""Seconds of the processor for a fault that can't be seen: it has to stay unseen for that long."""
 
 
 @dataclass

@@ -19,6 +19,7 @@ from jaccheck.enclosure.rules import Wire, layer_call
 from jaccheck.paths import paths
 from jaccheck.selftest.faults import bank
 from tests import arb
+from tests.documented import assert_documented
 from tests.enclosure.cases import ACTIVATIONS, name
 
 CURVED = [layer for layer in ACTIVATIONS if not isinstance(layer, nn.Identity)]
@@ -120,6 +121,7 @@ def test_the_command_prints_json_and_draws(tmp_path, capsys):
         ("Tanh()", "float16", 63488),
     ]
     assert out[1]["paths"][0]["status"] == "inaccurate"
+    assert_documented("atlas", out)
     assert (tmp_path / "atlas.png").stat().st_size > 10_000
     assert main(words) == 0
     assert "Tanh()" in capsys.readouterr().out

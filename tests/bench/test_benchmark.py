@@ -29,6 +29,7 @@ from jaccheck.bench.memory import bounded, peak, ran_out
 from jaccheck.bench.timing import FEWEST, Caller, Interval, Writer, clock, interval, rounds
 from jaccheck.cli import main
 from jaccheck.paths import get, register_path, unregister_path
+from tests.documented import assert_documented
 
 CPU = torch.device("cpu")
 BRIEFLY = 1e-9  # seconds: the fewest rounds
@@ -642,6 +643,7 @@ def test_bench_shows_a_table_a_target(files, capsys):
     assert main([*command, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert list(data) == ["mine.py:good", "mine.py:scalar"]
+    assert_documented("bench", data)
     assert data["mine.py:good"]["problem"]["C"] == 3
 
 

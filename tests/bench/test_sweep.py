@@ -16,6 +16,7 @@ from jaccheck.bench.sweep.fit import FEATURES, FEWEST, fitted
 from jaccheck.bench.sweep.problems import stratified
 from jaccheck.bench.sweep.result import Point, Sweep, cells
 from jaccheck.cli import main
+from tests.documented import assert_documented
 
 
 def sizes(count: int, seed: int = 0) -> list[dict[str, float]]:
@@ -111,6 +112,7 @@ def test_as_text_as_json_and_as_a_figure(small, tmp_path):
         raise AssertionError(word)
 
     data = json.loads(small.to_json(), parse_constant=refuse)
+    assert_documented("bench --sweep", data)
     assert data["time"]["autograd"]["exponents"].keys() == set(FEATURES)
     assert sum(of for *_, of in data["cells"]) == sum(point.fastest is not None for point in small.points)
     pytest.importorskip("matplotlib")

@@ -16,9 +16,13 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.cli import main
+from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED
 from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.paths import unregister_path
+from tests.documented import assert_documented
 from tests.planted import doubled, doubled_behind_tanh, planted
+from tests.source import ROOT
+from tests.test_report import SCHEMA, conforms
 
 ANSI = "\x1b["
 MINE = """
@@ -193,7 +197,7 @@ def refused(capsys, arguments: str) -> str:
         ("check :f", "'' is no module; a target should be"),
         # names
         ("check network.json --path autogard", "no path is called 'autogard'"),
-        ("check network.json --property enclosur", "there is no property 'enclosur' here, but: enclosure, state"),
+        ("check network.json --property enclosur", "no property is called 'enclosur', the properties are enclosure"),
         ("check network.json --load no.py", "can't read no.py"),
         ("fuzz --path autogard", "did you mean 'autograd'?"),
         ("fuzz --property stat", "did you mean state?"),
@@ -233,6 +237,15 @@ def test_help_is_no_error(capsys, arguments):
     out, err = capsys.readouterr()
     assert "Usage: jaccheck" in out
     assert err == ""
+
+
+def test_the_help_and_the_readme_say_each_exit_status(capsys):
+    assert main(["--help"]) == 0
+    for text in (capsys.readouterr().out, (ROOT / "README.md").read_text(encoding="utf-8")):
+        said = " ".join(text.partition("Exit status: ")[2].split())
+        assert re.findall(r"\b(\d+) [a-z]", said)[:4] == [
+            str(status) for status in (AGREEMENT, DISAGREEMENT, BAD_USAGE, INTERRUPTED)
+        ]
 
 
 def test_the_versions_are_said(capsys):
@@ -281,6 +294,15 @@ def test_check_takes_paths_and_properties_and_repeats(capsys):
     assert {verdict["property"] for verdict in report["verdicts"].values()} == {"determinism"}
 
 
+def test_check_takes_the_steps_of_a_sequence(capsys):
+    again = "check network.json --property sequence:deepcopy,update"
+    assert main([*shlex.split(again), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {verdict["property"] for verdict in report["verdicts"].values()} == {"sequence"}
+    assert report["again"] == f"jaccheck {again}"
+    assert "'jump'" in refused(capsys, "check network.json --property sequence:jump")
+
+
 def test_a_model_without_enclosure_is_vacuous_and_says_why(capsys):
     assert main(["check", "mine.py:without_enclosure"]) == 0
     out = capsys.readouterr().out
@@ -300,15 +322,19 @@ def test_a_path_of_ones_own_is_loaded_and_a_disagreement_exits_with_1(capsys):
     assert err == ""
 
 
-@pytest.mark.parametrize("command", ["example", "check network.json", "check mine.py:good", "replay failure.json"])
+REPORTS = ["example", "check network.json", "check mine.py:good", "check known.json --reproducer a.py"]
+
+
+@pytest.mark.parametrize("command", [*REPORTS, "replay failure.json"])
 def test_json_is_a_report_and_alone_on_stdout(capsys, command):
     status = main([*shlex.split(command), "--json"])
     out, err = capsys.readouterr()
     assert err == ""
     assert out.count("\n") == 1
     report = Report.from_json(out)
+    assert conforms(json.loads(out), SCHEMA)
     assert status == (0 if report.ok else 1)
-    assert status == (command.startswith("replay"))
+    assert status == (command.startswith(("replay", "check known")))
 
 
 def test_a_known_defect_is_named_in_one_line_but_is_a_disagreement_of_the_model_checked(capsys):
@@ -373,6 +399,7 @@ def test_fuzz_json_is_alone_on_stdout_and_holds_the_failure(capsys, folder):
     assert (status, err) == (1, "")
     assert out.count("\n") == 1
     data = json.loads(out)
+    assert_documented("fuzz", data)
     assert (data["ok"], data["seed"], data["stopped"], data["networks"]) == (False, 1, "examples", 20)
     (finding,) = data["findings"]
     assert (finding["path"], finding["property"], finding["kind"]) == ("planted", "enclosure", "value")

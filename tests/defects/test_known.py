@@ -12,7 +12,8 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._problem import admit
 from jaccheck._state import Snapshot
-from jaccheck.defects.conditions import CONDITIONS
+from jaccheck.defects.conditions import EMULATIONS, MASKS, RAISING
+from jaccheck.defects.conditions import FORWARDS as OF_FORWARDS
 from jaccheck.defects.conditions.emulation import INPUTS, SLOPES
 from jaccheck.defects.known import known
 from jaccheck.defects.register import in_range, register
@@ -279,7 +280,7 @@ def test_the_register_is_well_formed():
         assert defect.library in ("torch", "backpack")
         assert defect.property in {*PROPERTIES, FORWARD}
         assert defect.kind in ("value", "raised")
-        assert defect.when["condition"] in CONDITIONS
+        assert defect.when["condition"] in {*EMULATIONS, *MASKS, *RAISING, *OF_FORWARDS}
         assert defect.when.get("input", "nan") in INPUTS
         assert not isinstance(defect.when.get("taken_as"), str) or defect.when["taken_as"] in SLOPES
         assert defect.upstream is None or defect.upstream.startswith("https://")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import sqlite3
 from html import escape
@@ -18,6 +19,7 @@ from jaccheck.exports.junit import junit
 from jaccheck.exports.page import page
 from jaccheck.exports.page.drawn import boxes
 from jaccheck.fuzz.logread import counts
+from tests.documented import assert_documented
 
 
 class Outline(HTMLParser):
@@ -85,6 +87,12 @@ def test_junit_has_a_failure_for_each_finding(logs):
     assert cases == {"enclosure", "state"}
     clean = ET.fromstring(junit(content_of(logs["clean"])))
     assert clean.find(".//failure") is None
+
+
+def test_the_counts_as_json_are_documented(logs, capsys):
+    for name, status in (("found", 1), ("clean", 0)):
+        assert main(["report", str(logs[name]), "--json"]) == status
+        assert_documented("report", json.loads(capsys.readouterr().out))
 
 
 def test_csv_has_a_row_for_each_path_check(logs, tmp_path):

@@ -105,6 +105,17 @@ def test_going_on_finds_each_failure_once_and_counts_the_rest():
     assert 0 < summary.again[Failure(path, "enclosure", "value")] < 60
 
 
+def test_what_else_the_first_network_that_fails_shows_is_found_and_made_small_too():
+    def fault(model, x, J):
+        return leaving_gradients(model, x, doubled(model, x, J))
+
+    with planted(fault) as path:
+        summary = run(paths=(path,), examples=1000)
+    assert summary.stopped == "finding"
+    assert {finding.failure.property for finding in summary.findings} == {"state", "enclosure"}
+    assert not any(finding.unfinished for finding in summary.findings)
+
+
 def test_two_faults_of_a_path_that_look_different_are_two_findings_and_each_is_counted():
     """Behind a Tanh the Jacobian is doubled; elsewhere, that of a square layer is transposed."""
 
@@ -356,6 +367,18 @@ def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monk
     assert asked.count(((path,), ("enclosure",))) == summary.shrinking
     assert asked[-1] == (("batch_grad", path), ("enclosure",))
     assert list(summary.findings[0].report.verdicts) == [path, "batch_grad"]
+
+
+def test_a_finding_outlives_its_pictures(monkeypatch):
+    def broken(network, paths, properties, **options):
+        raise KeyError("picture")
+
+    monkeypatch.setattr(jaccheck.fuzz.chasing, "examined", broken)
+    with planted(doubled_behind_tanh) as path:
+        (finding,) = run(paths=("batch_grad", path), properties=("enclosure",)).findings
+    assert finding.failure == Failure(path, "enclosure", "value")
+    assert not finding.unfinished
+    assert finding.report.verdicts[path].status == "disagrees"
 
 
 def test_a_finding_shows_again_from_its_file(tmp_path):

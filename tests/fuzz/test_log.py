@@ -1,21 +1,28 @@
 """A log holds every network and finding once, goes on after it was cut short, and refuses what is none."""
 
 import json
+import re
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 
 import jaccheck.fuzz.log
+from jaccheck._layers import Linear
+from jaccheck._network import Network
+from jaccheck.cli._screen import STOPPED
 from jaccheck.exports.content import content_of
 from jaccheck.fuzz.campaign import Campaign
-from jaccheck.fuzz.finding import Failure
+from jaccheck.fuzz.database import opened
+from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.fuzz.log import Log
-from jaccheck.fuzz.logfile import VERSION, LogFailure
+from jaccheck.fuzz.logfile import VERSION, LogFailure, reading
 from jaccheck.fuzz.logread import counts
 from jaccheck.fuzz.plan import Plan
-from tests.planted import doubled_behind_tanh, leaving_gradients, planted
+from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
 
 PLAN = Plan(
     seed=1, paths=("vmap_jacrev",), properties=("enclosure",), dtypes=("float32",), devices=("cpu",), examples=60
@@ -55,6 +62,13 @@ def test_a_log_has_a_row_for_each_network_and_totals_that_fit_them(tmp_path):
     json.dumps(found, allow_nan=False)
 
 
+def test_the_schema_says_what_is_written():
+    schema = files("jaccheck.fuzz").joinpath("schema.sql").read_text(encoding="utf-8")
+    stopped, events = (re.search(rf"{what}(.*)", schema)[1] for what in ("-- stopped", "what TEXT NOT NULL,  --"))
+    assert re.findall(r'"(\w+)"', stopped) == list(STOPPED)
+    assert re.findall(r"\w+(?=[,;]| \()", events) == ["started", "resumed", "crashed", "hung", "abandoned"]
+
+
 def test_a_log_tells_which_networks_showed_a_known_defect(tmp_path):
     file = tmp_path / "log.db"
     summary = logged(file, paths=("autograd",), dtypes=("float64", "bfloat16"), examples=150)
@@ -84,6 +98,19 @@ def test_a_finding_is_logged_with_its_report_and_counted_where_it_shows_again(tm
     assert again.again == summary.again
     assert [f.report.verdicts for f in again.findings] == [f.report.verdicts for f in summary.findings]
     assert rows(file, "SELECT count(*) FROM finding WHERE smallest AND reproducible") == [(2,)]
+
+
+def test_a_finding_that_shows_again_on_an_earlier_network_is_counted_in_the_log_too(tmp_path):
+    file, folder = tmp_path / "log.db", str(tmp_path / "examples")
+    with planted(doubled) as path:
+        failure = Failure(path, "enclosure", "value")
+        for width in (1, 2):
+            opened(folder).add(Finding(failure, Network((Linear(width),)), (path,)))
+        plan = {"paths": (path,), "dtypes": ("float64",), "database": folder, "keep_going": True, "examples": 1}
+        summary = logged(file, **plan)
+    assert summary.replayed == 2
+    assert summary.again[failure] > 0
+    assert [found["again"] for found in counts(file)["findings"]] == list(summary.again.values())
 
 
 def test_a_campaign_that_was_cut_short_goes_on_and_comes_to_the_same(tmp_path, monkeypatch):
@@ -210,6 +237,20 @@ def test_a_log_that_another_program_writes_into_is_refused(log_file, tmp_path, m
         Log.resume(file)
     assert counts(file)["networks"] == 20
     other.close()
+
+
+def test_a_log_that_is_gone_on_with_while_it_is_read_is_read_as_it_is_then(log_file, tmp_path):
+    file = tmp_path / "log.db"
+    shutil.copy(log_file, file)
+    with closing(reading(file)) as db:
+        log = Log.resume(file)
+        log.again(log.plan)
+        log.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        log.db.close()
+        assert db.execute("SELECT what FROM event ORDER BY id").fetchall() == [("started",), ("resumed",)]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            db.execute("DELETE FROM event")
+    assert [f.name for f in tmp_path.iterdir()] == ["log.db"]
 
 
 def test_a_new_log_takes_no_file_that_is_there(log_file, tmp_path):

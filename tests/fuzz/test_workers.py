@@ -20,6 +20,7 @@ from jaccheck.fuzz.plan import Plan, Slice
 from jaccheck.fuzz.pool import hired
 from jaccheck.paths import paths, unregister_path
 from tests.fuzz.deadly import SOURCE
+from tests.test_report import SCHEMA, conforms
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and limits memory")
 
@@ -121,6 +122,7 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_the_rest_goes_on(
     again = json.loads(capsys.readouterr().out)
     assert (again["ok"], again["path"], again["kind"]) == (False, path, kind)
     assert said in again["detail"]
+    assert conforms(again, SCHEMA)
 
 
 def test_a_path_that_eats_all_memory_is_found_and_the_rest_goes_on(deadly, tmp_path):

@@ -20,6 +20,7 @@ from jaccheck.paths import get
 from jaccheck.properties import PROPERTIES
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._trial import Trial
+from tests.planted import planted
 
 
 def test_each_is_a_file_and_in_the_list():
@@ -94,3 +95,17 @@ def hooked():
 def test_no_property_accuses_a_path_where_torch_itself_cannot_differentiate(name, make):
     report = jaccheck.check(make(), torch.ones(3, 2), paths="all", properties=[name])
     assert report.ok, report
+
+
+@pytest.mark.parametrize("law", PROPERTIES.values(), ids=lambda law: law.name)
+def test_a_cheap_property_takes_one_or_two_calls_on_the_problem_and_the_others_more(law):
+    entries = []
+
+    def note(model, x, J):
+        entries.append(sum(j.numel() for j in J.values()))
+        return J
+
+    model, x = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 2)), torch.ones(4, 3)
+    with planted(note) as path:
+        check(model, x, paths=[path], properties=[law.name])
+    assert (len(entries) <= 2 and max(entries) <= admit(model, x).elements) == law.cheap

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from jaccheck import check, register_path
+from jaccheck._layers import EDGES
 from jaccheck._problem import admit
 from jaccheck.paths import get, unregister_path
-from jaccheck.properties.sizes import EDGES, LARGE, MOST, PERIOD, UNITS, Sizes, _size
+from jaccheck.properties.sizes import LARGE, MOST, PERIOD, UNITS, Sizes, _size
 from jaccheck.reproducer import reproducer
 
 

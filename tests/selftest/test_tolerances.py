@@ -10,6 +10,7 @@ import torch
 from jaccheck.cli import main
 from jaccheck.selftest.faults import bank
 from jaccheck.selftest.tolerances import ENCLOSURE, EVERYTHING, RULES, tolerances
+from tests.documented import assert_documented
 
 FAULTS = ("sign", "one_ulp", "leaves_grad", "zeros_negative", "kernel_relu_closed")
 
@@ -67,7 +68,9 @@ def test_it_is_shown_as_a_table_as_data_and_as_a_picture(found, tmp_path):
 def test_the_command(tmp_path, capsys):
     options = ["tolerances", "--networks", "2", "--sample", "1", "--plot", str(tmp_path / "t.svg"), "--json"]
     assert main(options) == 0
-    assert json.loads(capsys.readouterr().out)["networks"] == 2
+    data = json.loads(capsys.readouterr().out)
+    assert data["networks"] == 2
+    assert_documented("tolerances", data)
     assert (tmp_path / "t.svg").exists()
 
 

@@ -17,6 +17,7 @@ from jaccheck.upgrade.compare import compare
 from jaccheck.upgrade.reading import read
 from jaccheck.upgrade.record import MANIFEST, NUMBERS, record, reserved
 from jaccheck.upgrade.text import text
+from tests.documented import assert_documented
 
 PATHS = ("autograd", "batch_grad", "vmap_jacrev")
 EVERY = fixed.networks
@@ -248,12 +249,14 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
     assert main(["record", new, "--path", "autograd", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert (data["networks"], data["paths"], data["verdicts"]) == (4, ["autograd"], {"disagrees": 4})
+    assert_documented("record", data)
     assert main(["compare", old, old]) == 0
     capsys.readouterr()
     assert main(["compare", old, new, "--json"]) == 1
     data = json.loads(capsys.readouterr().out)
     assert data["ok"] is False
     assert data["left_out"] == ["batch_grad"]
+    assert_documented("compare", data)
     assert [change["beyond"] for change in data["changes"]] == [True] * 4
     assert data["after"]["versions"]["torch"] == torch.__version__
     assert main(["record", str(tmp_path / "x"), "--path", "autogrd"]) == 2

@@ -38,7 +38,6 @@ FORWARDS: dict[str, Callable[..., bool]] = {
     "value": value.value,
 }
 """Whether the model's own output may be what it is."""
-CONDITIONS = (*EMULATIONS, *MASKS, *RAISING, *FORWARDS)
 
 
 def explained(scene: Scene, condition: str, *, behind: Sequence[Emulation] = (), **arguments: object) -> Masks:

@@ -31,6 +31,7 @@ MISH = Activation(
     # as T + t σ (1 - T²): T as above, at most 2σ, and 1 - T² in absolute terms
     slope_error=lambda t, a, s: (3 * FUNCTION + 5) * 2 * logistic(t.high) * (1 + t.mag),
     max_curvature=curvature,
+    floor=1024.0,  # as for SiLU: σ is 0 where exp(-t) overflows
     underflow=lambda t: 4 + 4 * t.mag,  # exp, log1p, tanh and σ, times t
     at_infinity=False,
 )

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jaccheck.exports.content import STATUSES, Content
+from jaccheck._report import COUNTED
+from jaccheck.exports.content import Content
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -120,7 +121,7 @@ def _verdicts(content: Content) -> Chart | None:
     )
     figure.update_xaxes(side="top", tickangle=-90)
     rows = [
-        (cell.layer, cell.dtype, cell.path, *(cell.statuses.get(status, 0) for status in STATUSES))
+        (cell.layer, cell.dtype, cell.path, *(cell.statuses.get(status, 0) for status in COUNTED))
         for cell in sorted(content.cells, key=lambda cell: (cell.layer, cell.dtype, cell.path))
     ]
     return _chart(
@@ -128,7 +129,7 @@ def _verdicts(content: Content) -> Chart | None:
         "Verdicts by path, dtype and layer",
         "The worst verdict that each path had on networks with the layer, in each dtype.",
         figure,
-        ("layer", "dtype", "path", *STATUSES),
+        ("layer", "dtype", "path", *COUNTED),
         rows,
         width=240 + 26 * len(columns),
     )
