@@ -6,7 +6,6 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from jaccheck._report import Image, ProblemFacts, Report, Verdict
 from jaccheck.paths import get, resolve
 from jaccheck.properties import DEFAULT
 from jaccheck.properties import get as law
+from jaccheck.properties._form import malformed
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._trial import Run, Trial
 from jaccheck.properties.enclosure import difference
@@ -213,12 +213,9 @@ def _law(verdict: Verdict) -> str:
 
 
 def _whole(problem: Problem, run: Run) -> Mapping[str, Tensor] | None:
-    """The run's Jacobian, if it has the right names and shapes."""
-    jacobian: Any = run.jacobian
-    if not isinstance(jacobian, Mapping) or jacobian.keys() != problem.parameters.keys():
-        return None
-    fits = (isinstance(jacobian[name], Tensor) and jacobian[name].shape == problem.shapes[name] for name in jacobian)
-    return jacobian if all(fits) else None
+    """The run's Jacobian, if it is one."""
+    whole: Mapping[str, Tensor] | None = None if malformed(problem, run.jacobian) else run.jacobian
+    return whole
 
 
 def facts(problem: Problem) -> ProblemFacts:

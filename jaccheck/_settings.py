@@ -121,6 +121,15 @@ def _conversion() -> list[Setting]:
     ]
 
 
+def _transforms() -> list[Setting]:
+    """Those of torch.func that are open; older releases don't tell."""
+    functorch = torch._C._functorch
+    if not hasattr(functorch, "pop_dynamic_layer_stack_and_undo_to_depth"):
+        return []
+    depth, pop = functorch.get_dynamic_layer_stack_depth, functorch.pop_dynamic_layer_stack_and_undo_to_depth
+    return [Setting("the transforms of torch.func that are open", depth, pop)]
+
+
 _PRINTING = torch._tensor_str.PRINT_OPTS
 
 
@@ -223,6 +232,7 @@ _ALWAYS = (
     Setting("torch.set_printoptions()", lambda: dict(vars(_PRINTING)), vars(_PRINTING).update),
     Setting("torch's stack of function modes", torch._C._len_torch_function_stack, _pop_function_modes),
     Setting("torch's stack of dispatch modes", torch._C._len_torch_dispatch_stack, _pop_dispatch_modes),
+    *_transforms(),
     Setting("torch's hooks on saved tensors", _saved_tensors_hooks, _set_saved_tensors_hooks),
     Setting("torch's hooks on all modules", _global_hooks, _set_global_hooks, None, _global_hooks_hold),
     TORCH_STREAM,

@@ -53,6 +53,14 @@ def kind(tensor: Tensor) -> str:
     return f"{shown(tensor)} {str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
 
 
+def told(error: BaseException | None) -> str:
+    """``ValueError: too small``; its class alone where it can't say more."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its own __str__'s
+        return type(error).__name__
+
+
 def shown(value: Any) -> str:
     """A few words for any object."""
     if isinstance(value, Word):
@@ -63,5 +71,8 @@ def shown(value: Any) -> str:
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, (list, set, dict, deque)):
         return f"{type(value).__name__} of {len(value)}"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # its own __repr__'s
+        return f"{type(value).__name__} object"
     return text if len(text) <= 60 else f"{type(value).__name__} object"

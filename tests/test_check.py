@@ -46,6 +46,13 @@ def ours() -> Iterator[Callable[[Callable[[dict[str, Tensor]], Any]], Report]]:
     unregister_path("ours")
 
 
+class Broken(dict[str, Tensor]):
+    """A mapping that can't be read."""
+
+    def items(self) -> Any:
+        raise KeyError("0.weight")
+
+
 def example(dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Tensor]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).to(dtype)
@@ -69,10 +76,16 @@ def changed(name: str, change: Callable[[Tensor], Any]) -> Callable[[dict[str, T
         (changed("0.bias", lambda j: j.double()), "shape", "float64"),
         (changed("0.bias", lambda j: j.to_sparse()), "shape", "sparse"),
         (changed("0.bias", lambda j: j.to("meta")), "shape", "meta"),
+        (changed("0.bias", lambda j: torch.quantize_per_tensor(j, 0.1, 0, torch.qint8)), "shape", "qint8"),
+        (changed("0.bias", lambda j: torch.nested.nested_tensor(list(j))), "shape", "nested"),
+        (lambda J: dict(enumerate(J.values())), "missing", "0, 1"),
+        (lambda J: Broken(J), "raised", "KeyError"),
     ],
 )
-def test_a_malformed_result_is_a_verdict(ours, make, kind, says):
-    report = ours(make)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors", "ignore:.*quantize")
+@pytest.mark.parametrize("options", [{}, {"repeat": True, "images": True}], ids=["once", "twice, with pictures"])
+def test_a_malformed_result_is_a_verdict(ours, make, kind, says, options):
+    report = ours(make, **options)
     verdict = report.verdicts["ours"]
     assert (verdict.status, verdict.kind) == ("disagrees", kind)
     assert says in str(report)
@@ -104,6 +117,23 @@ def test_an_exception_is_a_verdict_with_its_words(ours):
 
     verdict = ours(fail).verdicts["ours"]
     assert (verdict.status, verdict.kind, verdict.reason) == ("disagrees", "raised", "ZeroDivisionError: by 0")
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise NotImplementedError
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(("raised", "reason"), [(SystemExit(0), "SystemExit: 0"), (Mute(), "Mute")])
+@pytest.mark.parametrize("repeat", [False, True])
+def test_whatever_is_raised_is_a_verdict(ours, raised, reason, repeat):
+    def fail(J: dict[str, Tensor]) -> None:
+        raise raised
+
+    verdict = ours(fail, repeat=repeat).verdicts["ours"]
+    assert (verdict.status, verdict.kind, verdict.reason) == ("disagrees", "raised", reason)
 
 
 def test_a_refusal_is_in_the_path_s_own_words(ours):

@@ -164,7 +164,7 @@ def _derivative(path: Path, layer: nn.Module, z: Tensor, course: Course, problem
     run = called(path, problem)
     fault = malformed(problem, run.jacobian) if run.raised is None else None
     if run.raised is not None or fault is not None:
-        course.unsupported = run.unsupported or (fault.reason if fault else f"{run.raised!r}")
+        course.unsupported = run.unsupported or (fault.reason if fault else run.exception)
         return None
     slope: Tensor = run.jacobian["0.bias"].flatten()
     return slope

@@ -119,7 +119,7 @@ def _misshapen(trial: Trial, parameter: str) -> Likeness | None:
     """Axes in another order."""
     j, p = trial.run.jacobian.get(parameter), trial.problem.parameters[parameter]
     expected = (trial.problem.N, trial.problem.C, *p.shape)
-    if isinstance(j, Tensor) and j.shape != expected:
+    if isinstance(j, Tensor) and not j.is_nested and j.shape != expected:
         if j.shape == (expected[1], expected[0], *p.shape):
             return Likeness("transposed axes", "transposed: the axes N and C are swapped")
         if j.shape == (*expected[:2], *reversed(p.shape)):

@@ -30,6 +30,8 @@ def malformed(problem: Problem, jacobian: Any) -> Fault | None:
         j = jacobian[name]
         if not isinstance(j, Tensor):
             return Fault("missing", f"the Jacobian of {name!r} is {_described(j)}, not a tensor", name)
+        if j.is_nested:
+            return Fault("shape", "it is a nested tensor", name)
         if j.shape != expected:
             return Fault("shape", f"it has shape {list(j.shape)}, but should be {list(expected)}", name)
         forms = (j.dtype, j.device, j.layout), (problem.dtype, problem.device, torch.strided)

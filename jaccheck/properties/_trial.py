@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
+from jaccheck._words import told
 from jaccheck.paths import Path
 from jaccheck.properties._judge import Judge
 
@@ -21,7 +22,7 @@ class Run:
     """What one call of a path came to."""
 
     jacobian: Any = None  # whatever it returned
-    raised: Exception | None = None
+    raised: BaseException | None = None
     changes: tuple[str, ...] = ()  # what was otherwise afterwards, before it was put back
     seconds: float = 0.0
 
@@ -29,6 +30,11 @@ class Run:
     def unsupported(self) -> str | None:
         """Why the path can't do the model, in its own words."""
         return str(self.raised) if isinstance(self.raised, Unsupported) else None
+
+    @property
+    def exception(self) -> str:
+        """What it raised: ``ValueError: too small``."""
+        return told(self.raised)
 
 
 @dataclass(eq=False)
@@ -62,10 +68,12 @@ def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tens
     try:
         with problem.chance():
             jacobian = path.jacobian(problem.model if model is None else model, problem.x if x is None else x)
-    except Exception as error:  # whatever it is, it is the path's: a verdict says so
-        raised = error
+            if isinstance(jacobian, Mapping):
+                jacobian = {name: j.detach() if hasattr(j, "detach") else j for name, j in jacobian.items()}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever it is, SystemExit too, it is the path's: a verdict says so
+        jacobian, raised = None, error
     seconds = time.perf_counter() - start
     changes = before.undone()
-    if isinstance(jacobian, Mapping):
-        jacobian = {name: j.detach() if hasattr(j, "detach") else j for name, j in jacobian.items()}
     return Run(jacobian, raised, tuple(changes), seconds)

@@ -153,7 +153,7 @@ def _judged(trial: Trial, variant: Variant, name: str) -> Verdict:
         if run.unsupported is not None:
             return verdict("unsupported", reason=f"{variant.words}: {run.unsupported}")
         if run.raised is not None:
-            return verdict("disagrees", "raised", reason=f"{variant.words}: {type(run.raised).__name__}: {run.raised}")
+            return verdict("disagrees", "raised", reason=f"{variant.words}: {run.exception}")
         fault = malformed(problem, run.jacobian)
         if fault is not None:
             shape = None if fault.parameter is None else tuple(problem.parameters[fault.parameter].shape)

@@ -37,13 +37,15 @@ def difference(one: Run, other: Run, here: str, there: str) -> str | None:
     if not isinstance(a, Mapping) or not isinstance(b, Mapping):
         return None if type(a) is type(b) else f"it gave a {type(a).__name__} {here}, a {type(b).__name__} {there}"
     if a.keys() != b.keys():
-        return f"it gave {', '.join(a)} {here}, {', '.join(b)} {there}"
+        return f"it gave {', '.join(map(str, a))} {here}, {', '.join(map(str, b))} {there}"
     return next(filter(None, (_apart(name, a[name], b[name], here, there) for name in a)), None)
 
 
 def _apart(name: str, a: Any, b: Any, here: str, there: str) -> str | None:
     if not isinstance(a, Tensor) or not isinstance(b, Tensor):
         return None
+    if any(t.is_meta or t.is_nested or t.is_quantized for t in (a, b)):
+        return None  # malformed, as the enclosure says
     if a.layout != b.layout:
         return f"{name!r} was {a.layout} {here}, {b.layout} {there}"
     if a.layout != torch.strided:
@@ -59,4 +61,4 @@ def _apart(name: str, a: Any, b: Any, here: str, there: str) -> str | None:
 
 
 def _outcome(run: Run) -> str:
-    return "there was no exception" if run.raised is None else f"it raised {run.raised!r}"
+    return "there was no exception" if run.raised is None else f"it raised {run.exception}"

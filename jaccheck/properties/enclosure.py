@@ -30,8 +30,7 @@ class Enclosure:
             doubt = trial.judge.not_differentiable
             if doubt is not None:
                 return Verdict(path, "vacuous", reason=doubt, elements=elements, vacuous=elements, seconds=run.seconds)
-            reason = f"{type(run.raised).__name__}: {run.raised}"
-            return Verdict(path, "disagrees", "raised", reason=reason, elements=elements, seconds=run.seconds)
+            return Verdict(path, "disagrees", "raised", reason=run.exception, elements=elements, seconds=run.seconds)
         fault = malformed(trial.problem, run.jacobian)
         if fault is not None:
             shape = None if fault.parameter is None else tuple(trial.problem.parameters[fault.parameter].shape)
