@@ -14,7 +14,7 @@ from jaccheck._modules import Functional
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.call import Call
-from jaccheck.enclosure.rules._activation import Elementwise
+from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.properties._copies import copied
 
 
@@ -24,7 +24,8 @@ class Found:
 
     make: Callable[[], nn.Module]
     """It as a module; InvalidProblem: it can't be copied."""
-    kinks: tuple[float, ...] = ()
+    phi: Activation
+    """Its rule's."""
 
 
 def activations(problem: Problem) -> dict[str, Found]:
@@ -35,9 +36,7 @@ def activations(problem: Problem) -> dict[str, Found]:
     """
     rules = Oracle(problem.model, problem.x, seed=problem.seed).rules
     return {
-        _said(call): Found(partial(_module, call), tuple(kink[0] for kink in rule.phi.kinks))
-        for call, rule in rules
-        if isinstance(rule, Elementwise)
+        _said(call): Found(partial(_module, call), rule.phi) for call, rule in rules if isinstance(rule, Elementwise)
     }
 
 

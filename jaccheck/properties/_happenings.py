@@ -8,15 +8,18 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
+from functools import partial
 from threading import Thread
 from typing import Any
 
 import torch
+import torch.utils._device
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from jaccheck import _history
 from jaccheck._errors import InvalidProblem
+from jaccheck._modules import Either
 from jaccheck._steps import STEPS
 from jaccheck.paths import DEFAULT, get
 from jaccheck.properties._copies import copied
@@ -151,6 +154,29 @@ def mixed_modes(stage: Stage) -> str | None:
     return apart
 
 
+@step("settings")
+def settings(stage: Stage) -> str | None:
+    numbers = [
+        (module, name, value)
+        for module in stage.model.modules()
+        for name, value in vars(module).items()
+        if name in ("alpha", "beta", "lambd", "negative_slope") and type(value) in (int, float)
+    ]
+    choices = [module for module in stage.model.modules() if isinstance(module, Either)]
+    if not numbers and not choices:
+        raise InvalidProblem("there are no settings")
+    for module, name, value in numbers:
+        setattr(module, name, 0.5 * value)
+    for either in choices:
+        either.active -= 1
+    apart = stage.compared(during("settings"))
+    for module, name, value in numbers:
+        setattr(module, name, value)
+    for either in choices:
+        either.active += 1
+    return apart
+
+
 @step("freeze")
 def freeze(stage: Stage) -> str | None:
     return _frozen(stage, during("freeze"))
@@ -262,6 +288,24 @@ def default_dtype(stage: Stage) -> str | None:
     return _under(stage, _set(torch.get_default_dtype, torch.set_default_dtype, OTHER), "default_dtype")
 
 
+@step("default_device")
+def default_device(stage: Stage) -> str | None:
+    """That of shapes alone, on which no number can come out right."""
+    stage.fresh()
+    before = torch.utils._device.CURRENT_DEVICE
+    torch.set_default_device("meta")
+    try:
+        try:
+            if _output(stage, stage.fresh_model()) is None:
+                raise InvalidProblem("there is nothing to differentiate")
+        except RuntimeError as error:
+            raise InvalidProblem(f"the model itself makes tensors on the default device: {error}") from error
+        run = stage.call()
+    finally:
+        torch.set_default_device(before)
+    return stage.apart(run, f"in {STEPS['default_device']}")
+
+
 @step("deterministic")
 def deterministic(stage: Stage) -> str | None:
     if stage.x.is_cuda:
@@ -333,24 +377,38 @@ def hooks(stage: Stage) -> str | None:
     return stage.apart(run, f"in {STEPS['hooks']}") if run.unsupported is None else None
 
 
-class _Interrupted(Exception):
+class _Failed(Exception):
     pass
+
+
+class _Stopped(BaseException):
+    """As Ctrl-C raises."""
+
+
+def _raise(error: type[BaseException], raised: list[BaseException], *_: object) -> None:
+    raised.append(error())
+    raise raised[-1]
 
 
 @step("interrupt")
 def interrupt(stage: Stage) -> str | None:
-    def raise_it(*_: object) -> None:
-        raise _Interrupted
-
+    """In the forward pass, and in the backward pass."""
     *_, last = stage.model.modules()
-    handle = last.register_forward_pre_hook(raise_it)
-    changes = [*stage.call().changes]
-    handle.remove()
-    handles = [p.register_hook(raise_it) for p in stage.model.parameters() if p.requires_grad]  # type: ignore[no-untyped-call]
-    changes += stage.call().changes
-    for handle in handles:
-        handle.remove()
-    return f"after {STEPS['interrupt']}, {changes[0]}" if changes else None
+    parameters = [p for p in stage.model.parameters() if p.requires_grad]
+    for error in (_Failed, _Stopped):
+        raised: list[BaseException] = []
+        raise_it = partial(_raise, error, raised)
+        for places in ([last.register_forward_pre_hook], [p.register_hook for p in parameters]):
+            handles = [register(raise_it) for register in places]
+            run = stage.call()
+            for handle in handles:
+                handle.remove()
+            if run.changes:
+                return f"after {STEPS['interrupt']}, {run.changes[0]}"
+            if raised and run.raised is None:
+                return f"{STEPS['interrupt']} is lost: the path gave a result all the same"
+            raised.clear()
+    return None
 
 
 @step("another_model")

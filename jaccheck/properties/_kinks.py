@@ -1,31 +1,109 @@
-"""Where an activation's derivative jumps: there the enclosure allows either side, and exactness decides."""
+"""Where an activation's derivative jumps: there the enclosure allows either side, and torch's convention decides."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem, admit
+from jaccheck._report import Verdict
+from jaccheck.enclosure import Ball
+from jaccheck.enclosure.probe import arithmetic
+from jaccheck.enclosure.rules._activation import Elementwise
+from jaccheck.paths import Path, extra_roundings
 from jaccheck.properties._activations import Found, linear
+from jaccheck.properties._case import Case, Masks
+from jaccheck.properties._judge import Judge
+from jaccheck.properties._trial import Trial
+from jaccheck.properties.enclosure import Enclosure, no_jacobian
 
-OUTPUTS = 2  # with one sample, N C = 2: a number for which mean reduction is exact, too
+OUTPUTS = 2
+BIAS = "0.bias"
 
 
-def at_kinks(activations: Mapping[str, Found], like: Tensor) -> Iterator[tuple[str, Problem]]:
-    """For each activation that has kinks, by what it is called, a problem whose arguments are these and a few more.
+@dataclass(frozen=True, eq=False)
+class Kinked:
+    """An activation at its kinks: ``f(0)[c] = Σ φ(b)`` for both outputs c, so that ``∂f[c]/∂b = φ'(b)``."""
 
-    ``f(0)[c] = Σ φ(b)`` for both outputs c, so that ``∂f[c]/∂b = φ'(b)``.
-    """
+    words: str
+    """What the activation is called."""
+    problem: Problem
+    slope: Ball
+    """Where torch's φ' lies, ``[K]``, at each of K kinks."""
+
+    def judge(self, path: Path) -> Verdict:
+        """The verdict on `path`, of which a value may be what it likes but at the kinks."""
+        trial = Trial(self.problem, path, Judge(self.problem))
+        own = Enclosure().judge(trial)
+        if own.status in ("unsupported", "vacuous") or no_jacobian(trial, own):
+            return own
+        ball, got = self._allowed(path), trial.run.jacobian[BIAS]
+        outside = ball.excludes(got)
+        if not outside.any():
+            return own
+        ratio, index = ball.farthest(got, outside)
+        doubt = trial.judge.own_backward(index[0], index[1])
+        if doubt is not None:
+            return replace(own, status="vacuous", kind=None, reason=doubt)
+        numbers = [float(t[index]) for t in (got, ball.centre, ball.radius)]
+        kink = self.problem.parameters[BIAS][index[2]].item()
+        return replace(
+            own,
+            status="disagrees",
+            kind="value",
+            parameter=BIAS,
+            shape=tuple(self.problem.parameters[BIAS].shape),
+            index=index,
+            ratio=ratio,
+            outside=int(outside.sum()),
+            got=numbers[0],
+            centre=numbers[1],
+            radius=numbers[2],
+            reason=f"{self.words}, at its kink {kink!r}: torch's own derivative is another one",
+        )
+
+    def case(self, path: Path) -> Case:
+        def wrong(jacobian: Mapping[str, Tensor]) -> Masks:
+            return {name: self._allowed(path).excludes(j) for name, j in jacobian.items()}
+
+        return Case(self.problem, wrong=wrong)
+
+    def _allowed(self, path: Path) -> Ball:
+        """``[1, C, K]``, as φ' is multiplied by the 1 of the outputs."""
+        fl = arithmetic(self.problem.dtype, self.problem.device)
+        ball = fl.rounded(fl.rounded(self.slope), extra_roundings(path))
+        return ball.moved(lambda t: t.expand(1, OUTPUTS, -1))
+
+
+def at_kinks(activations: Mapping[str, Found], like: Tensor) -> Iterator[Kinked]:
+    """For each activation the kinks that are numbers of the dtype, and at which all of torch's kernels agree."""
     for words, found in activations.items():
-        arguments = torch.tensor([*found.kinks, 2.0, -2.0], dtype=torch.float64, device=like.device).to(like.dtype)
-        if not found.kinks or not arguments.isfinite().all():
-            continue
-        first = linear(torch.zeros_like(arguments)[:, None], arguments)
-        last = linear(torch.ones_like(arguments).expand(OUTPUTS, -1).clone(), None)
+        every = torch.tensor([kink[0] for kink in found.phi.kinks], dtype=torch.float64, device=like.device)
+        kinks = every.to(like.dtype)
         try:
-            yield words, admit(nn.Sequential(first, found.make(), last), torch.zeros_like(arguments[:1, None]))
+            kinks = kinks[(kinks.double() == every) & _settled(found.make(), kinks)]
         except InvalidProblem:
             continue
+        if not len(kinks):
+            continue
+        alone = Elementwise(replace(found.phi, kinks=()))
+        alone.forward(arithmetic(like.dtype, like.device), Ball.exact(kinks))
+        first = linear(torch.zeros_like(kinks)[:, None], kinks)
+        last = linear(torch.ones_like(kinks).expand(OUTPUTS, -1).clone(), None)
+        try:
+            problem = admit(nn.Sequential(first, found.make(), last), torch.zeros_like(kinks[:1, None]))
+        except InvalidProblem:
+            continue
+        yield Kinked(words, problem, alone.psi)
+
+
+def _settled(activation: nn.Module, z: Tensor) -> Tensor:
+    """Where the derivative is the same in all places of a tensor, which Hardswish's isn't in torch 2.2."""
+    with torch.inference_mode(False), torch.enable_grad():
+        many = z.expand(37, -1).clone().requires_grad_()  # no multiple of a vector's length
+        (slopes,) = torch.autograd.grad(activation(many.clone()).sum(), many)
+    return (slopes == slopes[0]).all(0)

@@ -50,7 +50,7 @@ class Stage:
         return run
 
     def fresh_model(self) -> nn.Module:
-        """Another model with the parameters, buffers and modes of the one in use, of which nothing else is known."""
+        """Another model with the parameters, buffers, modes and numbers of the one in use, and nothing else of it."""
         model = copied(self._first).to(next(self.model.parameters()).dtype)
         theirs, others = _named(self.model), dict(self.model.named_modules())
         with torch.no_grad():
@@ -61,6 +61,9 @@ class Stage:
         for name, mine in model.named_modules():
             if name in others:
                 mine.training = others[name].training
+                for key, value in vars(others[name]).items():
+                    if type(value) in (int, float) and key in vars(mine) and vars(mine)[key] != value:
+                        setattr(mine, key, value)
         return model
 
     def fresh(self) -> Run:

@@ -44,6 +44,8 @@ def difference(one: Run, other: Run, here: str, there: str) -> str | None:
 def _apart(name: str, a: Any, b: Any, here: str, there: str) -> str | None:
     if not isinstance(a, Tensor) or not isinstance(b, Tensor):
         return None
+    if a.device != b.device:
+        return f"{name!r} was on {a.device} {here}, on {b.device} {there}"
     if any(t.is_meta or t.is_nested or t.is_quantized for t in (a, b)):
         return None  # malformed, as the enclosure says
     if a.layout != b.layout:

@@ -18,10 +18,9 @@ from jaccheck.properties._activations import activations, linear
 from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
-from jaccheck.properties._kinks import at_kinks
+from jaccheck.properties._kinks import Kinked, at_kinks
 from jaccheck.properties._trial import Trial
 from jaccheck.properties._variants import Take, Variant, Varied
-from jaccheck.properties.exact import Exact
 
 ARGUMENTS = 2**16
 HALF = (torch.float16, torch.bfloat16)
@@ -31,8 +30,7 @@ class EveryInput:
     """Each activation of the model has the right derivative at all 65,536 arguments, NaNs and infinities among them.
 
     Of float32 and float64, which have too many, 65,536 are taken: one next to each number of float16 or bfloat16, other
-    ones for another problem. At its kinks, where the enclosure allows either side, the derivative is torch's own, bit
-    for bit.
+    ones for another problem. At its kinks, where the enclosure allows either side, the derivative is torch's own.
 
     It stands behind a `Linear` whose bias has it as its Jacobian: 65,536 biases and one sample, where a path goes back
     from the output, so that one pass takes all. Where it goes forward, one bias and all finite numbers as samples: what
@@ -43,27 +41,25 @@ class EveryInput:
     cheap = False
 
     def __init__(self) -> None:
-        self._exact = Exact()
-        self._kinked: WeakKeyDictionary[Problem, list[tuple[str, Problem]]] = WeakKeyDictionary()
+        self._kinked: WeakKeyDictionary[Problem, list[Kinked]] = WeakKeyDictionary()
         self._by_mode = {"reverse": _Arguments(self.name, as_biases), "forward": _Arguments(self.name, as_samples)}
 
     def judge(self, trial: Trial) -> Verdict:
         verdict = self._by_mode[mode(trial.path)].judge(trial)
         if verdict.status in ("disagrees", "unsupported") or mode(trial.path) == "forward":
             return verdict
-        for words, alone in self._at_kinks(trial.problem):
-            found = self._exact.judge(Trial(alone, trial.path, Judge(alone)))
+        for kinked in self._at_kinks(trial.problem):
+            found = kinked.judge(trial.path)
             if found.status == "disagrees":
-                return replace(found, property=self.name, reason=f"{words} at its kinks: {found.reason}")
+                return replace(found, property=self.name)
         return verdict
 
     def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
         yield from self._by_mode[mode(path)].cases(problem, path)
         if mode(path) != "forward":
-            for _, alone in self._at_kinks(problem):
-                yield from self._exact.cases(alone, path)
+            yield from (kinked.case(path) for kinked in self._at_kinks(problem))
 
-    def _at_kinks(self, problem: Problem) -> list[tuple[str, Problem]]:
+    def _at_kinks(self, problem: Problem) -> list[Kinked]:
         if problem not in self._kinked:
             try:
                 self._kinked[problem] = list(at_kinks(activations(problem), problem.x))

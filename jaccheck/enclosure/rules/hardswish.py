@@ -10,7 +10,7 @@ from jaccheck.enclosure.rules._rule import Wire, rule
 
 HARDSWISH = Activation(
     value=lambda t: t * (t + 3).clamp(0, 6) / 6,
-    slope=lambda t: ((t.abs() <= 3) * (t / 3 + 0.5)).where(t <= 3, t.new_ones(())),
+    slope=lambda t: ((t.abs() < 3) * (t / 3 + 0.5)).where(t < 3, t.new_ones(())),
     value_error=lambda t, a: 4 * a + ((t.low < 4) & (t.high > -4)) * 4.0,  # t + 3, of numbers below 7, times t / 6
     slope_error=lambda t, a, s: ((t.low < 4) & (t.high > -4)) * 5.0,  # t / 3 + 1/2, of numbers below 2
     max_curvature=1 / 3,

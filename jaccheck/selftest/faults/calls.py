@@ -137,6 +137,33 @@ def _adds_grad(model: nn.Module, x: Tensor) -> Jacobian:
     return {name: j + grads[name] if name in grads else j for name, j in right(model, x).items()}
 
 
+def _on_the_default_device(model: nn.Module, x: Tensor) -> Jacobian:
+    return {name: j.to(torch.empty(0).device) for name, j in right(model, x).items()}
+
+
+def _swallows(model: nn.Module, x: Tensor) -> Jacobian:
+    try:
+        return right(model, x)
+    except Exception:
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        outputs = [m.out_features for m in model.modules() if isinstance(m, nn.Linear)][-1:] or [1]
+        return {name: p.new_zeros(len(x), outputs[0], *p.shape) for name, p in named.items()}
+
+
+def _mode_lost_by_ctrl_c(model: nn.Module, x: Tensor) -> Jacobian:
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        J = right(model, x)
+    except Exception:
+        for module, training in modes:
+            module.training = training
+        raise
+    for module, training in modes:
+        module.training = training
+    return J
+
+
 def _in_another_thread(model: nn.Module, x: Tensor) -> Jacobian:
     return _scaled(right(model, x), 1 if current_thread() is main_thread() else 0.5)
 
@@ -253,11 +280,19 @@ FAULTS = [
     made("kept_by_addresses", "results are kept by addresses", _kept_by(_ptr)),
     made("kept_by_ids", "results are kept by the objects' ids", _kept_by(_ids)),
     made("kept_by_the_model", "the result is kept while the input has the same shape", _by_model(_shapes)),
+    made(
+        "kept_by_all_but_settings",
+        "the result is kept until a number changes, or a name",
+        _by_model(lambda model, x: (_versions(model, x), [float(p.double().sum()) for p in model.parameters()])),
+    ),
     made("kept_by_versions", "the result is kept until a version counter goes up", _by_model(_versions)),
     made(
         "kept_by_first_values", "the result is kept until a parameter's first number changes", _by_model(_first_values)
     ),
     computed("adds_what_grad_holds", "what stands in .grad is added", _adds_grad),
+    computed("on_the_default_device", "tensors are made without a device", _on_the_default_device),
+    computed("swallows_exceptions", "where the model raises it gives zeros", _swallows),
+    computed("mode_lost_by_ctrl_c", "after Ctrl-C the model is in evaluation mode", _mode_lost_by_ctrl_c),
     computed("wrong_in_another_thread", "other threads get half", _in_another_thread),
     computed("wrong_with_more_threads", "with more than one torch thread it is half", _with_more_threads),
     made(

@@ -77,9 +77,17 @@ def _at(argument: float) -> Slope:
     return lambda z, s, _: torch.where(z == argument, s + 0.5, s)
 
 
+def _one_at(kink: float, slope: float = 1.0) -> Slope:
+    return lambda z, s, _: torch.where(z == kink, torch.full_like(s, slope), s)
+
+
 FAULTS = [
     sloped("relu_has_slope_one_at_zero", "ReLU'(0) is 1", nn.ReLU, lambda z, s, _: (z >= 0).to(s.dtype)),
     sloped("relu_has_slope_a_half_at_zero", "ReLU'(0) is 1/2", nn.ReLU, _at(0.0)),
+    sloped("leaky_relu_has_slope_one_at_zero", "LeakyReLU'(0) is 1", nn.LeakyReLU, _one_at(0.0)),
+    sloped("elu_has_slope_one_at_zero", "ELU'(0) is 1, for whatever α", nn.ELU, _one_at(0.0)),
+    sloped("selu_has_slope_one_at_zero", "SELU'(0) is 1.05, as above it", nn.SELU, _one_at(0.0, 1.05070098)),
+    sloped("hardswish_has_slope_3_2_at_three", "Hardswish'(3) is 3/2, as below it", nn.Hardswish, _one_at(3.0, 1.5)),
     sloped("relu_leaks", "ReLU' is 0.01 below 0", nn.ReLU, lambda z, s, _: torch.where(z < 0, s + 0.01, s)),
     sloped("relu_saturates", "ReLU' is 0 from 6 on", nn.ReLU, lambda z, s, _: torch.where(z >= 6, 0 * s, s)),
     sloped(
