@@ -34,9 +34,13 @@ class Scene:
 
     def again(self, x: Tensor | None = None) -> dict[str, Tensor]:
         """What the path gives, for the problem's input or for another one."""
+        return self.by(self.path, x)
+
+    def by(self, path: Path, x: Tensor | None = None) -> dict[str, Tensor]:
+        """What `path` gives, likewise."""
         x = self.problem.x if x is None else x
         with self.problem.chance():
-            return {name: j.detach() for name, j in self.path.jacobian(self.problem.model, x).items()}
+            return {name: j.detach() for name, j in path.jacobian(self.problem.model, x).items()}
 
     def alone(self, n: int) -> dict[str, Tensor]:
         """What the path gives for sample n without the others, ``[C, *p.shape]``."""

@@ -18,8 +18,8 @@ from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
 
-LARGE = (511, 512, 513, 1000, 1023, 1024, 1025)
-"""Of features or units: pieces of work end there, too."""
+LARGE = (384, 511, 512, 513, 640, 768, 896, 1000, 1023, 1024, 1025)
+"""Pieces of work end there, too."""
 FEW, MOST = 32, 300
 """Other sizes are up to either of these."""
 UNITS = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
@@ -35,9 +35,9 @@ class Sizes(Varied):
 
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
-    that isn't small, so that no path takes long: one of `EDGES`, any other up to `FEW` or `MOST`, or, but for outputs,
-    one of `LARGE`. Which it is, the problem decides. Then there are twelve layers `ALIKE`, without biases. Numbers of
-    samples are what `batching` looks at.
+    that isn't small, so that no path takes long: one of `EDGES` or `LARGE`, or any other up to `FEW` or `MOST`; the
+    problem decides. Then features, units and samples are all more than a few. Then there are twelve layers `ALIKE`,
+    without biases. Other numbers of samples are what `batching` looks at.
     """
 
     name = "sizes"
@@ -49,15 +49,17 @@ class Sizes(Varied):
         words, make = numbers.choice([(words, found.make) for words, found in every.items()] or [("", nn.Identity)])
         for place in range(3):
             units = [numbers.randint(1, 3) for _ in range(3)]
-            units[place] = _size(numbers, large=place < 2)
+            units[place] = _size(numbers)
             yield partial(_variant, words, make, problem, units, N=1 if place == 2 else numbers.randint(1, 3))
+        units = [numbers.randint(65, 96), numbers.randint(65, 96), numbers.randint(1, 3)]
+        yield partial(_variant, words, make, problem, units, N=numbers.randint(5, 17))
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
         for words, found in every.items():
             yield partial(_variant, words, found.make, problem, (1, *UNITS, 1), frozen=True)
 
 
-def _size(numbers: random.Random, *, large: bool) -> int:
-    kind = numbers.randrange(5 if large else 4)
+def _size(numbers: random.Random) -> int:
+    kind = numbers.randrange(5)
     if kind == 4:
         return numbers.choice(LARGE)
     return numbers.choice(EDGES) if kind < 2 else numbers.randint(4, FEW if kind == 2 else MOST)

@@ -1,10 +1,12 @@
 """The register of known defects explains each of them, and nothing beside it."""
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 import jaccheck
 from jaccheck._capabilities import differentiates, squared_error
@@ -18,8 +20,8 @@ from jaccheck.defects.conditions.emulation import INPUTS, SLOPES
 from jaccheck.defects.known import known
 from jaccheck.defects.register import in_range, register
 from jaccheck.defects.scene import Scene
-from jaccheck.fuzz.finding import FORWARD, Failure, examined
-from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get
+from jaccheck.fuzz.finding import FORWARD, Failure, examined, failures
+from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, register_path, unregister_path
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.faults import bank
 from tests.defects.showing import hidden, network_of
@@ -392,3 +394,36 @@ def test_a_bound_that_holds_for_a_sample_holds_beside_nan_too():
     _, found = examined(network, ("autograd",), ("batching",))
     (failure,) = found
     assert [entry.id for entry in known(failure, *network.build())] == ["autograd-other-sample-not-finite"]
+
+
+@dataclass(frozen=True)
+class Own:
+    """A path of a user's, which makes something of another one's Jacobian."""
+
+    base: str
+    make: Callable[[Tensor], Tensor] = lambda j: j
+    name: str = "own"
+
+    def jacobian(self, model, x):
+        return {name: self.make(j) for name, j in get(self.base).jacobian(model, x).items()}
+
+
+def spread(j):
+    """NaN in all of the second sample."""
+    return torch.cat([j[:1], torch.nan * j[1:]])
+
+
+@pytest.mark.parametrize(
+    ("path", "excused"),
+    [(Own("autograd"), True), (Own("autograd", lambda j: 2 * j), False), (Own("batch_grad", spread), False)],
+    ids=["autograd by another name", "twice that", "NaN in the biases' rows, where autograd has none"],
+)
+def test_the_spread_of_nan_is_known_in_others_paths_where_autograd_has_it(path, excused):
+    model, x = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)), torch.tensor([[torch.nan, 1], [1, 2]])
+    register_path(path)
+    try:
+        found = list(failures(jaccheck.check(model, x, paths=["own"])))
+        assert found
+        assert all(known(failure, model, x) for failure in found) == excused
+    finally:
+        unregister_path("own")
