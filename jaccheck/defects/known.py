@@ -126,7 +126,7 @@ def _alone(scene: Scene, defects: Sequence[Defect], left: Masks, needed: list[De
         if found is not None:
             hidden = scene.nowhere()
             for name, mask in hidden.items():
-                mask[n] = scene.got[name][n].isnan()
+                mask[n] = scene.nan[name][n]
             left = _without(left, hidden, needed, [*spreading, *found])
     return left
 

@@ -17,7 +17,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.rules.dropout import Dropped
-from jaccheck.paths import Path, extra_roundings, mode
+from jaccheck.paths import SHIPPED, Path, extra_roundings, get, mode
 from jaccheck.paths._path import leaf
 from jaccheck.properties._case import Case, Masks
 
@@ -34,13 +34,20 @@ class Scene:
 
     def again(self, x: Tensor | None = None) -> dict[str, Tensor]:
         """What the path gives, for the problem's input or for another one."""
-        return self.by(self.path, x)
+        return self._by(self.path, self.problem.x if x is None else x)
 
-    def by(self, path: Path, x: Tensor | None = None) -> dict[str, Tensor]:
-        """What `path` gives, likewise."""
-        x = self.problem.x if x is None else x
+    def _by(self, path: Path, x: Tensor) -> dict[str, Tensor]:
         with self.problem.chance():
             return {name: j.detach() for name, j in path.jacobian(self.problem.model, x).items()}
+
+    @cached_property
+    def nan(self) -> Masks:
+        """Where the path gives NaN; one of a user's own, only where autograd's loop does, too."""
+        nan = {name: j.isnan() for name, j in self.got.items()}
+        if self.path.name in SHIPPED:
+            return nan
+        loop = self._by(get("autograd"), self.problem.x)
+        return {name: mask & loop[name].isnan() for name, mask in nan.items()}
 
     def alone(self, n: int) -> dict[str, Tensor]:
         """What the path gives for sample n without the others, ``[C, *p.shape]``."""
@@ -55,7 +62,7 @@ class Scene:
         scene.got = {name: j.clone() for name, j in self.got.items()}
         for name, row in self.alone(n).items():
             scene.got[name][n] = row
-        for derived in ("outside", "rows_outside"):
+        for derived in ("nan", "outside", "rows_outside"):
             vars(scene).pop(derived, None)
         return scene
 

@@ -7,7 +7,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from jaccheck.defects.scene import Scene, hooked
-from jaccheck.paths import SHIPPED, get
 from jaccheck.properties._case import Masks
 
 
@@ -41,17 +40,12 @@ def beside_another(scene: Scene) -> list[int]:
 
 
 def other_sample_not_finite(scene: Scene) -> Masks:
-    """Where the path gives NaN beside another sample that isn't finite, and the right value for the sample alone.
-
-    In a path of one's own that is torch's defect only where autograd's loop gives NaN, too.
-    """
+    """Where the path gives NaN beside another sample that isn't finite, and the right value for the sample alone."""
     explained = scene.nowhere()
-    samples = beside_another(scene)
-    loop = scene.by(get("autograd")) if samples and scene.path.name not in SHIPPED else scene.got
-    for n in samples:
+    for n in beside_another(scene):
         for name, j in scene.alone(n).items():
             right = ~scene.balls[name][n].excludes(j)
-            explained[name][n] = scene.got[name][n].isnan() & right & loop[name][n].isnan()
+            explained[name][n] = scene.nan[name][n] & right
     return explained
 
 
