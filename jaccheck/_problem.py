@@ -218,7 +218,7 @@ def _spoken(model: nn.Module) -> Iterator[None]:
         yield
     except InvalidProblem:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
         raise InvalidProblem(f"the model's forward pass raises {raised}") from error
 

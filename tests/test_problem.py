@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -157,6 +158,19 @@ def test_an_exception_of_the_models_own_is_the_cause() -> None:
     with pytest.raises(InvalidProblem) as refusal:
         admit(Calls(raises), X)
     assert isinstance(refusal.value.__cause__, KeyError)
+
+
+def test_a_forward_pass_that_would_end_the_program_is_refused_but_ctrl_c_ends_it() -> None:
+    def ends(y: Tensor) -> Tensor:
+        sys.exit(5)
+
+    def interrupts(y: Tensor) -> Tensor:
+        raise KeyboardInterrupt
+
+    with pytest.raises(InvalidProblem, match=r"the model's forward pass raises SystemExit in the model \(Calls\): 5"):
+        admit(Calls(ends), X)
+    with pytest.raises(KeyboardInterrupt):
+        admit(Calls(interrupts), X)
 
 
 def test_an_exception_names_the_layer_that_raised_it() -> None:
