@@ -30,6 +30,7 @@ from jaccheck.cli._options import (
 )
 from jaccheck.cli._scripts import beside
 
+MOST = 1024  # workers
 SECONDS = 30.0  # if neither --seconds nor --examples says otherwise
 
 
@@ -69,8 +70,8 @@ def fuzz(
     as_json: Json = False,
 ) -> int:
     """Make up networks until a path fails on one; then make that one small, show it and save it."""
-    if workers is not None and workers < 1:
-        raise InvalidProblem(f"--workers is {workers}, but should be at least 1")
+    if workers is not None and not 1 <= workers <= MOST:
+        raise InvalidProblem(f"--workers is {workers}, but should be from 1 to {MOST:,}")
     if timeout is not None and not timeout > 0:
         raise InvalidProblem(f"--timeout is {timeout}, but should be more than 0")
     if seconds is not None and not seconds > 0:

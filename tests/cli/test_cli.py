@@ -61,6 +61,10 @@ def asking(x):
     return x
 
 
+async def later():
+    return good()
+
+
 def unfit():
     return torch.nn.Linear(3, 2), torch.ones(4, 3, dtype=torch.cfloat)
 
@@ -81,6 +85,7 @@ number = 3
 """
 NETWORK = '{"format": 1, "layers": [{"kind": "Linear"}, {"kind": "ReLU"}]}'
 KNOWN = '{"format": 1, "layers": [{"kind": "Linear"}], "batch": 2, "x": {"numbers": ["inf", 1]}}'
+LONG = 300 * "x"  # longer than a file's name may be
 FAILURE = Failure("autograd", "enclosure", "value")
 TWICE = """
 import jaccheck
@@ -165,6 +170,11 @@ def refused(capsys, arguments: str) -> str:
         ("check negative.json", "negative.json: batch is -1"),
         ("check frozen.json", "no parameter of the model requires grad; call model.requires_grad_() first"),
         ("check failure.json", "failure.json is a saved failure; use: jaccheck replay failure.json"),
+        ("check ''", "a target should be network.json, file.py:function or module:function, but is ''"),
+        (f"check {LONG}", f"a target should be network.json, file.py:function or module:function, but is '{LONG}'"),
+        (f"check {LONG}.json", ".json: File name too long"),
+        (f"check {LONG}.py:f", ".py: File name too long"),
+        ("check 'a\0b.json'", "embedded null byte"),
         ("check no.py:good", "can't read no.py: No such file or directory"),
         ("check mine.py", "mine.py needs the name of a function that returns (model, x): mine.py:function"),
         ("check mine.py:god", "mine.py has no function 'god'; did you mean good?"),
@@ -183,6 +193,7 @@ def refused(capsys, arguments: str) -> str:
             "check mine.py:asking",
             "mine.py:asking raises TypeError: asking() missing 1 required",
         ),
+        ("check mine.py:later", "mine.py:later returns a coroutine, but should return (model, x)"),
         ("check mine.py:unfit", "x is complex64, but should be one of float64, float32, float16, bfloat16"),
         ("check mine.py:unflattened", "f(x) has shape [4, 5, 2], but should be [N, C]; append torch.nn.Flatten()"),
         (
@@ -213,12 +224,14 @@ def refused(capsys, arguments: str) -> str:
         ("fuzz --seed -1", "--seed is -1, but should be at least 0"),
         ("fuzz --timeout 0", "--timeout is 0.0, but should be more than 0"),
         ("fuzz --workers 0", "--workers is 0"),
+        ("fuzz --workers 100000", "--workers is 100000, but should be from 1 to 1,024"),
         # files to write and to replay
         ("fuzz --save-dir a_file", "--save-dir is a_file, but"),
         ("fuzz --save-dir a_file/deeper", "a_file is a file"),
         ("example --plot no/folder/x.png", "can't write no/folder/x.png: No such file or directory"),
         ("example --plot x.odd", "can't draw into 'x.odd': Format 'odd' is not supported"),
         ("example --plot package", "can't draw into 'package': its suffix should say the format, as in .png"),
+        (f"record {LONG}", f"can't write {LONG}: File name too long"),
         ("replay no.json", "can't read no.json: No such file or directory"),
         ("replay folder.json", "can't read folder.json: Is a directory"),
         ("replay broken.json", "broken.json: a saved failure should be JSON"),
