@@ -93,13 +93,16 @@ def module_of(source: str) -> ModuleType:
     _on_search_path(str(Path.cwd()))
     with _blamed(source):
         try:
-            return importlib.import_module(source)
+            module = importlib.import_module(source)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{source}.".startswith(f"{error.name}."):
                 raise
             raise InvalidProblem(
                 f"there is no module {error.name!r} here; for a file write file.py:function"
             ) from error
+    if getattr(module, "__file__", None) is None and hasattr(module, "__path__"):
+        raise InvalidProblem(f"{source!r} is a folder without __init__.py, and no module; a file is named file.py")
+    return module
 
 
 def _called(source: str, function: str) -> tuple[nn.Module, Tensor]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from jaccheck._errors import InvalidProblem
-from jaccheck.cli._options import import_modules, writable
+from jaccheck.cli._options import given, import_modules, writable
 from jaccheck.cli._scripts import Script
 
 if TYPE_CHECKING:
@@ -28,11 +28,9 @@ FEWEST = 50  # networks for which it is worth while to start a process
 
 def resumed(context: typer.Context, file: Path, seconds: float | None) -> tuple[Log, Plan]:
     """The log in `file`, open, and its plan, which may go on for `seconds`."""
-    sources = {name: context.get_parameter_source(name) for name in FIXED}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if given:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InvalidProblem(f"--resume goes on with the plan of {file}; leave out {options}")
+    options = given(context, FIXED)
+    if options:
+        raise InvalidProblem(f"--resume goes on with the plan of {file}; leave out {', '.join(options)}")
     from jaccheck.fuzz.log import Log
 
     log = Log.resume(file)

@@ -58,6 +58,14 @@ def import_modules(modules: list[str] | None) -> None:
             module_of(module)
 
 
+def given(context: typer.Context, names: Iterable[str]) -> list[str]:
+    """Those of the options that the command line names, as it does."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [
+        f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name == "COMMANDLINE"
+    ]
+
+
 def path_names(names: list[str] | None) -> str | list[str] | None:
     if not names or "all" not in names:
         return names or None

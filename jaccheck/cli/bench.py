@@ -14,11 +14,12 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
-from jaccheck.cli._options import Json, Load, Paths, import_modules, path_names, written
+from jaccheck.cli._options import Json, Load, Paths, given, import_modules, path_names, written
 
 
 @app.command()
 def bench(
+    context: typer.Context,
     targets: Annotated[
         list[str] | None, typer.Argument(help="network.json, file.py:function or module:function.", metavar="TARGET…")
     ] = None,
@@ -34,6 +35,9 @@ def bench(
     """Measure what each path costs, and name the fastest correct one; or, with --sweep, what it costs over size."""
     if sweep == bool(targets):
         raise InvalidProblem("name a target to measure, or --sweep and none")
+    idle = given(context, ("seconds",) if sweep else ("problems", "seed"))
+    if idle:
+        raise InvalidProblem(f"{idle[0]} is for {'targets' if sweep else '--sweep'} alone; leave it out")
     import_modules(load)
     if sweep:
         return _sweep(path, problems, seed, plot, as_json)

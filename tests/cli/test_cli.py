@@ -130,11 +130,12 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "latin.json").write_bytes(b'{"format": "\xe9"}')
     (tmp_path / "folder.json").mkdir()
+    (tmp_path / "folder").mkdir()
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "inner.py").write_text(MINE)
     yield tmp_path
-    for name in ("mine", "package", "package.inner", "importing", "_jaccheck_mine", "_jaccheck_twice"):
+    for name in ("mine", "folder", "package", "package.inner", "importing", "_jaccheck_mine", "_jaccheck_twice"):
         sys.modules.pop(name, None)
 
 
@@ -210,6 +211,7 @@ def refused(capsys, arguments: str) -> str:
         ("check network.json --path autogard", "no path is called 'autogard'"),
         ("check network.json --property enclosur", "no property is called 'enclosur', the properties are enclosure"),
         ("check network.json --load no.py", "can't read no.py"),
+        ("check network.json --load folder", "'folder' is a folder without __init__.py, and no module"),
         ("fuzz --path autogard", "did you mean 'autograd'?"),
         ("fuzz --property stat", "did you mean state?"),
         ("fuzz --dtype float", "there is no dtype 'float' here, but: float64, float32, float16, bfloat16"),
@@ -225,6 +227,9 @@ def refused(capsys, arguments: str) -> str:
         ("fuzz --timeout 0", "--timeout is 0.0, but should be more than 0"),
         ("fuzz --workers 0", "--workers is 0"),
         ("fuzz --workers 100000", "--workers is 100000, but should be from 1 to 1,024"),
+        ("bench network.json --problems 3", "--problems is for --sweep alone; leave it out"),
+        ("bench network.json --seed 3", "--seed is for --sweep alone; leave it out"),
+        ("bench --sweep --seconds 3", "--seconds is for targets alone; leave it out"),
         # files to write and to replay
         ("fuzz --save-dir a_file", "--save-dir is a_file, but"),
         ("fuzz --save-dir a_file/deeper", "a_file is a file"),
