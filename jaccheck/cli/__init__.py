@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -46,8 +47,8 @@ def main(argv: list[str] | None = None) -> int:
         BrokenPipeError: nobody reads what it prints any more.
     """
     try:
-        with needs("this command"):
-            status = app(args=argv, prog_name="jaccheck", standalone_mode=False)
+        with needs("this command"), ExitStack() as whole:
+            status = app(args=argv, prog_name="jaccheck", standalone_mode=False, obj=whole)
     except _CLICK_ERROR as error:
         return _refused(f"{error.format_message()} (see jaccheck --help)")
     except (InvalidProblem, MissingPackage) as error:

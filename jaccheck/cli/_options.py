@@ -12,8 +12,16 @@ from typing import Annotated, TypeVar
 import typer
 
 from jaccheck._errors import InvalidProblem
+from jaccheck.cli._json import alone
 
 T = TypeVar("T")
+
+
+def _alone(context: typer.Context, asked: bool) -> bool:
+    if asked:
+        context.obj.enter_context(alone())
+    return asked
+
 
 Paths = Annotated[
     list[str] | None, typer.Option("--path", help="A path, or 'all'; repeat it for several.", metavar="NAME")
@@ -21,7 +29,7 @@ Paths = Annotated[
 Properties = Annotated[
     list[str] | None, typer.Option("--property", help="A property; repeat it for several.", metavar="NAME")
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else.", callback=_alone)]
 Load = Annotated[
     list[str] | None,
     typer.Option("--load", help="First import this file.py or module, which may register paths.", metavar="MODULE"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT
+from jaccheck.cli._json import put
 from jaccheck.cli._options import written
 from jaccheck.cli._scripts import Script
 
@@ -38,7 +38,7 @@ def show_report(
     if as_json:
         ids = {path: [defect.id for defect in defects] for path, defects in known.items()}
         asked = {} if script is None else {"script": script.data()}
-        print(json.dumps({**report.data(), "known": ids, **asked}, allow_nan=False))
+        put({**report.data(), "known": ids, **asked})
     else:
         screen.show(report, known)
         if script is not None:

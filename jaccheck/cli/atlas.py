@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,6 +16,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, Load, Paths, chosen, import_modules, path_names, written
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def atlas(
             from jaccheck.atlas._plot import figure
         written(plot, figure(surveys).savefig)
     if as_json:
-        print(json.dumps([one.data() for one in surveys], allow_nan=False))
+        put([one.data() for one in surveys])
     else:
         screen.say(table(surveys))
     wrong = any(course.status == "wrong" for one in surveys for course in one.courses.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, Load, Paths, given, import_modules, path_names, written
 
 
@@ -62,7 +62,7 @@ def _targets(targets: list[str], path: list[str] | None, seconds: float, plot: P
         if not as_json:
             screen.say(f"{target}\n{found}\n")
     if as_json:
-        print(json.dumps({target: found.data() for target, found in measured.items()}, allow_nan=False))
+        put({target: found.data() for target, found in measured.items()})
     return AGREEMENT if all(found.ok for found in measured.values()) else DISAGREEMENT
 
 
@@ -74,7 +74,7 @@ def _sweep(path: list[str] | None, problems: int, seed: int, plot: Path | None, 
     if plot is not None:
         _draw(plot, found.plot)
     if as_json:
-        print(json.dumps(found.data(), allow_nan=False))
+        put(found.data())
     else:
         screen.say(str(found))
     return AGREEMENT if not any(point.wrong for point in found.points) else DISAGREEMENT

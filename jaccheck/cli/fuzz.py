@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
 from jaccheck.cli._campaign import TIMEOUT, crew, logged, registered, resumed
+from jaccheck.cli._json import put
 from jaccheck.cli._live import watching
 from jaccheck.cli._options import (
     Json,
@@ -131,7 +131,7 @@ def fuzz(
     if opened is not None:
         logged(opened, summary, scripts)
     if as_json:
-        print(json.dumps(screen.summary_data(summary, files, scripts), allow_nan=False))
+        put(screen.summary_data(summary, files, scripts))
     else:
         screen.show_summary(summary, files, scripts)
     if summary.findings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, written
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def report(
     if csv is not None:
         written(csv, lambda file: _rows(log, file))
     if as_json:
-        print(json.dumps(found, allow_nan=False))
+        put(found)
     else:
         screen.say(f"{found['networks']:,} networks, {found['checks']:,} path checks in {found['seconds']:.1f} s")
         for finding in found["findings"]:

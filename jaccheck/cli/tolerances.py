@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, app
+from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, written
 
 
@@ -46,7 +46,7 @@ def tolerances(
         except ImportError as error:
             raise InvalidProblem(str(error)) from error
     if as_json:
-        print(json.dumps(found.data(), allow_nan=False))
+        put(found.data())
     else:
         screen.say(str(found))
     return AGREEMENT

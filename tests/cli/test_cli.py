@@ -340,6 +340,41 @@ def test_a_path_of_ones_own_is_loaded_and_a_disagreement_exits_with_1(capsys):
     assert err == ""
 
 
+LOUD = """
+import ctypes, os, sys
+import torch
+
+print("import")
+sys.__stdout__.write("another name\\n")
+
+
+class Loud(torch.nn.Linear):
+    def forward(self, x):
+        print("forward")
+        os.write(1, b"number\\n")
+        ctypes.CDLL(None).puts(b"C")
+        return super().forward(x)
+
+
+def make():
+    print("function")
+    return Loud(3, 2), torch.ones(4, 3)
+"""
+
+
+def test_json_is_alone_where_the_users_code_prints(capsys, folder):
+    (folder / "loud.py").write_text(LOUD)
+    assert main(["check", "loud.py:make", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["verdicts"]
+    assert {"import", "function", "forward"} <= set(err.splitlines())
+    with program("check", "loud.py:make", "--json") as running:
+        out, err = running.communicate(timeout=60)
+    assert json.loads(out)["verdicts"]
+    assert {"import", "function", "forward", "another name"} <= set(err.splitlines())
+    assert os.name == "nt" or {"number", "C"} <= set(err.splitlines())
+
+
 REPORTS = ["example", "check network.json", "check mine.py:good", "check known.json --reproducer a.py"]
 
 
