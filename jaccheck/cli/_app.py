@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 AGREEMENT, DISAGREEMENT, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+UNREAD = 128 + 13  # as of a program that SIGPIPE ends
 
 app = typer.Typer(
     name="jaccheck",

@@ -375,6 +375,22 @@ def test_json_is_alone_where_the_users_code_prints(capsys, folder):
     assert os.name == "nt" or {"number", "C"} <= set(err.splitlines())
 
 
+@pytest.mark.parametrize("command", ["example >&-", "fuzz --seed 1 --examples 10 --workers 2 >&- 2>&-"])
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell's")
+def test_a_closed_stdout_is_no_error(command):
+    line = f'{sys.executable} -c "from jaccheck.cli import entry_point; entry_point()" {command}'
+    done = subprocess.run(line, shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["check known.json", "check known.json --json"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_what_cannot_be_said_is_one_line_and_no_disagreement(command):
+    with open("/dev/full", "w") as full, program(*shlex.split(command), stdout=full) as running:
+        _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (2, "jaccheck: can't write to stdout: No space left on device\n")
+
+
 REPORTS = ["example", "check network.json", "check mine.py:good", "check known.json --reproducer a.py"]
 
 
@@ -572,9 +588,10 @@ def test_colours_and_the_progress_bar_are_for_terminals_alone():
     assert b"20 networks" in shown
 
 
-def test_a_reader_that_stops_reading_is_no_error():
-    running = program("fuzz", "--help")
-    running.stdout.close()
-    assert "Traceback" not in running.stderr.read()
-    running.wait(timeout=60)
-    running.stderr.close()
+@pytest.mark.parametrize("command", ["--help", "check known.json"])
+@pytest.mark.skipif(os.name == "nt", reason="broken pipes are POSIX's")
+def test_a_reader_that_stops_reading_is_no_error_and_no_disagreement(command):
+    with program(*shlex.split(command)) as running:
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 128 + signal.SIGPIPE
