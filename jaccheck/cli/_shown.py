@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT
 from jaccheck.cli._json import put
@@ -29,11 +28,6 @@ def show_report(
     seed: int | None = None,
 ) -> int:
     """Show the report, and say by the exit status whether it is a good one."""
-    if plot is not None:
-        try:
-            written(plot, report.plot)
-        except ImportError as error:
-            raise InvalidProblem(str(error)) from error
     known = _known_defects(report, model, x, seed)
     if as_json:
         ids = {path: [defect.id for defect in defects] for path, defects in known.items()}
@@ -43,6 +37,8 @@ def show_report(
         screen.show(report, known)
         if script is not None:
             screen.say(f"  script      {script}")
+    if plot is not None:
+        written(plot, report.plot)
     return AGREEMENT if report.ok else DISAGREEMENT
 
 

@@ -12,7 +12,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
-from jaccheck.cli._campaign import TIMEOUT, crew, logged, registered, resumed
+from jaccheck.cli._campaign import TIMEOUT, check_folders, crew, logged, registered, resumed, saved
 from jaccheck.cli._json import put
 from jaccheck.cli._live import watching
 from jaccheck.cli._options import (
@@ -25,8 +25,6 @@ from jaccheck.cli._options import (
     import_modules,
     path_names,
     property_names,
-    writable,
-    written,
 )
 from jaccheck.cli._scripts import beside
 
@@ -108,7 +106,7 @@ def fuzz(
             folder=save_dir,
             load=tuple(load or ()),
         )
-        writable(save_dir)
+        check_folders(plan)
         if log is not None:
             opened = Log.create(log, plan)
     folder = plan.folder
@@ -119,14 +117,14 @@ def fuzz(
             log=opened,
             timeout=TIMEOUT if timeout is None else timeout,
             watch=watch,
-            keep=lambda finding: written(folder, finding.save),
+            keep=lambda finding: saved(folder, finding),
         )
         try:
             summary = campaign.run()
         except LogFailure as error:
-            saved = f"; what has been found is in {folder}" if campaign.summary.findings else ""
-            raise LogFailure(f"{error}{saved}") from error
-    files = [written(folder, finding.save) for finding in summary.findings]
+            where = f"; what has been found is in {folder}" if campaign.summary.findings else ""
+            raise LogFailure(f"{error}{where}") from error
+    files = [saved(folder, finding) for finding in summary.findings]
     scripts = [beside(finding, file) for finding, file in zip(summary.findings, files, strict=True)]
     if opened is not None:
         logged(opened, summary, scripts)

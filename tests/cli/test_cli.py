@@ -231,11 +231,30 @@ def refused(capsys, arguments: str) -> str:
         ("bench network.json --seed 3", "--seed is for --sweep alone; leave it out"),
         ("bench --sweep --seconds 3", "--seconds is for targets alone; leave it out"),
         # files to write and to replay
-        ("fuzz --save-dir a_file", "--save-dir is a_file, but"),
-        ("fuzz --save-dir a_file/deeper", "a_file is a file"),
-        ("example --plot no/folder/x.png", "can't write no/folder/x.png: No such file or directory"),
+        ("fuzz --save-dir a_file", "--save-dir is a_file, but can't be written to: it is a file"),
+        ("fuzz --save-dir a_file/deeper", "but can't be written to: Not a directory"),
+        (f"fuzz --save-dir new/{LONG}", "but can't be written to: File name too long"),
+        ("fuzz --database a_file", "--database is a_file, but can't be written to: it is a file"),
+        ("fuzz --database a_file/deeper", "but can't be written to: Not a directory"),
+        *(
+            (f"{work} no/folder/x.png", "can't write no/folder/x.png: No such file or directory")
+            for work in (
+                "example --plot",
+                "check known.json --plot",
+                "check known.json --reproducer",
+                "replay failure.json --reproducer",
+                "bench network.json --plot",
+                "bench --sweep --plot",
+                "atlas --plot",
+                "tolerances --plot",
+                "report log.db --html",
+                "report log.db --junit",
+                "report log.db --csv",
+            )
+        ),
         ("example --plot x.odd", "can't draw into 'x.odd': Format 'odd' is not supported"),
-        ("example --plot package", "can't draw into 'package': its suffix should say the format, as in .png"),
+        ("example --plot a_picture", "can't draw into 'a_picture': its suffix should say the format, as in .png"),
+        ("example --plot package", "can't write package: Is a directory"),
         (f"record {LONG}", f"can't write {LONG}: File name too long"),
         ("replay no.json", "can't read no.json: No such file or directory"),
         ("replay folder.json", "can't read folder.json: Is a directory"),
@@ -247,6 +266,32 @@ def refused(capsys, arguments: str) -> str:
 )
 def test_bad_usage_and_bad_input_exit_with_2_and_one_line_that_says_what_to_do(capsys, arguments, says):
     assert says in refused(capsys, arguments)
+
+
+def test_trying_whether_a_file_can_be_written_leaves_no_trace(capsys, folder):
+    before = {file: file.stat() for file in folder.rglob("*")}
+    for options in ("--save-dir new/folder --database a_file", "--save-dir package --database a_file"):
+        refused(capsys, f"fuzz {options}")
+    for options in ("--plot new.png --seed 1", "--reproducer network.json --seed -1"):
+        refused(capsys, f"check mine.py:unfit {options}")
+    made = {file for file in folder.rglob("*") if "__pycache__" not in file.parts and file not in before}
+    assert made == set()
+    for file in folder.glob("*.json"):
+        assert (file.stat().st_size, file.stat().st_mtime) == (before[file].st_size, before[file].st_mtime)
+
+
+def test_what_cannot_be_written_in_the_end_loses_no_result(capsys, folder, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    assert main(shlex.split("check known.json --json --plot a.png")) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["known"]
+    assert err == "jaccheck: can't write a.png: No space left on device\n"
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    assert main(shlex.split("check known.json --reproducer a.py")) == 1
+    assert "  script      none: can't write a.py: No space left on device\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", ["--help", "example --help", "check -h", "fuzz --help", "replay --help"])
@@ -453,6 +498,23 @@ def test_fuzz_shows_a_failure_saves_it_and_exits_with_1_and_replay_shows_it_agai
     with planted(lambda model, x, J: J):
         assert main(["replay", str(file)]) == 0
     assert "paths agree" in capsys.readouterr().out
+
+
+def test_a_failure_that_cannot_be_saved_is_shown_all_the_same(capsys, monkeypatch):
+    def full(finding, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Finding, "save", full)
+    with planted(doubled):
+        status, out, err = fuzz(capsys, f"{QUICK} --path planted --examples 5")
+        assert status == 1
+        assert out.startswith("'planted' lies outside the enclosure of the Jacobian.\n")
+        assert "  saved       nowhere: it can't be written\n" in out
+        assert "can't write jaccheck-failures: No space left on device\n" in err
+        _, out, _ = fuzz(capsys, f"{QUICK} --path planted --examples 5 --json")
+    data = json.loads(out)
+    assert_documented("fuzz", data)
+    assert data["findings"][0]["file"] is None
 
 
 def test_replay_of_a_file_that_names_an_unknown_network_field_says_which(capsys, folder):
