@@ -627,6 +627,15 @@ def test_ctrl_c_ends_in_a_summary_of_the_program(folder):
     assert json.loads(out)["stopped"] == "interrupted"
 
 
+@pytest.mark.parametrize("loading", ["torch", "typer"])  # with the package, and after it
+def test_ctrl_c_while_the_program_is_being_loaded_ends_it_in_one_line(folder, loading):
+    (folder / f"{loading}.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", "import _jaccheck_program; _jaccheck_program.main()", "example"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "jaccheck: interrupted\n")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")
 def test_colours_and_the_progress_bar_are_for_terminals_alone():
     import pty
