@@ -79,10 +79,9 @@ def _worker(config: pytest.Config) -> bool:
 
 
 def _parallel(config: pytest.Config) -> bool:
-    """Whether this is a worker, or has workers."""
+    """Whether this is a worker, or has workers, or would have some if it did more than collect."""
     option = config.option
-    has_workers = getattr(option, "dist", "no") != "no" and getattr(option, "tx", None) and not option.collectonly
-    return _worker(config) or bool(has_workers)
+    return _worker(config) or bool(getattr(option, "dist", "no") != "no" and getattr(option, "tx", None))
 
 
 def _comparable(name: str) -> None:

@@ -1,10 +1,11 @@
-"""The pytest plugin that installs with jaccheck: a disagreement fails with its report and no traceback into jaccheck.
+"""The pytest plugin that installs with jaccheck: what jaccheck says of a model fails without a traceback into jaccheck.
 
 It lies beside the package, for pytest imports it at every start: anything inside the package would bring torch along.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,14 +64,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     outcome: Any = yield
     report = outcome.get_result()
     errors = sys.modules.get("jaccheck._errors")
-    if errors is None or call.excinfo is None or not isinstance(call.excinfo.value, errors.Disagreement):
+    if errors is None or call.excinfo is None:
+        return
+    if not isinstance(call.excinfo.value, (errors.Disagreement, errors.InvalidProblem)):
         return
     if report.failed and item.config.getoption("tbstyle") == "auto" and not item.config.getoption("fulltrace"):
 
         def own(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
             return _own(excinfo, item.path)
 
-        report.longrepr = call.excinfo.getrepr(style="short", chain=False, tbfilter=own)
+        of_the_models = isinstance(call.excinfo.value, errors.InvalidProblem)  # what its forward pass raised
+        report.longrepr = call.excinfo.getrepr(style="short", chain=of_the_models, tbfilter=own)
 
 
 def _own(excinfo: pytest.ExceptionInfo[BaseException], test: Path) -> Any:
@@ -80,7 +84,8 @@ def _own(excinfo: pytest.ExceptionInfo[BaseException], test: Path) -> Any:
     entries = excinfo.traceback
     start = next((i for i, entry in enumerate(entries) if Path(entry.path) == test), 0)
     start = max([start, *(i + 1 for i, entry in enumerate(entries) if hypothesis in Path(entry.path).parents)])
+    between = {jaccheck, Path(contextlib.__file__)}  # of which jaccheck's own contexts are made
     shown = entries[start:].filter(
-        lambda entry: jaccheck not in Path(entry.path).parents and not entry.ishidden(excinfo)
+        lambda entry: between.isdisjoint((Path(entry.path), *Path(entry.path).parents)) and not entry.ishidden(excinfo)
     )
     return shown if len(shown) else entries[-1:]

@@ -14,6 +14,9 @@ def main() -> None:
     except MissingPackage as error:
         print(f"jaccheck: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # before there is anything that could say so
+        print("jaccheck: interrupted", file=sys.stderr)
+        sys.exit(130)
     entry_point()
 
 

@@ -61,12 +61,19 @@ def figure(report: Report) -> Figure:
 
 def save(drawn: Figure, file: str | os.PathLike[str]) -> None:
     """Write the figure in the format of `file`'s suffix."""
-    if not os.path.splitext(file)[1]:
+    check_format(file)
+    drawn.savefig(file, dpi=150)
+
+
+def check_format(file: str | os.PathLike[str]) -> None:
+    """Refuse a file whose suffix isn't that of a picture."""
+    suffix = os.path.splitext(file)[1]
+    if not suffix:
         raise InvalidProblem(f"can't draw into {os.fspath(file)!r}: its suffix should say the format, as in .png")
-    try:
-        drawn.savefig(file, dpi=150)
-    except ValueError as error:  # an unknown suffix
-        raise InvalidProblem(f"can't draw into {os.fspath(file)!r}: {error}") from error
+    formats = FigureCanvasAgg.get_supported_filetypes()
+    if suffix[1:].lower() not in formats:
+        said = f"Format {suffix[1:]!r} is not supported, but: {', '.join(sorted(formats))}"
+        raise InvalidProblem(f"can't draw into {os.fspath(file)!r}: {said}")
 
 
 def _jacobian_colours(report: Report) -> tuple[ScalarMappable, str]:

@@ -124,7 +124,7 @@ def admit(model: nn.Module, x: Tensor, *, seed: int | None = None) -> Problem:
         raise InvalidProblem(
             f"{_listed(mixing)} mixes the samples, in any mode, since track_running_stats is False; set it to True"
         )
-    before = Snapshot.take(model, x)
+    before = _snapshot(model, x)
     output, draws = _output(model, x, before, seed)
     return Problem(model, x, output, before, seed if draws else None)
 
@@ -190,6 +190,16 @@ def _mixes_samples(layer: nn.Module) -> bool:
     return isinstance(layer, _BatchNorm) and layer.running_mean is None
 
 
+def _snapshot(model: nn.Module, x: Tensor) -> Snapshot:
+    try:
+        return Snapshot.take(model, x)
+    except (RuntimeError, MemoryError) as error:
+        said = " ".join(str(error).split())
+        if isinstance(error, RuntimeError) and "memory" not in said:  # torch has no class of its own for the CPU's
+            raise
+        raise InvalidProblem(f"there is no memory for a copy of the model and x, {list(x.shape)}: {said}") from error
+
+
 def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> tuple[Tensor, bool]:
     """f(x), and whether random numbers were drawn for it."""
     try:
@@ -218,7 +228,7 @@ def _spoken(model: nn.Module) -> Iterator[None]:
         yield
     except InvalidProblem:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raised = f"{type(error).__name__} in {culprit(model, error)}: {' '.join(str(error).split())}"
         raise InvalidProblem(f"the model's forward pass raises {raised}") from error
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -32,14 +34,14 @@ def problem_of(target: str) -> tuple[nn.Module, Tensor]:
         InvalidProblem: it can't be had; the message says why and what to do.
     """
     source, colon, function = target.rpartition(":")
-    if not colon or Path(target).is_file():
+    if not colon or os.path.isfile(target):  # False where no file can have the name; Path raises there
         return network_of(target).build()
     return _called(source, function)
 
 
 def network_of(file: str) -> Network:
     """The network in the JSON file."""
-    if not file.endswith(".json") and not Path(file).exists():
+    if not file.endswith(".json") and not (file and os.path.exists(file)):
         raise InvalidProblem(f"a target should be {FORMS}, but is {file!r}")
     if file.endswith(".py"):
         raise InvalidProblem(f"{file} needs the name of a function that returns (model, x): {file}:function")
@@ -60,8 +62,10 @@ def text_of(file: str) -> str:
     """What a text file holds."""
     try:
         return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+    except UnicodeDecodeError as error:
+        raise InvalidProblem(f"can't read {file}: it is no UTF-8 text") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
         raise InvalidProblem(f"can't read {file}: {reason}") from error
 
 
@@ -89,13 +93,16 @@ def module_of(source: str) -> ModuleType:
     _on_search_path(str(Path.cwd()))
     with _blamed(source):
         try:
-            return importlib.import_module(source)
+            module = importlib.import_module(source)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{source}.".startswith(f"{error.name}."):
                 raise
             raise InvalidProblem(
                 f"there is no module {error.name!r} here; for a file write file.py:function"
             ) from error
+    if getattr(module, "__file__", None) is None and hasattr(module, "__path__"):
+        raise InvalidProblem(f"{source!r} is a folder without __init__.py, and no module; a file is named file.py")
+    return module
 
 
 def _called(source: str, function: str) -> tuple[nn.Module, Tensor]:
@@ -111,6 +118,8 @@ def _called(source: str, function: str) -> tuple[nn.Module, Tensor]:
         raise InvalidProblem(f"{source}:{function} is a {type(found).__name__}, but should be a function")
     with _blamed(f"{source}:{function}"):
         result = found()
+    if inspect.iscoroutine(result):
+        result.close()  # or Python warns that nobody has awaited it
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         got = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"a {type(result).__name__}"
         raise InvalidProblem(f"{source}:{function} returns {got}, but should return (model, x)")

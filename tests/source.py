@@ -8,14 +8,14 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PLUGINS = ("_jaccheck_pytest", "_jaccheck_benchmark_xdist")
+BESIDE = ("_jaccheck_program", "_jaccheck_pytest", "_jaccheck_benchmark_xdist")
 FOLDERS = {"jaccheck": ROOT / "jaccheck", "jaccheck.strategies": ROOT / "strategies"}
 
 
 @cache
 def modules() -> Mapping[str, Path]:
     """The modules of the package by name; an ``__init__.py`` has its package's."""
-    found = {plugin: ROOT / f"{plugin}.py" for plugin in PLUGINS}
+    found = {module: ROOT / f"{module}.py" for module in BESIDE}
     for package, folder in FOLDERS.items():
         for file in folder.rglob("*.py"):
             parts = file.relative_to(folder).with_suffix("").parts

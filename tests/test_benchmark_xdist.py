@@ -159,6 +159,14 @@ def test_only_and_disable_are_refused_together(run, workers):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
+def test_collecting_alone_lists_the_tests_without_a_word_on_workers(run, workers):
+    for option in ("--benchmark-only", "--benchmark-skip"):
+        result = run(f"-n{workers}", "--collect-only", option)
+        assert result.ret == 0
+        assert sum("::test_" in line for line in result.stdout.lines) == 6
+        assert "disabled" not in result.stderr.str() + result.stdout.str()
+
+
 def test_profiles_and_groups_by_a_parameter_come_through(run):
     tests = TESTS.replace("def test_fails(", "def fails(")
     result = run("-n2", "--benchmark-cprofile=ncalls", "--benchmark-group-by=param:thing", "-k", "length", tests=tests)

@@ -92,6 +92,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "selftest",
         "upgrade",
     },
+    "_jaccheck_program": {"__main__"},
     "_jaccheck_pytest": {"", "bench"},
     "_jaccheck_benchmark_xdist": set(),  # usable without the rest
 }
@@ -146,7 +147,7 @@ def forbidden(module: str, imported: set[str]) -> list[str]:
     assert own is not None, f"{module} is in no group of MAY_IMPORT"
     wrong = []
     for name in imported:
-        if name.partition(".")[0] in {"jaccheck", *PLUGINS}:
+        if name.partition(".")[0] in {"jaccheck", *source.BESIDE}:
             if group(short(name), set(MAY_IMPORT)) not in {own, *MAY_IMPORT[own]}:
                 wrong.append(name)
         elif (root := name.partition(".")[0]) in ONLY and group(short(module), ONLY[root]) is None:

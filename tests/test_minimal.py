@@ -76,7 +76,7 @@ ran("example", "--json")
 def test_without_matplotlib_only_pictures_are_missing(tmp_path):
     out, err = run("matplotlib", "print(checked())\nran('example')\nran('example', '--plot', 'a.png')", tmp_path)
     assert out.splitlines()[0] == ALL
-    said = "jaccheck: plot() needs matplotlib, which is not installed: pip install 'jaccheck[plot]'"
+    said = "jaccheck: --plot needs matplotlib, which is not installed: pip install 'jaccheck[plot]'"
     assert err.splitlines() == ["0 example", said, "2 example --plot a.png"]
 
 

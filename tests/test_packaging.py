@@ -13,10 +13,10 @@ from zipfile import ZipFile
 import pytest
 import torch
 
-from tests.source import FOLDERS, PLUGINS, ROOT
+from tests.source import BESIDE, FOLDERS, ROOT
 
-PLUGIN_FILES = {f"{plugin}.py" for plugin in PLUGINS}
-SHIPPED = ("jaccheck", "strategies", *PLUGIN_FILES, "pyproject.toml", "README.md", "LICENSE")
+BESIDE_FILES = {f"{module}.py" for module in BESIDE}
+SHIPPED = ("jaccheck", "strategies", *BESIDE_FILES, "pyproject.toml", "README.md", "LICENSE")
 
 
 def wheel_of(tree: Path) -> Path:
@@ -62,19 +62,19 @@ def test_the_wheel_holds_every_file_of_the_package_and_of_the_strategies(wheel):
     for name in ("jaccheck/py.typed", "jaccheck/defects/known_defects.json", "jaccheck/report.schema.json"):
         assert name in names
     assert "jaccheck/strategies/networks.py" in names
-    assert set(names) >= PLUGIN_FILES
+    assert set(names) >= BESIDE_FILES
 
 
 def test_the_wheel_holds_nothing_else(wheel):
     roots = {name.partition("/")[0] for name in ZipFile(wheel).namelist()}
-    assert {root for root in roots if not root.endswith(".dist-info")} == {"jaccheck", *PLUGIN_FILES}
+    assert {root for root in roots if not root.endswith(".dist-info")} == {"jaccheck", *BESIDE_FILES}
 
 
 def test_the_command_and_the_plugin_are_entered(wheel):
     archive = ZipFile(wheel)
     (entries,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     lines = archive.read(entries).decode().splitlines()
-    assert "jaccheck = jaccheck.__main__:main" in lines[lines.index("[console_scripts]") :]
+    assert "jaccheck = _jaccheck_program:main" in lines[lines.index("[console_scripts]") :]
     plugins = lines[lines.index("[pytest11]") :]
     assert "jaccheck = _jaccheck_pytest" in plugins
     assert "jaccheck_benchmark_xdist = _jaccheck_benchmark_xdist" in plugins

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,7 @@ BAD: dict[str, tuple[Any, Any, str]] = {
     "inference mode": (made_in_inference_mode(), X, "'weight' has been made under torch.inference_mode()"),
     "scalar": (linear(), torch.tensor(1.0), "x is a scalar, but should be a batch, [N, *features]"),
     "no batch dimension": (linear(), X[0], "x has shape [3], and no batch dimension; use x.unsqueeze(0)"),
+    "more than there is memory for": (linear(), X[:1].expand(10**13, 3), "there is no memory for a copy of the model"),
     "one number a sample": (
         Calls(lambda y: y[:, 0]),
         X,
@@ -137,6 +139,9 @@ BAD: dict[str, tuple[Any, Any, str]] = {
 }
 
 
+UNKEPT = ("lazy", "more than there is memory for")
+
+
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
@@ -144,7 +149,7 @@ BAD: dict[str, tuple[Any, Any, str]] = {
 def test_bad_input_is_refused_in_words_and_nothing_changes(name: str) -> None:
     model, x, words = BAD[name]
     x = x() if callable(x) else x
-    watched = isinstance(model, nn.Module) and isinstance(x, Tensor) and not x.is_nested and name != "lazy"
+    watched = isinstance(model, nn.Module) and isinstance(x, Tensor) and not x.is_nested and name not in UNKEPT
     before = Snapshot.take(model, x) if watched else None
     with pytest.raises(InvalidProblem) as refusal:
         admit(model, x)
@@ -157,6 +162,19 @@ def test_an_exception_of_the_models_own_is_the_cause() -> None:
     with pytest.raises(InvalidProblem) as refusal:
         admit(Calls(raises), X)
     assert isinstance(refusal.value.__cause__, KeyError)
+
+
+def test_a_forward_pass_that_would_end_the_program_is_refused_but_ctrl_c_ends_it() -> None:
+    def ends(y: Tensor) -> Tensor:
+        sys.exit(5)
+
+    def interrupts(y: Tensor) -> Tensor:
+        raise KeyboardInterrupt
+
+    with pytest.raises(InvalidProblem, match=r"the model's forward pass raises SystemExit in the model \(Calls\): 5"):
+        admit(Calls(ends), X)
+    with pytest.raises(KeyboardInterrupt):
+        admit(Calls(interrupts), X)
 
 
 def test_an_exception_names_the_layer_that_raised_it() -> None:

@@ -69,6 +69,26 @@ def test_a_disagreement_is_shown_by_its_report_and_the_tests_own_lines_alone(run
     assert result.ret == 1
 
 
+def test_what_cannot_be_judged_is_shown_by_its_message_and_the_users_own_lines_alone(run):
+    result = run("def test_mine():\n    model, x = problem()\n    jaccheck.assert_agreement(model, x.double())\n")
+    result.stdout.fnmatch_lines(["E   jaccheck*InvalidProblem: x has dtype float64, the parameters float32; *"])
+    assert [line.split(": in ")[1] for line in traceback_of(result)] == ["test_mine"]
+    result = run(
+        """
+class Broken(torch.nn.Linear):
+    def forward(self, x):
+        raise KeyError("mine")
+
+def test_mine():
+    jaccheck.assert_agreement(Broken(2, 3), problem()[1])
+"""
+    )
+    result.stdout.fnmatch_lines(
+        ["*KeyError: 'mine'", "E   jaccheck*InvalidProblem: the model's forward pass raises Key*"]
+    )
+    assert [line.split(": in ")[1] for line in traceback_of(result)] == ["forward", "test_mine"]
+
+
 @pytest.mark.parametrize(("option", "last"), [("--tb=long", "*.py:10: Disagreement"), ("--full-trace", "*raise error")])
 def test_whoever_asks_for_another_traceback_gets_it(run, option, last):
     run("def test_mine():\n    helped()\n", option).stdout.fnmatch_lines([">       helped()", last])

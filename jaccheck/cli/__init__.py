@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from jaccheck._needs import MissingPackage, needs
 with needs("the command line"):
     import typer
 
-from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED, app
+from jaccheck.cli._app import AGREEMENT, BAD_USAGE, INTERRUPTED, UNREAD, app
 
 COMMANDS = (
     "example",
@@ -43,15 +44,19 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 all agree, 1 a disagreement, 2 bad usage or input, 130 interrupted before any was found.
     Raises:
-        BrokenPipeError: nobody reads what it prints any more.
+        OSError: what it prints can't be written; `BrokenPipeError`, if nobody reads it any more.
     """
     try:
-        with needs("this command"):
-            status = app(args=argv, prog_name="jaccheck", standalone_mode=False)
+        with needs("this command"), ExitStack() as whole:
+            status = app(args=argv, prog_name="jaccheck", standalone_mode=False, obj=whole)
     except _CLICK_ERROR as error:
         return _refused(f"{error.format_message()} (see jaccheck --help)")
     except (InvalidProblem, MissingPackage) as error:
         return _refused(str(error))
+    except SystemExit as error:  # by which rich and click answer a broken pipe
+        if isinstance(error.__context__, BrokenPipeError):
+            raise error.__context__ from None
+        raise
     except (typer.Abort, KeyboardInterrupt):
         print("jaccheck: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -59,17 +64,31 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def entry_point() -> None:
-    """The program ``jaccheck``."""
+    """The program ``jaccheck``, of which an exit status 1 never means that it couldn't say what it found."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal without ± still shows the rest
             stream.reconfigure(errors="replace")
     try:
         status = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as in: jaccheck … | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = DISAGREEMENT
+    except OSError as error:
+        if error.filename is not None:  # no write to a stream
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again at its end
+        status = UNREAD
+        if not isinstance(error, BrokenPipeError):  # there, the reader has seen enough, as in: jaccheck … | head
+            status = _refused(f"can't write to stdout: {error.strerror or error}")
     sys.exit(status)
+
+
+def _open_streams() -> None:
+    """Where the shell has closed stdout or stderr, as by ``>&-``, nobody listens, which is no error."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            os.set_inheritable(number, True)  # workers print, too
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
 
 
 def _refused(message: str) -> int:

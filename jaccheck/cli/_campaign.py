@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from jaccheck._errors import InvalidProblem
-from jaccheck.cli._options import import_modules, writable
+from jaccheck.cli._options import given, import_modules, writable
 from jaccheck.cli._scripts import Script
 
 if TYPE_CHECKING:
     from jaccheck.fuzz.crew import Worker
+    from jaccheck.fuzz.finding import Finding
     from jaccheck.fuzz.log import Log
     from jaccheck.fuzz.plan import Plan
     from jaccheck.fuzz.summary import Summary
@@ -28,11 +30,9 @@ FEWEST = 50  # networks for which it is worth while to start a process
 
 def resumed(context: typer.Context, file: Path, seconds: float | None) -> tuple[Log, Plan]:
     """The log in `file`, open, and its plan, which may go on for `seconds`."""
-    sources = {name: context.get_parameter_source(name) for name in FIXED}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if given:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InvalidProblem(f"--resume goes on with the plan of {file}; leave out {options}")
+    options = given(context, FIXED)
+    if options:
+        raise InvalidProblem(f"--resume goes on with the plan of {file}; leave out {', '.join(options)}")
     from jaccheck.fuzz.log import Log
 
     log = Log.resume(file)
@@ -40,9 +40,25 @@ def resumed(context: typer.Context, file: Path, seconds: float | None) -> tuple[
     if seconds is not None:
         plan = replace(plan, seconds=log.elapsed + seconds)
     import_modules(list(plan.load))
-    writable(plan.folder)
+    check_folders(plan)
     log.again(plan)
     return log, plan
+
+
+def check_folders(plan: Plan) -> None:
+    """Refuse a plan whose findings can't be kept."""
+    writable("--save-dir", plan.folder)
+    if plan.database is not None and "://" not in plan.database:
+        writable("--database", Path(plan.database))
+
+
+def saved(folder: Path, finding: Finding) -> Path | None:
+    """Where the finding has been saved; if it can't be, that is said, and the campaign goes on."""
+    try:
+        return finding.save(folder)
+    except OSError as error:
+        print(f"jaccheck: can't write {folder}: {error.strerror or error}", file=sys.stderr)
+        return None
 
 
 @contextmanager

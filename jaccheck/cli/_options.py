@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, TypeVar
 
 import typer
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._needs import needs
+from jaccheck.cli._json import alone
 
 T = TypeVar("T")
+
+
+def _alone(context: typer.Context, asked: bool) -> bool:
+    if asked:
+        context.obj.enter_context(alone())
+    return asked
+
 
 Paths = Annotated[
     list[str] | None, typer.Option("--path", help="A path, or 'all'; repeat it for several.", metavar="NAME")
@@ -21,15 +32,11 @@ Paths = Annotated[
 Properties = Annotated[
     list[str] | None, typer.Option("--property", help="A property; repeat it for several.", metavar="NAME")
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else.", callback=_alone)]
 Load = Annotated[
     list[str] | None,
     typer.Option("--load", help="First import this file.py or module, which may register paths.", metavar="MODULE"),
 ]
-Reproducer = Annotated[
-    Path | None, typer.Option("--reproducer", help="Write a script that shows it into this file.", metavar="FILE")
-]
-Plot = Annotated[Path | None, typer.Option("--plot", help="Draw the Jacobians into this file.", metavar="FILE")]
 
 
 def written(where: Path, write: Callable[[Path], T]) -> T:
@@ -39,15 +46,60 @@ def written(where: Path, write: Callable[[Path], T]) -> T:
         raise InvalidProblem(f"can't write {where}: {error.strerror or error}") from error
 
 
-def writable(folder: Path) -> None:
+def creatable(file: Path | None) -> Path | None:
+    """Refuse a file that can't be written before, rather than after, there is something to write."""
+    if file is not None:
+        written(file, _tried)
+    return file
+
+
+def drawable(file: Path | None) -> Path | None:
+    """Likewise one that can't be drawn into."""
+    if file is not None:
+        creatable(file)
+        with needs("--plot"):
+            from jaccheck._plot import check_format
+        check_format(file)
+    return file
+
+
+def _tried(file: Path) -> None:
+    """Open it for writing, and leave all as it was."""
+    there = os.path.lexists(file)
+    if there and not (file.is_file() or file.is_dir()):
+        return  # a pipe, say, whose reader would take the trial for the whole
+    with file.open("ab"):
+        pass
+    if not there:
+        file.unlink()
+
+
+Reproducer = Annotated[
+    Path | None,
+    typer.Option(
+        "--reproducer", help="Write a script that shows it into this file.", metavar="FILE", callback=creatable
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", help="Draw the Jacobians into this file.", metavar="FILE", callback=drawable),
+]
+
+
+def writable(option: str, folder: Path) -> None:
     """Refuse a folder that can't be written to before, rather than after, something has been found."""
-    there = folder.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise InvalidProblem(f"--save-dir is {folder}, but {there} is a file")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InvalidProblem(f"--save-dir is {folder}, but {there} can't be written to")
+    new = [part for part in (folder, *folder.parents) if not os.path.exists(part)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
+        raise InvalidProblem(f"{option} is {folder}, but can't be written to: {reason}") from error
+    finally:
+        for part in new:
+            with suppress(OSError):  # it hasn't been made, or somebody has put something into it
+                part.rmdir()
 
 
 def import_modules(modules: list[str] | None) -> None:
@@ -56,6 +108,14 @@ def import_modules(modules: list[str] | None) -> None:
 
         for module in modules:
             module_of(module)
+
+
+def given(context: typer.Context, names: Iterable[str]) -> list[str]:
+    """Those of the options that the command line names, as it does."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [
+        f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name == "COMMANDLINE"
+    ]
 
 
 def path_names(names: list[str] | None) -> str | list[str] | None:

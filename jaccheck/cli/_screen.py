@@ -54,7 +54,7 @@ def show(report: Report, known: Mapping[str, Sequence[Defect]]) -> None:
             say(f"  known       {path}: {defect.shows} ({defect.id})")
 
 
-def show_summary(summary: Summary, files: Sequence[Path], scripts: Sequence[Script]) -> None:
+def show_summary(summary: Summary, files: Sequence[Path | None], scripts: Sequence[Script]) -> None:
     """What fuzz did: each failure with its report and its files, then the counts."""
     for finding, file, script in zip(summary.findings, files, scripts, strict=True):
         _show_finding(finding, file, script, summary.again[finding.failure])
@@ -80,7 +80,7 @@ def show_summary(summary: Summary, files: Sequence[Path], scripts: Sequence[Scri
         say(f"  found: {finding.failure}", "bold red")
 
 
-def summary_data(summary: Summary, files: Sequence[Path], scripts: Sequence[Script]) -> dict[str, Any]:
+def summary_data(summary: Summary, files: Sequence[Path | None], scripts: Sequence[Script]) -> dict[str, Any]:
     """The summary for --json."""
     plan = summary.plan
     return {
@@ -106,7 +106,7 @@ def summary_data(summary: Summary, files: Sequence[Path], scripts: Sequence[Scri
         "findings": [
             {
                 **finding.data(),
-                "file": str(file),
+                "file": None if file is None else str(file),
                 "script": script.data(),
                 "again": summary.again[finding.failure],
                 "finished": not finding.unfinished,
@@ -119,7 +119,7 @@ def summary_data(summary: Summary, files: Sequence[Path], scripts: Sequence[Scri
     }
 
 
-def _show_finding(finding: Finding, file: Path, script: Script, again: int) -> None:
+def _show_finding(finding: Finding, file: Path | None, script: Script, again: int) -> None:
     if finding.report is not None:
         say(str(finding.report))
     if finding.crash is not None:
@@ -132,7 +132,8 @@ def _show_finding(finding: Finding, file: Path, script: Script, again: int) -> N
         say("  comes and goes: the same network fails at one time and doesn't at another")
     if again:
         say(f"  seen        on {_several(again, 'further network')}")
-    say(f"  saved       {file}, see it again by: jaccheck replay {file}")
+    where = f"{file}, see it again by: jaccheck replay {file}" if file else "nowhere: it can't be written"
+    say(f"  saved       {where}")
     say(f"  script      {script}\n")
 
 

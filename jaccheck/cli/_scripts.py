@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaccheck.cli._options import written
-
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -35,11 +33,13 @@ def script(file: Path, make: Callable[[], str]) -> Script:
     from jaccheck.reproducer import NoReproducer
 
     try:
-        text = make()
-    except NoReproducer as error:
-        written(file, lambda file: file.unlink(missing_ok=True))
-        return Script(reason=str(error))
-    written(file, lambda file: file.write_text(text, encoding="utf-8"))
+        try:
+            file.write_text(make(), encoding="utf-8")
+        except NoReproducer as error:
+            file.unlink(missing_ok=True)
+            return Script(reason=str(error))
+    except OSError as error:
+        return Script(reason=f"can't write {file}: {error.strerror or error}")
     return Script(file)
 
 
@@ -50,6 +50,8 @@ def of_report(file: Path | None, model: nn.Module, x: Tensor, report: Report, se
     return None if file is None else script(file, lambda: reproducer(model, x, report, seed=seed))
 
 
-def beside(finding: Finding, file: Path) -> Script:
+def beside(finding: Finding, file: Path | None) -> Script:
     """The reproducer of a finding that has been saved in `file`."""
+    if file is None:
+        return Script(reason="there is no file beside which it would be")
     return script(file.with_suffix(".py"), finding.reproducer)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT
+from jaccheck.cli._json import put
 from jaccheck.cli._options import written
 from jaccheck.cli._scripts import Script
 
@@ -29,20 +28,17 @@ def show_report(
     seed: int | None = None,
 ) -> int:
     """Show the report, and say by the exit status whether it is a good one."""
-    if plot is not None:
-        try:
-            written(plot, report.plot)
-        except ImportError as error:
-            raise InvalidProblem(str(error)) from error
     known = _known_defects(report, model, x, seed)
     if as_json:
         ids = {path: [defect.id for defect in defects] for path, defects in known.items()}
         asked = {} if script is None else {"script": script.data()}
-        print(json.dumps({**report.data(), "known": ids, **asked}, allow_nan=False))
+        put({**report.data(), "known": ids, **asked})
     else:
         screen.show(report, known)
         if script is not None:
             screen.say(f"  script      {script}")
+    if plot is not None:
+        written(plot, report.plot)
     return AGREEMENT if report.ok else DISAGREEMENT
 
 

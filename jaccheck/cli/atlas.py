@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,7 +16,8 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
-from jaccheck.cli._options import Json, Load, Paths, chosen, import_modules, path_names, written
+from jaccheck.cli._json import put
+from jaccheck.cli._options import Json, Load, Paths, chosen, drawable, import_modules, path_names, written
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +35,9 @@ def atlas(
     float32: Annotated[
         bool, typer.Option("--float32", help="All 2^32 arguments of float32, minutes for each; no other if none named.")
     ] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw the errors into this file.", metavar="FILE")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the errors into this file.", metavar="FILE", callback=drawable)
+    ] = None,
     load: Load = None,
     as_json: Json = False,
 ) -> int:
@@ -62,16 +64,14 @@ def atlas(
                     continue
     if not surveys:
         raise InvalidProblem(f"torch has no {', '.join(names)} in {', '.join(dtypes)}")
-    if plot is not None:
-        from jaccheck._needs import needs
-
-        with needs("--plot"):
-            from jaccheck.atlas._plot import figure
-        written(plot, figure(surveys).savefig)
     if as_json:
-        print(json.dumps([one.data() for one in surveys], allow_nan=False))
+        put([one.data() for one in surveys])
     else:
         screen.say(table(surveys))
+    if plot is not None:
+        from jaccheck.atlas._plot import figure
+
+        written(plot, figure(surveys).savefig)
     wrong = any(course.status == "wrong" for one in surveys for course in one.courses.values())
     return DISAGREEMENT if wrong else AGREEMENT
 

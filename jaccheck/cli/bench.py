@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,17 +13,21 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
-from jaccheck.cli._options import Json, Load, Paths, import_modules, path_names, written
+from jaccheck.cli._json import put
+from jaccheck.cli._options import Json, Load, Paths, drawable, given, import_modules, path_names, written
 
 
 @app.command()
 def bench(
+    context: typer.Context,
     targets: Annotated[
         list[str] | None, typer.Argument(help="network.json, file.py:function or module:function.", metavar="TARGET…")
     ] = None,
     path: Paths = None,
     seconds: Annotated[float, typer.Option(help="How long to time each target.", metavar="S")] = 3.0,
-    plot: Annotated[Path | None, typer.Option(help="Draw the costs into this file.", metavar="FILE")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the costs into this file.", metavar="FILE", callback=drawable)
+    ] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="No target, but drawn problems of all sizes.")] = False,
     problems: Annotated[int, typer.Option(help="How many, with --sweep.", metavar="K")] = 200,
     seed: Annotated[int, typer.Option(help="Of the draw, with --sweep.", metavar="I")] = 0,
@@ -34,6 +37,9 @@ def bench(
     """Measure what each path costs, and name the fastest correct one; or, with --sweep, what it costs over size."""
     if sweep == bool(targets):
         raise InvalidProblem("name a target to measure, or --sweep and none")
+    idle = given(context, ("seconds",) if sweep else ("problems", "seed"))
+    if idle:
+        raise InvalidProblem(f"{idle[0]} is for {'targets' if sweep else '--sweep'} alone; leave it out")
     import_modules(load)
     if sweep:
         return _sweep(path, problems, seed, plot, as_json)
@@ -53,12 +59,12 @@ def _targets(targets: list[str], path: list[str] | None, seconds: float, plot: P
             reasons = "; ".join(f"{cost.path}: {cost.reason}" for cost in found.costs.values())
             raise InvalidProblem(f"{target}: no path can be measured: {reasons}")
         measured[target] = found
-        if plot is not None:
-            _draw(plot, found.plot)
         if not as_json:
             screen.say(f"{target}\n{found}\n")
     if as_json:
-        print(json.dumps({target: found.data() for target, found in measured.items()}, allow_nan=False))
+        put({target: found.data() for target, found in measured.items()})
+    if plot is not None:
+        written(plot, found.plot)
     return AGREEMENT if all(found.ok for found in measured.values()) else DISAGREEMENT
 
 
@@ -67,20 +73,13 @@ def _sweep(path: list[str] | None, problems: int, seed: int, plot: Path | None, 
 
     with progress(problems, "problems") as watch:
         found = sweep(problems=problems, seed=seed, paths=path_names(path) or "all", watch=watch)
-    if plot is not None:
-        _draw(plot, found.plot)
     if as_json:
-        print(json.dumps(found.data(), allow_nan=False))
+        put(found.data())
     else:
         screen.say(str(found))
+    if plot is not None:
+        written(plot, found.plot)
     return AGREEMENT if not any(point.wrong for point in found.points) else DISAGREEMENT
-
-
-def _draw(file: Path, draw: Callable[[Path], object]) -> None:
-    try:
-        written(file, draw)
-    except ImportError as error:
-        raise InvalidProblem(str(error)) from error
 
 
 @contextmanager

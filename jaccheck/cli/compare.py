@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._json import put
 from jaccheck.cli._options import Json
 
 
@@ -26,7 +26,7 @@ def compare(
 
     found = compared(read(before), read(after))
     if as_json:
-        print(json.dumps(found.data(), allow_nan=False))
+        put(found.data())
     else:
         screen.say(text(found))
     return AGREEMENT if found.ok else DISAGREEMENT

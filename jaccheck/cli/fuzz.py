@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,8 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
-from jaccheck.cli._campaign import TIMEOUT, crew, logged, registered, resumed
+from jaccheck.cli._campaign import TIMEOUT, check_folders, crew, logged, registered, resumed, saved
+from jaccheck.cli._json import put
 from jaccheck.cli._live import watching
 from jaccheck.cli._options import (
     Json,
@@ -25,11 +25,10 @@ from jaccheck.cli._options import (
     import_modules,
     path_names,
     property_names,
-    writable,
-    written,
 )
 from jaccheck.cli._scripts import beside
 
+MOST = 1024  # workers
 SECONDS = 30.0  # if neither --seconds nor --examples says otherwise
 
 
@@ -69,8 +68,8 @@ def fuzz(
     as_json: Json = False,
 ) -> int:
     """Make up networks until a path fails on one; then make that one small, show it and save it."""
-    if workers is not None and workers < 1:
-        raise InvalidProblem(f"--workers is {workers}, but should be at least 1")
+    if workers is not None and not 1 <= workers <= MOST:
+        raise InvalidProblem(f"--workers is {workers}, but should be from 1 to {MOST:,}")
     if timeout is not None and not timeout > 0:
         raise InvalidProblem(f"--timeout is {timeout}, but should be more than 0")
     if seconds is not None and not seconds > 0:
@@ -107,7 +106,7 @@ def fuzz(
             folder=save_dir,
             load=tuple(load or ()),
         )
-        writable(save_dir)
+        check_folders(plan)
         if log is not None:
             opened = Log.create(log, plan)
     folder = plan.folder
@@ -118,19 +117,19 @@ def fuzz(
             log=opened,
             timeout=TIMEOUT if timeout is None else timeout,
             watch=watch,
-            keep=lambda finding: written(folder, finding.save),
+            keep=lambda finding: saved(folder, finding),
         )
         try:
             summary = campaign.run()
         except LogFailure as error:
-            saved = f"; what has been found is in {folder}" if campaign.summary.findings else ""
-            raise LogFailure(f"{error}{saved}") from error
-    files = [written(folder, finding.save) for finding in summary.findings]
+            where = f"; what has been found is in {folder}" if campaign.summary.findings else ""
+            raise LogFailure(f"{error}{where}") from error
+    files = [saved(folder, finding) for finding in summary.findings]
     scripts = [beside(finding, file) for finding, file in zip(summary.findings, files, strict=True)]
     if opened is not None:
         logged(opened, summary, scripts)
     if as_json:
-        print(json.dumps(screen.summary_data(summary, files, scripts), allow_nan=False))
+        put(screen.summary_data(summary, files, scripts))
     else:
         screen.show_summary(summary, files, scripts)
     if summary.findings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from jaccheck._report import COUNTED
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, app
+from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, Load, Paths, device_names, import_modules, path_names
 
 
@@ -41,7 +41,7 @@ def record(
     if as_json:
         data = {"format": 1, "folder": str(folder), "bytes": size, "networks": len(found.networks)}
         facts = {"paths": list(paths), "versions": dict(found.versions), "machine": dict(found.machine)}
-        print(json.dumps({**data, **facts, "verdicts": counts}))
+        put({**data, **facts, "verdicts": counts})
     else:
         said = ", ".join(f"{number} {status}" for status, number in counts.items())
         versions = ", ".join(f"{name} {number}" for name, number in found.versions.items())

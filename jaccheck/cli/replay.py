@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli._app import DISAGREEMENT, app
 from jaccheck.cli._campaign import TIMEOUT
+from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, Load, Plot, Reproducer, again, import_modules
 from jaccheck.cli._screen import say
 from jaccheck.cli._scripts import Script, of_report
@@ -80,7 +80,7 @@ def _in_a_process(finding: Finding, properties: tuple[str, ...], load: list[str]
 def _show_loss(finding: Finding, loss: Loss, as_json: bool) -> int:
     failure = finding.failure._replace(kind=loss.kind)
     if as_json:
-        print(json.dumps({"format": 1, "ok": False, **failure._asdict(), "detail": loss.said}))
+        put({"format": 1, "ok": False, **failure._asdict(), "detail": loss.said})
     else:
         say(f"{failure}, again.\n{loss.said}")
     return DISAGREEMENT

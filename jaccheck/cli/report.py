@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,8 @@ import typer
 
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
-from jaccheck.cli._options import Json, written
+from jaccheck.cli._json import put
+from jaccheck.cli._options import Json, creatable, written
 
 if TYPE_CHECKING:
     from jaccheck.exports.content import Content
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 @app.command()
 def report(
     log: Annotated[Path, typer.Argument(help="A log of jaccheck fuzz --log.")],
-    html: Annotated[Path | None, typer.Option(help="Write a page that needs nothing else.", metavar="FILE")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", metavar="FILE")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write all rows as CSV.", metavar="FILE")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page that needs nothing else.", metavar="FILE", callback=creatable),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", metavar="FILE", callback=creatable)] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write all rows as CSV.", metavar="FILE", callback=creatable)] = None,
     as_json: Json = False,
 ) -> int:
     """Tell what a campaign has done and found, from its log."""
@@ -32,6 +35,12 @@ def report(
     for file in (html, junit, csv):
         if file is not None and file.exists() and file.samefile(log):
             raise InvalidProblem(f"{file} is the log itself; name another file")
+    if as_json:
+        put(found)
+    else:
+        screen.say(f"{found['networks']:,} networks, {found['checks']:,} path checks in {found['seconds']:.1f} s")
+        for finding in found["findings"]:
+            screen.say(f"  found: {finding['path']}: {finding['property']} ({finding['kind']})", "bold red")
     if html is not None or junit is not None:
         from jaccheck.exports.content import content_of
 
@@ -44,12 +53,6 @@ def report(
             _write(junit, junit_of(content))
     if csv is not None:
         written(csv, lambda file: _rows(log, file))
-    if as_json:
-        print(json.dumps(found, allow_nan=False))
-    else:
-        screen.say(f"{found['networks']:,} networks, {found['checks']:,} path checks in {found['seconds']:.1f} s")
-        for finding in found["findings"]:
-            screen.say(f"  found: {finding['path']}: {finding['property']} ({finding['kind']})", "bold red")
     return AGREEMENT if found["ok"] else DISAGREEMENT
 
 

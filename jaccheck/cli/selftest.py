@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._json import put
 from jaccheck.cli._options import Json
 
 
@@ -49,7 +49,7 @@ def selftest(
     with one_thread():
         score = scored(faults, seed=seed, budget=budget, workers=workers, watch=watch)
     if as_json:
-        print(json.dumps(score.data(), allow_nan=False))
+        put(score.data())
     else:
         screen.say(str(score))
     return AGREEMENT if score.ok else DISAGREEMENT

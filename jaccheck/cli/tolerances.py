@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,8 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
 from jaccheck.cli._app import AGREEMENT, app
-from jaccheck.cli._options import Json, written
+from jaccheck.cli._json import put
+from jaccheck.cli._options import Json, drawable, written
 
 
 @app.command()
@@ -21,7 +21,9 @@ def tolerances(
     networks: Annotated[int, typer.Option(help="On so many networks.", metavar="K")] = 100,
     sample: Annotated[int | None, typer.Option(help="Only so many faults, spread over all.", metavar="K")] = None,
     seed: Annotated[int, typer.Option(help="Of the networks, and of the sample.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Draw the rules into this file.", metavar="FILE")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the rules into this file.", metavar="FILE", callback=drawable)
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Measure by how much the usual rules fail: false alarms on right results, and faults that they find."""
@@ -40,13 +42,10 @@ def tolerances(
             seed=seed,
             watch=lambda words: print(words, file=sys.stderr, flush=True),
         )
-    if plot is not None:
-        try:
-            written(plot, found.plot)
-        except ImportError as error:
-            raise InvalidProblem(str(error)) from error
     if as_json:
-        print(json.dumps(found.data(), allow_nan=False))
+        put(found.data())
     else:
         screen.say(str(found))
+    if plot is not None:
+        written(plot, found.plot)
     return AGREEMENT

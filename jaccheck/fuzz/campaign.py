@@ -72,7 +72,7 @@ class Campaign:
             InvalidProblem: no network can be drawn within the plan's limits, no worker starts, or there is no reaching
                 the cluster any more.
             LogFailure: the log can't be written any more.
-            Exception: what `keep` raises, if a finding can't be kept.
+            Exception: what `keep` raises.
         """
         try:
             with first_ctrl_c(lambda: self._end("interrupted")):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from jaccheck._capabilities import ABSENT
 from jaccheck._culprit import culprit, described
 from jaccheck._errors import Unsupported
-from jaccheck.paths._path import HOOK_REFUSALS
+from jaccheck.paths._path import GRAD_REFUSAL, HOOK_REFUSALS
 
 _CONTEXT = threading.RLock()  # BackPACK's active extensions and hook handles, and warning filters, are global
 
@@ -75,7 +75,7 @@ def _reason(error: Exception) -> str | None:
         return f"{words}. BackPACK keeps one input and output of each layer; this one is used more than once."
     if isinstance(error, RuntimeError) and any(refusal in words for refusal in HOOK_REFUSALS):
         return f"BackPACK's hooks can't be used here: {words}"
-    if isinstance(error, RuntimeError) and ABSENT in words:
+    if isinstance(error, RuntimeError) and (ABSENT in words or GRAD_REFUSAL in words):
         return words
     return None
 

@@ -20,6 +20,8 @@ REFUSALS = (
     "forward AD",
     "Batching rule not implemented",
     "can't be used with Jitted modules",
+    "can't be used with nn.DataParallel module",
+    "don't yet support saved tensor hooks",  # as of torch.utils.checkpoint
 )
 
 
@@ -34,7 +36,7 @@ def of_one_sample(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], 
 
 
 @contextmanager
-def refusals(model: nn.Module) -> Iterator[None]:
+def refusals(model: nn.Module, *others: str) -> Iterator[None]:
     """Turn what torch.func says of a model it can't transform into `Unsupported`; not a word on how fast it is."""
     try:
         with warnings.catch_warnings():
@@ -43,7 +45,7 @@ def refusals(model: nn.Module) -> Iterator[None]:
             warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
             yield
     except (RuntimeError, NotImplementedError) as error:
-        if any(words in str(error) for words in REFUSALS):
+        if any(words in str(error) for words in (*REFUSALS, *others)):
             words = " ".join(str(error).split())
             raise Unsupported(f"{culprit(model, error)}: {words}") from error
         raise

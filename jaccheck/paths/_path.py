@@ -16,6 +16,8 @@ HOOK_REFUSALS = (
     "Cannot use both regular backward hooks and full backward hooks",
     "not supported on ScriptModules",
 )
+# and on checkpoints that only `backward()` comes through
+GRAD_REFUSAL = "torch.utils.checkpoint is incompatible with .grad()"
 
 
 @runtime_checkable

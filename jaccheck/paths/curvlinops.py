@@ -35,7 +35,7 @@ class Curvlinops:
             Unsupported: torch.func, by which curvlinops multiplies, can't transform the model.
         """
         params = trainable(model)
-        with borrowed(model), refusals(model):
+        with borrowed(model), refusals(model, "'workspace'"):  # which oneDNN's LSTM lacks
             x = leaf(x)
             f = model(x)  # [N, C]
             x = x.detach()

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from jaccheck._culprit import culprit, described
 from jaccheck._errors import Unsupported
 from jaccheck.paths import _functional
-from jaccheck.paths._path import HOOK_REFUSALS, borrowed, leaf, trainable
+from jaccheck.paths._path import GRAD_REFUSAL, HOOK_REFUSALS, borrowed, leaf, trainable
 
 _HANDLES = "autograd_grad_sample_hooks"  # where Opacus keeps those of its hooks, on the model
+# What it comes to where a layer's weight is no parameter of its own: TorchScript's, or one that a hook computes.
+_NO_PARAMETER = ("param must be a Parameter", "no attribute '_current_grad_sample'")
 
 
 class Opacus:
@@ -97,12 +99,17 @@ def _refusals(model: nn.Module) -> Iterator[None]:
     """Turn what Opacus says of a model it can't do into `Unsupported`; a crash stays a crash."""
     try:
         with warnings.catch_warnings():
-            # Whether a hook's input requires grad is no matter here.
+            # Whether a hook's input requires grad is no matter here, nor what torch says of a refusal of Opacus'.
             warnings.filterwarnings("ignore", message="Full backward hook is firing when gradients are computed")
+            warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
             yield
     except NotImplementedError as error:
         raise Unsupported(f"{culprit(model, error)}: {' '.join(str(error).split())}") from error
+    except (AssertionError, AttributeError) as error:
+        if not any(words in str(error) for words in _NO_PARAMETER):
+            raise
+        raise Unsupported(f"{culprit(model, error)}: {error}") from error
     except RuntimeError as error:
-        if not any(words in str(error) for words in HOOK_REFUSALS):
+        if not any(words in str(error) for words in (*HOOK_REFUSALS, GRAD_REFUSAL)):
             raise
         raise Unsupported(f"{culprit(model, error)}: Opacus' hooks can't be used here: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ def reserved(folder: Path) -> Iterator[Callable[[Record], None]]:
     Raises:
         InvalidProblem: the folder is in use, or can't be written to.
     """
-    there = folder.is_dir()
+    there = os.path.isdir(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -61,6 +61,10 @@ def asking(x):
     return x
 
 
+async def later():
+    return good()
+
+
 def unfit():
     return torch.nn.Linear(3, 2), torch.ones(4, 3, dtype=torch.cfloat)
 
@@ -81,6 +85,7 @@ number = 3
 """
 NETWORK = '{"format": 1, "layers": [{"kind": "Linear"}, {"kind": "ReLU"}]}'
 KNOWN = '{"format": 1, "layers": [{"kind": "Linear"}], "batch": 2, "x": {"numbers": ["inf", 1]}}'
+LONG = 300 * "x"  # longer than a file's name may be
 FAILURE = Failure("autograd", "enclosure", "value")
 TWICE = """
 import jaccheck
@@ -125,11 +130,12 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "latin.json").write_bytes(b'{"format": "\xe9"}')
     (tmp_path / "folder.json").mkdir()
+    (tmp_path / "folder").mkdir()
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "inner.py").write_text(MINE)
     yield tmp_path
-    for name in ("mine", "package", "package.inner", "importing", "_jaccheck_mine", "_jaccheck_twice"):
+    for name in ("mine", "folder", "package", "package.inner", "importing", "_jaccheck_mine", "_jaccheck_twice"):
         sys.modules.pop(name, None)
 
 
@@ -165,6 +171,11 @@ def refused(capsys, arguments: str) -> str:
         ("check negative.json", "negative.json: batch is -1"),
         ("check frozen.json", "no parameter of the model requires grad; call model.requires_grad_() first"),
         ("check failure.json", "failure.json is a saved failure; use: jaccheck replay failure.json"),
+        ("check ''", "a target should be network.json, file.py:function or module:function, but is ''"),
+        (f"check {LONG}", f"a target should be network.json, file.py:function or module:function, but is '{LONG}'"),
+        (f"check {LONG}.json", ".json: File name too long"),
+        (f"check {LONG}.py:f", ".py: File name too long"),
+        ("check 'a\0b.json'", "embedded null byte"),
         ("check no.py:good", "can't read no.py: No such file or directory"),
         ("check mine.py", "mine.py needs the name of a function that returns (model, x): mine.py:function"),
         ("check mine.py:god", "mine.py has no function 'god'; did you mean good?"),
@@ -183,6 +194,7 @@ def refused(capsys, arguments: str) -> str:
             "check mine.py:asking",
             "mine.py:asking raises TypeError: asking() missing 1 required",
         ),
+        ("check mine.py:later", "mine.py:later returns a coroutine, but should return (model, x)"),
         ("check mine.py:unfit", "x is complex64, but should be one of float64, float32, float16, bfloat16"),
         ("check mine.py:unflattened", "f(x) has shape [4, 5, 2], but should be [N, C]; append torch.nn.Flatten()"),
         (
@@ -199,6 +211,7 @@ def refused(capsys, arguments: str) -> str:
         ("check network.json --path autogard", "no path is called 'autogard'"),
         ("check network.json --property enclosur", "no property is called 'enclosur', the properties are enclosure"),
         ("check network.json --load no.py", "can't read no.py"),
+        ("check network.json --load folder", "'folder' is a folder without __init__.py, and no module"),
         ("fuzz --path autogard", "did you mean 'autograd'?"),
         ("fuzz --property stat", "did you mean state?"),
         ("fuzz --dtype float", "there is no dtype 'float' here, but: float64, float32, float16, bfloat16"),
@@ -213,12 +226,36 @@ def refused(capsys, arguments: str) -> str:
         ("fuzz --seed -1", "--seed is -1, but should be at least 0"),
         ("fuzz --timeout 0", "--timeout is 0.0, but should be more than 0"),
         ("fuzz --workers 0", "--workers is 0"),
+        ("fuzz --workers 100000", "--workers is 100000, but should be from 1 to 1,024"),
+        ("bench network.json --problems 3", "--problems is for --sweep alone; leave it out"),
+        ("bench network.json --seed 3", "--seed is for --sweep alone; leave it out"),
+        ("bench --sweep --seconds 3", "--seconds is for targets alone; leave it out"),
         # files to write and to replay
-        ("fuzz --save-dir a_file", "--save-dir is a_file, but"),
-        ("fuzz --save-dir a_file/deeper", "a_file is a file"),
-        ("example --plot no/folder/x.png", "can't write no/folder/x.png: No such file or directory"),
+        ("fuzz --save-dir a_file", "--save-dir is a_file, but can't be written to: it is a file"),
+        ("fuzz --save-dir a_file/deeper", "but can't be written to: Not a directory"),
+        (f"fuzz --save-dir new/{LONG}", "but can't be written to: File name too long"),
+        ("fuzz --database a_file", "--database is a_file, but can't be written to: it is a file"),
+        ("fuzz --database a_file/deeper", "but can't be written to: Not a directory"),
+        *(
+            (f"{work} no/folder/x.png", "can't write no/folder/x.png: No such file or directory")
+            for work in (
+                "example --plot",
+                "check known.json --plot",
+                "check known.json --reproducer",
+                "replay failure.json --reproducer",
+                "bench network.json --plot",
+                "bench --sweep --plot",
+                "atlas --plot",
+                "tolerances --plot",
+                "report log.db --html",
+                "report log.db --junit",
+                "report log.db --csv",
+            )
+        ),
         ("example --plot x.odd", "can't draw into 'x.odd': Format 'odd' is not supported"),
-        ("example --plot package", "can't draw into 'package': its suffix should say the format, as in .png"),
+        ("example --plot a_picture", "can't draw into 'a_picture': its suffix should say the format, as in .png"),
+        ("example --plot package", "can't write package: Is a directory"),
+        (f"record {LONG}", f"can't write {LONG}: File name too long"),
         ("replay no.json", "can't read no.json: No such file or directory"),
         ("replay folder.json", "can't read folder.json: Is a directory"),
         ("replay broken.json", "broken.json: a saved failure should be JSON"),
@@ -231,6 +268,32 @@ def test_bad_usage_and_bad_input_exit_with_2_and_one_line_that_says_what_to_do(c
     assert says in refused(capsys, arguments)
 
 
+def test_trying_whether_a_file_can_be_written_leaves_no_trace(capsys, folder):
+    before = {file: file.stat() for file in folder.rglob("*")}
+    for options in ("--save-dir new/folder --database a_file", "--save-dir package --database a_file"):
+        refused(capsys, f"fuzz {options}")
+    for options in ("--plot new.png --seed 1", "--reproducer network.json --seed -1"):
+        refused(capsys, f"check mine.py:unfit {options}")
+    made = {file for file in folder.rglob("*") if "__pycache__" not in file.parts and file not in before}
+    assert made == set()
+    for file in folder.glob("*.json"):
+        assert (file.stat().st_size, file.stat().st_mtime) == (before[file].st_size, before[file].st_mtime)
+
+
+def test_what_cannot_be_written_in_the_end_loses_no_result(capsys, folder, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    assert main(shlex.split("check known.json --json --plot a.png")) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["known"]
+    assert err == "jaccheck: can't write a.png: No space left on device\n"
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    assert main(shlex.split("check known.json --reproducer a.py")) == 1
+    assert "  script      none: can't write a.py: No space left on device\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", ["--help", "example --help", "check -h", "fuzz --help", "replay --help"])
 def test_help_is_no_error(capsys, arguments):
     assert main(shlex.split(arguments)) == 0
@@ -239,13 +302,14 @@ def test_help_is_no_error(capsys, arguments):
     assert err == ""
 
 
-def test_the_help_and_the_readme_say_each_exit_status(capsys):
+def test_the_help_and_the_readme_say_each_exit_status_in_the_same_words(capsys):
     assert main(["--help"]) == 0
     for text in (capsys.readouterr().out, (ROOT / "README.md").read_text(encoding="utf-8")):
         said = " ".join(text.partition("Exit status: ")[2].split())
-        assert re.findall(r"\b(\d+) [a-z]", said)[:4] == [
-            str(status) for status in (AGREEMENT, DISAGREEMENT, BAD_USAGE, INTERRUPTED)
-        ]
+        assert said.startswith(
+            f"{AGREEMENT} all agree, {DISAGREEMENT} a disagreement, {BAD_USAGE} bad usage or input, "
+            f"{INTERRUPTED} interrupted before any was found."
+        )
 
 
 def test_the_versions_are_said(capsys):
@@ -322,6 +386,57 @@ def test_a_path_of_ones_own_is_loaded_and_a_disagreement_exits_with_1(capsys):
     assert err == ""
 
 
+LOUD = """
+import ctypes, os, sys
+import torch
+
+print("import")
+sys.__stdout__.write("another name\\n")
+
+
+class Loud(torch.nn.Linear):
+    def forward(self, x):
+        print("forward")
+        os.write(1, b"number\\n")
+        ctypes.CDLL(None).puts(b"C")
+        return super().forward(x)
+
+
+def make():
+    print("function")
+    return Loud(3, 2), torch.ones(4, 3)
+"""
+
+
+def test_json_is_alone_where_the_users_code_prints(capsys, folder):
+    (folder / "loud.py").write_text(LOUD)
+    assert main(["check", "loud.py:make", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["verdicts"]
+    assert {"import", "function", "forward"} <= set(err.splitlines())
+    with program("check", "loud.py:make", "--json") as running:
+        out, err = running.communicate(timeout=60)
+    assert json.loads(out)["verdicts"]
+    assert {"import", "function", "forward", "another name"} <= set(err.splitlines())
+    assert os.name == "nt" or {"number", "C"} <= set(err.splitlines())
+
+
+@pytest.mark.parametrize("command", ["example >&-", "fuzz --seed 1 --examples 10 --workers 2 >&- 2>&-"])
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell's")
+def test_a_closed_stdout_is_no_error(command):
+    line = f'{sys.executable} -c "from jaccheck.cli import entry_point; entry_point()" {command}'
+    done = subprocess.run(line, shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["check known.json", "check known.json --json"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_what_cannot_be_said_is_one_line_and_no_disagreement(command):
+    with open("/dev/full", "w") as full, program(*shlex.split(command), stdout=full) as running:
+        _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (2, "jaccheck: can't write to stdout: No space left on device\n")
+
+
 REPORTS = ["example", "check network.json", "check mine.py:good", "check known.json --reproducer a.py"]
 
 
@@ -384,6 +499,23 @@ def test_fuzz_shows_a_failure_saves_it_and_exits_with_1_and_replay_shows_it_agai
     with planted(lambda model, x, J: J):
         assert main(["replay", str(file)]) == 0
     assert "paths agree" in capsys.readouterr().out
+
+
+def test_a_failure_that_cannot_be_saved_is_shown_all_the_same(capsys, monkeypatch):
+    def full(finding, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Finding, "save", full)
+    with planted(doubled):
+        status, out, err = fuzz(capsys, f"{QUICK} --path planted --examples 5")
+        assert status == 1
+        assert out.startswith("'planted' lies outside the enclosure of the Jacobian.\n")
+        assert "  saved       nowhere: it can't be written\n" in out
+        assert "can't write jaccheck-failures: No space left on device\n" in err
+        _, out, _ = fuzz(capsys, f"{QUICK} --path planted --examples 5 --json")
+    data = json.loads(out)
+    assert_documented("fuzz", data)
+    assert data["findings"][0]["file"] is None
 
 
 def test_replay_of_a_file_that_names_an_unknown_network_field_says_which(capsys, folder):
@@ -496,6 +628,15 @@ def test_ctrl_c_ends_in_a_summary_of_the_program(folder):
     assert json.loads(out)["stopped"] == "interrupted"
 
 
+@pytest.mark.parametrize("loading", ["torch", "typer"])  # with the package, and after it
+def test_ctrl_c_while_the_program_is_being_loaded_ends_it_in_one_line(folder, loading):
+    (folder / f"{loading}.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", "import _jaccheck_program; _jaccheck_program.main()", "example"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "jaccheck: interrupted\n")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")
 def test_colours_and_the_progress_bar_are_for_terminals_alone():
     import pty
@@ -519,9 +660,10 @@ def test_colours_and_the_progress_bar_are_for_terminals_alone():
     assert b"20 networks" in shown
 
 
-def test_a_reader_that_stops_reading_is_no_error():
-    running = program("fuzz", "--help")
-    running.stdout.close()
-    assert "Traceback" not in running.stderr.read()
-    running.wait(timeout=60)
-    running.stderr.close()
+@pytest.mark.parametrize("command", ["--help", "check known.json"])
+@pytest.mark.skipif(os.name == "nt", reason="broken pipes are POSIX's")
+def test_a_reader_that_stops_reading_is_no_error_and_no_disagreement(command):
+    with program(*shlex.split(command)) as running:
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 128 + signal.SIGPIPE

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hand_derived import Functional, Scaled, mlp, mlp_jacobian
 from torch import nn
+from torch.nn.utils import weight_norm
 
 import jaccheck
 from jaccheck._errors import Unsupported
@@ -21,6 +22,11 @@ WITH_BUFFERS = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).train()
 FLATTENED = nn.Sequential(
     nn.Flatten(0, 1), nn.Unflatten(0, (8, 1)), nn.Linear(1, 1), nn.Flatten(0), nn.Unflatten(0, (4, 2))
 )
+
+
+class LastOfLSTM(nn.LSTM):
+    def forward(self, x):
+        return super().forward(x)[0][:, -1]
 
 
 @pytest.mark.parametrize("name", _PEERS)
@@ -80,6 +86,22 @@ def test_opacus_refuses(model, x, says):
 
 
 @needs_opacus
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated", "ignore:.*weight_norm` is deprecated")
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (torch.jit.script, "'0' (RecursiveScriptModule): param must be a Parameter"),
+        (weight_norm, "'0' (Linear): 'Parameter' object has no attribute"),
+    ],
+)
+def test_opacus_refuses_a_layer_whose_weight_is_no_parameter_of_its_own(made, says):
+    model = nn.Sequential(made(nn.Linear(2, 3)))
+    with pytest.raises(Unsupported) as refused:
+        get("opacus").jacobian(model, torch.ones(4, 2))
+    assert says in str(refused.value)
+
+
+@needs_opacus
 def test_a_model_that_opacus_is_on_already_is_left_to_it():
     from opacus.grad_sample import GradSampleModule
 
@@ -90,6 +112,21 @@ def test_a_model_that_opacus_is_on_already_is_left_to_it():
             get("opacus").jacobian(taken, x)
     sampler(x.requires_grad_()).sum().backward()
     assert model[0].weight.grad_sample.shape == (4, 2, 3)
+
+
+@pytest.mark.skipif("curvlinops" not in paths(), reason="curvlinops is not installed")
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (nn.DataParallel(nn.Linear(2, 3)), "the model (DataParallel): The stateless API can't be used"),
+        (LastOfLSTM(2, 3, batch_first=True), "the model (LastOfLSTM)"),
+    ],
+)
+def test_curvlinops_refuses(model, says):
+    x = torch.ones(4, 5, 2) if isinstance(model, nn.LSTM) else torch.ones(4, 2)
+    with pytest.raises(Unsupported) as refused:
+        get("curvlinops").jacobian(model, x)
+    assert says in str(refused.value)
 
 
 @pytest.mark.parametrize("name", installed)

@@ -7,6 +7,7 @@ import torch
 from hand_derived import Functional, Raising, Scaled, Twice
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+from torch.utils.checkpoint import checkpoint
 
 from jaccheck._errors import Unsupported
 from jaccheck.paths import get
@@ -58,6 +59,16 @@ def hooked() -> nn.Module:
     return model
 
 
+class Checkpointed(nn.Sequential):
+    def __init__(self, *, reentrant: bool) -> None:
+        super().__init__(nn.Linear(3, 3), nn.Linear(3, 2))
+        self.reentrant = reentrant
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self[1](checkpoint(self[0], x, use_reentrant=self.reentrant))
+        return y
+
+
 REFUSED = [
     ("sqrt_ggn_exact", nn.Sequential(nn.Linear(3, 3), nn.GELU()), "'1' (GELU)", "does not have an extension for"),
     ("sqrt_ggn_exact", nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.SiLU())), "'1.0' (SiLU)", "extension for"),
@@ -80,6 +91,11 @@ REFUSED = [
     ("vmap_jacrev", hooked(), "'0' (Linear)", "functorch"),
     ("vmap_jacrev", Item(nn.Linear(3, 2)), "the model (Item)", "vmap"),
     ("vmap_jacfwd", Item(nn.Linear(3, 2)), "the model (Item)", "vmap"),
+    ("vmap_jacrev", Checkpointed(reentrant=False), "the model (Checkpointed)", "saved tensor hooks"),
+    ("batch_grad", Checkpointed(reentrant=True), "the model (Checkpointed)", "incompatible with .grad()"),
+    ("sqrt_ggn_exact", Checkpointed(reentrant=True), "the model (Checkpointed)", "incompatible with .grad()"),
+    ("vmap_jacrev", nn.DataParallel(nn.Linear(3, 2)), "the model (DataParallel)", "with nn.DataParallel module"),
+    ("vmap_jacfwd", nn.DataParallel(nn.Linear(3, 2)), "the model (DataParallel)", "with nn.DataParallel module"),
     ("vmap_jacfwd", nn.Sequential(weight_norm(nn.Linear(3, 2))), "(_WeightNorm)", "forward AD"),
 ]
 
