@@ -35,13 +35,13 @@ from hypothesis.strategies import SearchStrategy
 
 from jaccheck import InvalidProblem, Network, Unsupported, jacobian
 from jaccheck._check import versions
+from jaccheck._finding import Failure, examined
 from jaccheck._state import untouched
 from jaccheck._values import DTYPES
 from jaccheck.defects.known import known
 from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.probe import UNIT_ROUNDOFF
 from jaccheck.fuzz.drawing import tried
-from jaccheck.fuzz.finding import Failure, examined
 from jaccheck.paths import extra_roundings, get, mode, resolve
 from jaccheck.properties import PROPERTIES
 from jaccheck.strategies.drawing import collected

@@ -58,18 +58,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_target": ERRORS | DESCRIPTIONS,
     "diagnosis": ERRORS | WORLD | FINDINGS | {"enclosure", "paths", "properties"},
     "reproducer": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"diagnosis", "paths", "properties"},
-    "fuzz.finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"diagnosis", "reproducer"},
+    "_finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"diagnosis", "reproducer"},
     "fuzz.machine": ERRORS | WORLD | DESCRIPTIONS | {"paths", "properties"},
-    "defects": ERRORS | WORLD | CHECK | DESCRIPTIONS | {"fuzz.finding", "paths", "enclosure", "properties"},
+    "defects": ERRORS | WORLD | CHECK | DESCRIPTIONS | {"_finding", "paths", "enclosure", "properties"},
     "fuzz": ERRORS
     | CHECK
     | FINDINGS
     | DESCRIPTIONS
-    | {"_target", "defects", "fuzz.finding", "minimize", "paths", "properties", "strategies"},
-    "atlas": ERRORS | WORLD | DESCRIPTIONS | {"defects", "enclosure", "fuzz.finding", "paths", "properties"},
+    | {"_target", "defects", "_finding", "minimize", "paths", "properties", "strategies"},
+    "atlas": ERRORS | WORLD | DESCRIPTIONS | {"defects", "enclosure", "_finding", "paths", "properties"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
-    "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding"},
-    "selftest": ERRORS | WORLD | CHECK | DESCRIPTIONS | {"defects", "fuzz", "fuzz.finding", "paths", "properties"},
+    "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "_finding"},
+    "selftest": ERRORS | WORLD | CHECK | DESCRIPTIONS | {"defects", "fuzz", "_finding", "paths", "properties"},
     "__main__": {"_needs", "cli"},
     "cli": ERRORS
     | {"_needs", "_threads"}
@@ -85,7 +85,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "defects",
         "exports",
         "fuzz",
-        "fuzz.finding",
+        "_finding",
         "paths",
         "properties",
         "reproducer",

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck._capabilities import differentiates
+from jaccheck._finding import Failure
 from jaccheck._problem import Problem, admit
 from jaccheck._values import FORMATS
 from jaccheck.atlas.numbers import at_kinks, between, count, rounded_slope, ulps
 from jaccheck.defects.known import known
 from jaccheck.enclosure.rules import Wire, layer_call
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
-from jaccheck.fuzz.finding import Failure
 from jaccheck.paths import Path, extra_roundings, get, mode
 from jaccheck.properties._form import malformed
 from jaccheck.properties._judge import Judge

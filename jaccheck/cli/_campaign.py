@@ -16,8 +16,8 @@ from jaccheck.cli._options import given, import_modules, writable
 from jaccheck.cli._scripts import Script
 
 if TYPE_CHECKING:
+    from jaccheck._finding import Finding
     from jaccheck.fuzz.crew import Worker
-    from jaccheck.fuzz.finding import Finding
     from jaccheck.fuzz.log import Log
     from jaccheck.fuzz.plan import Plan
     from jaccheck.fuzz.summary import Summary

@@ -12,9 +12,9 @@ from jaccheck._report import COUNTED, Report
 from jaccheck._text import percent
 
 if TYPE_CHECKING:
+    from jaccheck._finding import Finding
     from jaccheck.cli._scripts import Script
     from jaccheck.defects.register import Defect
-    from jaccheck.fuzz.finding import Finding
     from jaccheck.fuzz.summary import Summary
 
 STOPPED = {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from jaccheck._finding import Finding
     from jaccheck._report import Report
-    from jaccheck.fuzz.finding import Finding
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ def _known_defects(report: Report, model: nn.Module, x: Tensor, seed: int | None
     """For each path that disagrees, the defects of the register that are all that is wrong with it."""
     if report.ok:
         return {}
+    from jaccheck._finding import failures
     from jaccheck.defects.known import known
-    from jaccheck.fuzz.finding import failures
 
     found = {failure.path: known(failure, model, x, seed=seed) for failure in failures(report)}
     # a reason beside the values: the path breaks another property, too

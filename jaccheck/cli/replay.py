@@ -18,9 +18,9 @@ from jaccheck.cli._scripts import Script, of_report
 from jaccheck.cli._shown import show_report
 
 if TYPE_CHECKING:
+    from jaccheck._finding import Finding
     from jaccheck._report import Report
     from jaccheck.fuzz.crew import Loss
-    from jaccheck.fuzz.finding import Finding
 
 
 @app.command()
@@ -33,9 +33,9 @@ def replay(
 ) -> int:
     """Check the network of a saved failure again, by the same paths and property."""
     from jaccheck._check import check
+    from jaccheck._finding import PROCESS, Finding, asked_of
     from jaccheck._target import text_of
     from jaccheck.fuzz.crew import Loss
-    from jaccheck.fuzz.finding import PROCESS, Finding, asked_of
 
     import_modules(load)
     text = text_of(file)
@@ -65,8 +65,8 @@ def replay(
 
 def _in_a_process(finding: Finding, properties: tuple[str, ...], load: list[str] | None, images: bool) -> Report | Loss:
     """Check in a process that may end."""
+    from jaccheck._finding import WORKER
     from jaccheck.fuzz.exploring import checked_once
-    from jaccheck.fuzz.finding import WORKER
     from jaccheck.fuzz.pool import outlived
     from jaccheck.paths import resolve
 

@@ -12,13 +12,13 @@ from itertools import combinations
 from torch import Tensor, nn
 
 from jaccheck._errors import Unsupported
+from jaccheck._finding import FORWARD, Failure
 from jaccheck._problem import admit
 from jaccheck._state import untouched
 from jaccheck.defects.conditions import BACKWARD, EMULATIONS, FORWARDS, RAISING, Emulation, explained, explained_by
 from jaccheck.defects.conditions.finiteness import beside_another
 from jaccheck.defects.register import Defect, register
 from jaccheck.defects.scene import Scene
-from jaccheck.fuzz.finding import FORWARD, Failure
 from jaccheck.paths import Path, get
 from jaccheck.properties import PROPERTIES, WithCases
 from jaccheck.properties._case import Case, Masks

@@ -18,7 +18,7 @@ from typing import Any
 
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
-from jaccheck.fuzz.finding import Failure
+from jaccheck._finding import Failure
 from jaccheck.paths import SHIPPED
 from jaccheck.properties import PROPERTIES, WithCases
 

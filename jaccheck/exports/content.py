@@ -9,9 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from jaccheck._finding import Finding
 from jaccheck._network import Network
 from jaccheck._report import Report
-from jaccheck.fuzz.finding import Finding
 from jaccheck.fuzz.logfile import reading, spoken
 from jaccheck.fuzz.logread import counts
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
+from jaccheck._finding import Failure, Finding, recognized
 from jaccheck.fuzz.chasing import Chased, chase
 from jaccheck.fuzz.crew import CallingWorker, Loss, Worker
 from jaccheck.fuzz.database import opened
 from jaccheck.fuzz.dispatch import GRACE, Dispatch
 from jaccheck.fuzz.drawing import drawn
 from jaccheck.fuzz.exploring import Batch, alone, explore, replay
-from jaccheck.fuzz.finding import Failure, Finding, recognized
 from jaccheck.fuzz.interrupt import first_ctrl_c
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.logread import findings_of, left_of, summary_of

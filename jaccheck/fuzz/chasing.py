@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from hypothesis.errors import Flaky
 
 from jaccheck._errors import Disagreement
+from jaccheck._finding import CRASH, Finding, alike, examined
 from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.fuzz.checking import found_on
 from jaccheck.fuzz.drawing import run
-from jaccheck.fuzz.finding import CRASH, Finding, alike, examined
 from jaccheck.fuzz.hand import Hand
 from jaccheck.fuzz.plan import ROUND, Plan
 from jaccheck.minimize import minimized

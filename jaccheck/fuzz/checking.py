@@ -12,13 +12,13 @@ from typing import NamedTuple
 import torch
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._finding import CRASH, Failure, Finding, examined
 from jaccheck._layers import Linear
 from jaccheck._network import Network
 from jaccheck._report import Report, Verdict
 from jaccheck.defects.known import known
 from jaccheck.defects.register import Defect
 from jaccheck.fuzz.features import SELDOM, features, kinds, leaves
-from jaccheck.fuzz.finding import CRASH, Failure, Finding, examined
 from jaccheck.fuzz.plan import Plan
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 
 from jaccheck._errors import InvalidProblem
-from jaccheck.fuzz.finding import Finding
+from jaccheck._finding import Finding
 
 KEY = b"jaccheck findings"
 """Under which they are; each is the JSON of a finding, so that it holds whatever becomes of the strategies."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from jaccheck._check import check
+from jaccheck._finding import Failure, Finding, Listed, recognized
 from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.fuzz.checking import Row, checked, found_on
 from jaccheck.fuzz.drawing import drawn
-from jaccheck.fuzz.finding import Failure, Finding, Listed, recognized
 from jaccheck.fuzz.hand import Hand
 from jaccheck.fuzz.plan import Plan, Slice
 

@@ -13,9 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from jaccheck._check import versions
+from jaccheck._finding import Failure, Finding
 from jaccheck.fuzz.checking import Row
 from jaccheck.fuzz.features import ALL, FEATURES
-from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.fuzz.logfile import created, reading, spoken, writing
 from jaccheck.fuzz.logread import plan_of
 from jaccheck.fuzz.logrows import Entry, count_again, write

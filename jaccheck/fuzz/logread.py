@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jaccheck._finding import Finding
 from jaccheck._report import Report
-from jaccheck.fuzz.finding import Finding
 from jaccheck.fuzz.logfile import reading, spoken
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
 from jaccheck.fuzz.summary import Summary

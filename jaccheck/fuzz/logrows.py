@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jaccheck._finding import Failure
 from jaccheck.fuzz.checking import Row
 from jaccheck.fuzz.features import named
-from jaccheck.fuzz.finding import Failure
 
 Key = tuple[Any, ...]
 

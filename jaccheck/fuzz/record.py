@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from jaccheck._finding import Failure, Finding, Listed
 from jaccheck.fuzz.checking import Row
-from jaccheck.fuzz.finding import Failure, Finding, Listed
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.summary import Summary
 

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jaccheck._finding import CRASH, FORWARD, PROCESS, WORKER, Finding
 from jaccheck.fuzz.crew import CallingWorker, Worker
 from jaccheck.fuzz.database import Database
-from jaccheck.fuzz.finding import CRASH, FORWARD, PROCESS, WORKER, Finding
 from jaccheck.fuzz.plan import Plan
 
 

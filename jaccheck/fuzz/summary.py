@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from jaccheck._finding import Failure, Finding
 from jaccheck.fuzz.checking import Row
 from jaccheck.fuzz.features import named
-from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.fuzz.plan import Plan
 
 

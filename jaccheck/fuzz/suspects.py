@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from jaccheck._finding import PROCESS, WORKER, Failure, Finding
 from jaccheck._network import Network
 from jaccheck.fuzz.checking import Row, described
 from jaccheck.fuzz.crew import Loss
-from jaccheck.fuzz.finding import PROCESS, WORKER, Failure, Finding
 from jaccheck.fuzz.plan import Plan
 
 

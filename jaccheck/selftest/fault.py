@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from jaccheck.fuzz.finding import FORWARD
+from jaccheck._finding import FORWARD
 
 Injection = Callable[[], AbstractContextManager[object]]
 """Puts a fault in for a while; each time with a fresh memory."""

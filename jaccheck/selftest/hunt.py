@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._finding import examined
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
 from jaccheck.fuzz.checking import Answer, turn
 from jaccheck.fuzz.drawing import drawn
-from jaccheck.fuzz.finding import examined
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
 from jaccheck.paths import DEFAULT
 from jaccheck.properties import PROPERTIES

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem, Unsupported
+from jaccheck._finding import examined
 from jaccheck._network import Network
 from jaccheck._problem import admit
 from jaccheck.defects.known import known
-from jaccheck.fuzz.finding import examined
 from jaccheck.paths import DEFAULT, get, paths
 from jaccheck.selftest.fault import BASE, LOOP, Fault
 from jaccheck.selftest.hunt import hunt, parts

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._finding import Failure, Finding
 from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.cli import main
 from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED
-from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.paths import unregister_path
 from tests.documented import assert_documented
 from tests.planted import doubled, doubled_behind_tanh, planted

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from jaccheck import Network
+from jaccheck._finding import Failure, Finding
 from jaccheck.cli._live import Lines, View
-from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.fuzz.plan import Plan
 from jaccheck.fuzz.summary import Summary
 

@@ -8,10 +8,10 @@ from functools import cache
 import torch
 
 from jaccheck._capabilities import differentiates, squared_error
+from jaccheck._finding import FORWARD
 from jaccheck._network import Network
 from jaccheck._values import FORMATS
 from jaccheck.defects.register import Defect
-from jaccheck.fuzz.finding import FORWARD
 from jaccheck.paths import paths
 
 

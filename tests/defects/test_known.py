@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import jaccheck
 from jaccheck._capabilities import differentiates, squared_error
 from jaccheck._errors import InvalidProblem
+from jaccheck._finding import FORWARD, Failure, examined, failures
 from jaccheck._network import Network
 from jaccheck._problem import admit
 from jaccheck._state import Snapshot
@@ -20,7 +21,6 @@ from jaccheck.defects.conditions.emulation import INPUTS, SLOPES
 from jaccheck.defects.known import known
 from jaccheck.defects.register import in_range, register
 from jaccheck.defects.scene import Scene
-from jaccheck.fuzz.finding import FORWARD, Failure, examined, failures
 from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, register_path, unregister_path
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.faults import bank

@@ -11,13 +11,13 @@ from importlib.resources import files
 import pytest
 
 import jaccheck.fuzz.log
+from jaccheck._finding import Failure, Finding
 from jaccheck._layers import Linear
 from jaccheck._network import Network
 from jaccheck.cli._screen import STOPPED
 from jaccheck.exports.content import content_of
 from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.database import opened
-from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.logfile import VERSION, LogFailure, reading
 from jaccheck.fuzz.logread import counts

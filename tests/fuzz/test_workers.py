@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._finding import Failure, Finding
 from jaccheck.cli import main
 from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.drawing import drawn
-from jaccheck.fuzz.finding import Failure, Finding
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.plan import Plan, Slice
 from jaccheck.fuzz.pool import hired

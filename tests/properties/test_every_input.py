@@ -10,9 +10,9 @@ from torch import nn
 
 from jaccheck import check
 from jaccheck._activations import ACTIVATIONS
+from jaccheck._finding import Failure
 from jaccheck._problem import admit
 from jaccheck.defects.known import known
-from jaccheck.fuzz.finding import Failure
 from jaccheck.properties.every_input import arguments, neighbours
 from jaccheck.strategies.targets import computes
 

@@ -36,6 +36,7 @@ def verdicts(network, chosen="all"):
     return check(*network.build(), paths=chosen, properties=("exact",), images=False).verdicts
 
 
+@settings(max_examples=40)  # all paths, of sizes up to 257
 @given(exact_networks())
 def test_all_paths_that_do_not_round_give_the_exact_jacobian(network):
     for path, verdict in verdicts(network).items():

@@ -9,9 +9,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from torch import nn
 
 from jaccheck import InvalidProblem, Network, check
+from jaccheck._finding import asked_of, examined
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
-from jaccheck.fuzz.finding import asked_of, examined
 from jaccheck.fuzz.machine import machine
 from jaccheck.paths import get, paths
 from jaccheck.properties._happenings import HAPPENINGS

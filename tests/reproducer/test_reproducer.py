@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from jaccheck import Network, check, register_path
+from jaccheck._finding import FORWARD
 from jaccheck.defects.register import register
-from jaccheck.fuzz.finding import FORWARD
 from jaccheck.paths import get, paths, snippet, unregister_path
 from jaccheck.properties import PROPERTIES
 from jaccheck.reproducer import NoReproducer, reproducer, run

@@ -10,8 +10,8 @@ import pytest
 from torch import nn
 
 from jaccheck import check, paths
+from jaccheck._finding import FORWARD
 from jaccheck.cli import main
-from jaccheck.fuzz.finding import FORWARD
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.faults import bank

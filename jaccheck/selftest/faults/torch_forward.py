@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jaccheck.fuzz.finding import FORWARD
+from jaccheck._finding import FORWARD
 from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.patches import overridden, replaced
 

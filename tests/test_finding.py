@@ -7,9 +7,9 @@ from hypothesis import given
 
 import jaccheck
 from jaccheck._errors import InvalidProblem
+from jaccheck._finding import CRASH, FORWARD, Failure, Finding, again, examined, failures, recognized
 from jaccheck._network import Network
 from jaccheck._report import ForwardFinding
-from jaccheck.fuzz.finding import CRASH, FORWARD, Failure, Finding, again, examined, failures, recognized
 from jaccheck.strategies import networks
 from tests.planted import doubled, leaving_gradients, planted
 from tests.reports import AGREES, WRONG, report
