@@ -252,6 +252,8 @@ def refused(capsys, arguments: str) -> str:
                 "report log.db --csv",
             )
         ),
+        ("check mine.py:raising --plot no/folder/x.png", "can't write no/folder/x.png"),  # before it is called
+        ("check mine.py:raising --reproducer package", "can't write package: Is a directory"),
         ("example --plot x.odd", "can't draw into 'x.odd': Format 'odd' is not supported"),
         ("example --plot a_picture", "can't draw into 'a_picture': its suffix should say the format, as in .png"),
         ("example --plot package", "can't write package: Is a directory"),
