@@ -15,6 +15,19 @@ HALF, SINGLE = torch.float16, torch.float32
 PATHS = ("autograd", "autograd_batched", "vmap_jacrev", "vmap_jacfwd")
 
 
+FLAT = (
+    nn.SiLU(),
+    nn.Mish(),
+    nn.Softplus(),
+    nn.LogSigmoid(),
+    nn.Sigmoid(),
+    nn.ELU(),
+    nn.SELU(),
+    nn.CELU(),
+    nn.Softsign(),
+)
+
+
 class Scaled(nn.Module):
     """A function of ``x w``, of which the weights w are given."""
 
@@ -93,10 +106,12 @@ def test_a_product_is_inclusive_where_the_terms_of_a_sum_are_bounded_apart():
         assert not product.excludes(torch.tensor([0.5 * 0.5])).any()
 
 
-@pytest.mark.parametrize("layer", [nn.SiLU(), nn.Mish()], ids=str)
-def test_a_derivative_that_is_0_too_early_is_seen(layer):
-    """As a kernel would give that stops at -15, where φ' is 4e-6."""
-    model = nn.Sequential(nn.Linear(1, 1, bias=False), layer, nn.Linear(1, 1))
+@pytest.mark.parametrize("dtype", [SINGLE, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("layer", FLAT, ids=str)
+def test_a_derivative_that_is_0_too_early_is_seen(layer, dtype):
+    """As a kernel would give that stops where φ' is small."""
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), layer, nn.Linear(1, 1)).to(dtype)
     nn.init.ones_(model[0].weight)
-    slope = jaccheck.enclosure(model, torch.tensor([[-20.0]]))["0.weight"]
+    side = 1 if isinstance(layer, nn.LogSigmoid) else -1
+    slope = jaccheck.enclosure(model, torch.tensor([[side * 10.0]], dtype=dtype))["0.weight"]
     assert slope.excludes(torch.zeros(1, 1, 1, 1)).all()

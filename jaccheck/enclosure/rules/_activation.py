@@ -100,7 +100,11 @@ class Elementwise(NoParameters):
             steepest.add_(bent)
             slope_radius.add_(bent)
         elif phi.max_curvature:
+            # |φ''| <= d |φ'| makes φ' grow by no more than exp(d δ) over δ (Grönwall)
+            grown = steepest * torch.exp(r * phi.decay) if phi.decay < inf else None
             steepest.add_(r, alpha=phi.max_curvature)
+            if grown is not None:
+                steepest = torch.minimum(steepest, grown)
             slope_radius.addcmul_(r, _bend(phi, phi.max_curvature, span, steepest))
         value_radius = steepest.mul_(r)
         if step is not None:
