@@ -36,8 +36,8 @@ class Sizes(Varied):
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES` or `LARGE`, or any other up to `FEW` or `MOST`; the
-    problem decides. Then features, units and samples are all more than a few. Then there are twelve layers `ALIKE`,
-    without biases. Other numbers of samples are what `batching` looks at.
+    problem decides. Then one of `EDGES` is the number of samples; then features, units and samples are all more than a
+    few. Then there are twelve layers `ALIKE`, without biases.
     """
 
     name = "sizes"
@@ -51,6 +51,8 @@ class Sizes(Varied):
             units = [numbers.randint(1, 3) for _ in range(3)]
             units[place] = _size(numbers)
             yield partial(_variant, words, make, problem, units, N=1 if place == 2 else numbers.randint(1, 3))
+        units = [numbers.randint(1, 3) for _ in range(3)]
+        yield partial(_variant, words, make, problem, units, N=numbers.choice(EDGES))
         units = [numbers.randint(65, 96), numbers.randint(65, 96), numbers.randint(1, 3)]
         yield partial(_variant, words, make, problem, units, N=numbers.randint(5, 17))
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
