@@ -19,10 +19,10 @@ from jaccheck.defects.known import known
 from jaccheck.enclosure.rules import Wire, layer_call
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.paths import Path, extra_roundings, get, mode
+from jaccheck.properties._activations import as_biases, as_samples
 from jaccheck.properties._form import malformed
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._trial import called
-from jaccheck.properties.every_input import as_biases, as_samples
 
 CHUNK = 2**20
 """Arguments in one pass."""

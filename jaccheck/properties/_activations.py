@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from jaccheck._activations import ACTIVATIONS
@@ -79,3 +80,17 @@ def linear(weight: Tensor, bias: Tensor | None, *, frozen: bool = True) -> nn.Li
     if bias is not None:
         layer.bias = nn.Parameter(bias)
     return layer
+
+
+def as_biases(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
+    """``f(0) = Σ φ(b)``, so that ``∂f/∂b = φ'(b)``."""
+    first = linear(torch.zeros_like(every)[:, None], every)
+    last = linear(torch.ones_like(every)[None], None)
+    return nn.Sequential(first, activation, last), torch.zeros_like(every[:1, None])
+
+
+def as_samples(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
+    """``f(x) = φ(x + b)`` for ``b = 0``, so that ``∂f/∂b = φ'(x)``."""
+    every = every[every.isfinite()]
+    one = torch.ones_like(every[:1])
+    return nn.Sequential(linear(one[None], 0 * one), activation), every[:, None]

@@ -292,17 +292,17 @@ def default_dtype(stage: Stage) -> str | None:
 def default_device(stage: Stage) -> str | None:
     """That of shapes alone, on which no number can come out right."""
     stage.fresh()
-    before = torch.utils._device.CURRENT_DEVICE
-    torch.set_default_device("meta")
-    try:
+
+    def ask() -> Any:
+        return torch.utils._device.CURRENT_DEVICE
+
+    with _set(ask, torch.set_default_device, {ask(): "meta"}):
         try:
             if _output(stage, stage.fresh_model()) is None:
                 raise InvalidProblem("there is nothing to differentiate")
         except RuntimeError as error:
             raise InvalidProblem(f"the model itself makes tensors on the default device: {error}") from error
         run = stage.call()
-    finally:
-        torch.set_default_device(before)
     return stage.apart(run, f"in {STEPS['default_device']}")
 
 
@@ -396,10 +396,9 @@ def interrupt(stage: Stage) -> str | None:
     *_, last = stage.model.modules()
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
     for error in (_Failed, _Stopped):
-        raised: list[BaseException] = []
-        raise_it = partial(_raise, error, raised)
         for places in ([last.register_forward_pre_hook], [p.register_hook for p in parameters]):
-            handles = [register(raise_it) for register in places]
+            raised: list[BaseException] = []
+            handles = [register(partial(_raise, error, raised)) for register in places]
             run = stage.call()
             for handle in handles:
                 handle.remove()
@@ -407,7 +406,6 @@ def interrupt(stage: Stage) -> str | None:
                 return f"after {STEPS['interrupt']}, {run.changes[0]}"
             if raised and run.raised is None:
                 return f"{STEPS['interrupt']} is lost: the path gave a result all the same"
-            raised.clear()
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +16,18 @@ from jaccheck.enclosure import Ball
 from jaccheck.enclosure.probe import arithmetic
 from jaccheck.enclosure.rules._activation import Elementwise
 from jaccheck.paths import Path, extra_roundings
-from jaccheck.properties._activations import Found, linear
+from jaccheck.properties._activations import Found, as_biases
 from jaccheck.properties._case import Case, Masks
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._trial import Trial
 from jaccheck.properties.enclosure import Enclosure, no_jacobian
 
-OUTPUTS = 2
 BIAS = "0.bias"
 
 
 @dataclass(frozen=True, eq=False)
 class Kinked:
-    """An activation at its kinks: ``f(0)[c] = Σ φ(b)`` for both outputs c, so that ``∂f[c]/∂b = φ'(b)``."""
+    """An activation at its kinks, between layers as `as_biases` puts them around it."""
 
     words: str
     """What the activation is called."""
@@ -37,7 +37,7 @@ class Kinked:
 
     def judge(self, path: Path) -> Verdict:
         """The verdict on `path`, of which a value may be what it likes but at the kinks."""
-        trial = Trial(self.problem, path, Judge(self.problem))
+        trial = Trial(self.problem, path, self._judge)
         own = Enclosure().judge(trial)
         if own.status in ("unsupported", "vacuous") or no_jacobian(trial, own):
             return own
@@ -49,7 +49,7 @@ class Kinked:
         doubt = trial.judge.own_backward(index[0], index[1])
         if doubt is not None:
             return replace(own, status="vacuous", kind=None, reason=doubt)
-        numbers = [float(t[index]) for t in (got, ball.centre, ball.radius)]
+        value, centre, radius = (float(t[index]) for t in (got, ball.centre, ball.radius))
         kink = self.problem.parameters[BIAS][index[2]].item()
         return replace(
             own,
@@ -60,9 +60,9 @@ class Kinked:
             index=index,
             ratio=ratio,
             outside=int(outside.sum()),
-            got=numbers[0],
-            centre=numbers[1],
-            radius=numbers[2],
+            got=value,
+            centre=centre,
+            radius=radius,
             reason=f"{self.words}, at its kink {kink!r}: torch's own derivative is another one",
         )
 
@@ -73,10 +73,14 @@ class Kinked:
         return Case(self.problem, wrong=wrong)
 
     def _allowed(self, path: Path) -> Ball:
-        """``[1, C, K]``, as φ' is multiplied by the 1 of the outputs."""
+        """``[1, 1, K]``, as φ' is multiplied by the 1 of the output."""
         fl = arithmetic(self.problem.dtype, self.problem.device)
         ball = fl.rounded(fl.rounded(self.slope), extra_roundings(path))
-        return ball.moved(lambda t: t.expand(1, OUTPUTS, -1))
+        return ball.moved(lambda t: t[None, None])
+
+    @cached_property
+    def _judge(self) -> Judge:
+        return Judge(self.problem)
 
 
 def at_kinks(activations: Mapping[str, Found], like: Tensor) -> Iterator[Kinked]:
@@ -86,18 +90,13 @@ def at_kinks(activations: Mapping[str, Found], like: Tensor) -> Iterator[Kinked]
         kinks = every.to(like.dtype)
         try:
             kinks = kinks[(kinks.double() == every) & _settled(found.make(), kinks)]
+            if not len(kinks):
+                continue
+            problem = admit(*as_biases(found.make(), kinks))
         except InvalidProblem:
-            continue
-        if not len(kinks):
             continue
         alone = Elementwise(replace(found.phi, kinks=()))
         alone.forward(arithmetic(like.dtype, like.device), Ball.exact(kinks))
-        first = linear(torch.zeros_like(kinks)[:, None], kinks)
-        last = linear(torch.ones_like(kinks).expand(OUTPUTS, -1).clone(), None)
-        try:
-            problem = admit(nn.Sequential(first, found.make(), last), torch.zeros_like(kinks[:1, None]))
-        except InvalidProblem:
-            continue
         yield Kinked(words, problem, alone.psi)
 
 

@@ -14,7 +14,7 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Verdict
 from jaccheck.paths import Path, mode
-from jaccheck.properties._activations import activations, linear
+from jaccheck.properties._activations import activations, as_biases, as_samples
 from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
@@ -108,17 +108,3 @@ def neighbours(problem: Problem) -> Tensor:
     part = torch.rand(ARGUMENTS, dtype=problem.dtype, device=problem.device, generator=generator)
     gap = grid.abs().float().mul(torch.finfo(grid.dtype).eps).to(problem.dtype)
     return torch.where(part < 0.25, wide, wide + part * gap)
-
-
-def as_biases(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
-    """``f(0) = Σ φ(b)``, so that ``∂f/∂b = φ'(b)``."""
-    first = linear(torch.zeros_like(every)[:, None], every)
-    last = linear(torch.ones_like(every)[None], None)
-    return nn.Sequential(first, activation, last), torch.zeros_like(every[:1, None])
-
-
-def as_samples(activation: nn.Module, every: Tensor) -> tuple[nn.Module, Tensor]:
-    """``f(x) = φ(x + b)`` for ``b = 0``, so that ``∂f/∂b = φ'(x)``."""
-    every = every[every.isfinite()]
-    one = torch.ones_like(every[:1])
-    return nn.Sequential(linear(one[None], 0 * one), activation), every[:, None]

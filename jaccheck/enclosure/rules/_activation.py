@@ -101,10 +101,8 @@ class Elementwise(NoParameters):
             slope_radius.add_(bent)
         elif phi.max_curvature:
             # |φ''| <= d |φ'| makes φ' grow by no more than exp(d δ) over δ (Grönwall)
-            grown = steepest * torch.exp(r * phi.decay) if phi.decay < inf else None
-            steepest.add_(r, alpha=phi.max_curvature)
-            if grown is not None:
-                steepest = torch.minimum(steepest, grown)
+            most = torch.add(steepest, r, alpha=phi.max_curvature)
+            steepest = torch.minimum(most, steepest * torch.exp(r * phi.decay)) if phi.decay < inf else most
             slope_radius.addcmul_(r, _bend(phi, phi.max_curvature, span, steepest))
         value_radius = steepest.mul_(r)
         if step is not None:
