@@ -1,0 +1,105 @@
+"""Other calls, also such as fail."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._steps import STEPS
+from jaccheck.paths import DEFAULT, get
+from jaccheck.properties._stage import Stage
+from jaccheck.properties._trial import called
+from jaccheck.properties.happenings._step import during, step
+
+
+@step("again")
+def again(stage: Stage) -> str | None:
+    return stage.apart(stage.call(), f"in {STEPS['again']}")
+
+
+@step("ten")
+def ten(stage: Stage) -> str | None:
+    return stage.apart([stage.call() for _ in range(10)][-1], f"in {STEPS['ten']}")
+
+
+@step("other_samples")
+def other_samples(stage: Stage) -> str | None:
+    x = stage.x[:1] if len(stage.x) > 1 else torch.cat((stage.x, stage.x))
+    return stage.compared(during("other_samples"), x)
+
+
+@step("another_model")
+def another_model(stage: Stage) -> str | None:
+    """It is the same one each time, with other parameters."""
+    if stage.other is None:
+        stage.other = Stage(stage.problem, stage.path)
+    other = stage.other
+    with torch.no_grad():
+        for p in other.model.parameters():
+            p.mul_(-2)
+    other.changed()
+    return other.apart(other.call(), f"in {STEPS['another_model']}")
+
+
+@step("other_paths")
+def other_paths(stage: Stage) -> None:
+    for name in DEFAULT:
+        if name != stage.path.name:
+            called(get(name), stage.problem, stage.model, stage.x)
+
+
+@step("hooks")
+def hooks(stage: Stage) -> str | None:
+    def look(*_: object) -> None: ...
+
+    *_, last = stage.model.modules()
+    handles = [last.register_forward_hook(look), stage.model.register_forward_pre_hook(look)]
+    handles += [p.register_hook(look) for p in stage.model.parameters() if p.requires_grad]  # type: ignore[no-untyped-call]
+    run = stage.call()
+    for handle in handles:
+        handle.remove()
+    return stage.apart(run, f"in {STEPS['hooks']}") if run.unsupported is None else None
+
+
+class _Failed(Exception):
+    pass
+
+
+class _Stopped(BaseException):
+    """As Ctrl-C raises."""
+
+
+def _raise(error: type[BaseException], raised: list[BaseException], *_: object) -> None:
+    raised.append(error())
+    raise raised[-1]
+
+
+@step("interrupt")
+def interrupt(stage: Stage) -> str | None:
+    """In the forward pass, and in the backward pass."""
+    *_, last = stage.model.modules()
+    parameters = [p for p in stage.model.parameters() if p.requires_grad]
+    for error in (_Failed, _Stopped):
+        for places in ([last.register_forward_pre_hook], [p.register_hook for p in parameters]):
+            raised: list[BaseException] = []
+            handles = [register(partial(_raise, error, raised)) for register in places]
+            run = stage.call()
+            for handle in handles:
+                handle.remove()
+            if run.changes:
+                return f"after {STEPS['interrupt']}, {run.changes[0]}"
+            if raised and run.raised is None:
+                return f"{STEPS['interrupt']} is lost: the path gave a result all the same"
+    return None
+
+
+@step("overwrite")
+def overwrite(stage: Stage) -> None:
+    last, stage.last = stage.last, None
+    for j in (last or {}).values():
+        try:
+            j.zero_()
+        except (AttributeError, RuntimeError) as error:  # no tensor; or one whose elements share their memory
+            raise InvalidProblem(f"it can't be written to: {error}") from error

@@ -1,0 +1,119 @@
+"""What is done to the model as a whole: moves, modes, settings, copies."""
+
+from __future__ import annotations
+
+import pickle
+from copy import deepcopy
+
+from torch.nn.modules.dropout import _DropoutNd
+
+from jaccheck import _history
+from jaccheck._errors import InvalidProblem
+from jaccheck._modules import Either
+from jaccheck._steps import STEPS
+from jaccheck.properties._copies import copied
+from jaccheck.properties._stage import Stage
+from jaccheck.properties.happenings._step import OTHER, during, step
+
+
+@step("move")
+def move(stage: Stage) -> str | None:
+    dtype = stage.x.dtype
+    stage.model.to(OTHER[dtype])
+    apart = stage.compared(during("move"), stage.x.to(OTHER[dtype]))
+    stage.model.to(dtype)
+    stage.changed()
+    return apart
+
+
+@step("eval")
+def evaluate(stage: Stage) -> str | None:
+    modes = [(module, module.training) for module in stage.model.modules()]
+    stage.model.eval()
+    apart = stage.compared(during("eval"))
+    for module, training in modes:
+        module.training = training
+    return apart
+
+
+@step("mixed_modes")
+def mixed_modes(stage: Stage) -> str | None:
+    modules = dict(stage.model.named_modules())
+    if any(isinstance(module, _DropoutNd) for module in modules.values()):
+        raise InvalidProblem("Dropout draws")
+    before = {name: module.training for name, module in modules.items()}
+    for name in [*modules][::2]:
+        modules[name].training = not before[name]
+    mixed = {name: module.training for name, module in modules.items()}
+    apart = stage.compared(during("mixed_modes"))
+    changed = [name or "the model" for name, module in modules.items() if module.training != mixed[name]]
+    for name, module in modules.items():
+        module.training = before[name]
+    if changed:
+        return f"{during('mixed_modes')}, {changed[0]} is in the other mode than before"
+    return apart
+
+
+@step("settings")
+def settings(stage: Stage) -> str | None:
+    numbers = [
+        (module, name, value)
+        for module in stage.model.modules()
+        for name, value in vars(module).items()
+        if name in ("alpha", "beta", "lambd", "negative_slope") and type(value) in (int, float)
+    ]
+    choices = [module for module in stage.model.modules() if isinstance(module, Either)]
+    if not numbers and not choices:
+        raise InvalidProblem("there are no settings")
+    for module, name, value in numbers:
+        setattr(module, name, 0.5 * value)
+    for either in choices:
+        either.active -= 1
+    apart = stage.compared(during("settings"))
+    for module, name, value in numbers:
+        setattr(module, name, value)
+    for either in choices:
+        either.active += 1
+    return apart
+
+
+@step("freeze")
+def freeze(stage: Stage) -> str | None:
+    return _frozen(stage, during("freeze"))
+
+
+@step("first_frozen")
+def first_frozen(stage: Stage) -> str | None:
+    other = Stage(stage.problem, stage.path)
+    return _frozen(other, during("first_frozen")) or other.apart(other.call(), f"after {STEPS['first_frozen']}")
+
+
+def _frozen(stage: Stage, here: str) -> str | None:
+    first = next(p for p in stage.model.parameters() if p.requires_grad)
+    first.requires_grad_(False)
+    apart = stage.compared(here)
+    first.requires_grad_()
+    return apart
+
+
+@step("deepcopy")
+def deep_copied(stage: Stage) -> None:
+    for p in stage.model.parameters():
+        p.grad = None
+    stage.model = copied(stage.model) if stage.extended() else deepcopy(stage.model)  # its records are no leaves
+
+
+@step("pickle")
+def pickled(stage: Stage) -> None:
+    if stage.extended():
+        raise InvalidProblem("the model has BackPACK's hooks")
+    try:
+        pickle.dumps(stage.fresh_model())
+    except Exception as error:  # a class that pickle doesn't find, say
+        raise InvalidProblem(f"the model can't be pickled: {error}") from error
+    stage.model = pickle.loads(pickle.dumps(stage.model))
+
+
+@step("extend")
+def extend(stage: Stage) -> None:
+    _history.extend(stage.model)

@@ -1,0 +1,73 @@
+"""Other numbers in the input and in the parameters."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from jaccheck._errors import InvalidProblem
+from jaccheck.properties._stage import Stage
+from jaccheck.properties.happenings._step import step
+
+
+@step("other_input")
+def other_input(stage: Stage) -> None:
+    if not stage.x.is_contiguous() or stage.x.is_neg():
+        raise InvalidProblem("the input is the user's own")
+    stage.x.copy_(stage.x.neg().roll(1, 0))
+    stage.changed()
+
+
+@step("update")
+def update(stage: Stage) -> None:
+    with torch.no_grad():
+        for p in stage.model.parameters():
+            p.mul_(-0.5)
+    stage.changed()
+
+
+@step("update_one")
+def update_one(stage: Stage) -> None:
+    with torch.no_grad():
+        for p in stage.model.parameters():
+            if p.numel():
+                last = tuple(size - 1 for size in p.shape)
+                p[last] = 1 - p[last]
+    stage.changed()
+
+
+@step("update_data")
+def update_data(stage: Stage) -> None:
+    for p in stage.model.parameters():
+        p.data.copy_(p.data.flatten().roll(1).view(p.shape))  # so that no sum or norm tells of it either
+    stage.changed()
+
+
+@step("new_memory")
+def new_memory(stage: Stage) -> None:
+    for p in stage.model.parameters():
+        p.data = p.detach().neg()
+    stage.changed()
+
+
+@step("load")
+def load(stage: Stage) -> None:
+    stage.original()
+
+
+@step("new_parameters")
+def new_parameters(stage: Stage) -> None:
+    if any(p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None) for p in stage.model.parameters()):
+        raise InvalidProblem("the user's hooks are on the old ones")
+    others = {id(p): nn.Parameter(p.detach().neg(), requires_grad=p.requires_grad) for p in stage.model.parameters()}
+    for module in stage.model.modules():
+        for name, p in module._parameters.items():
+            if p is not None:
+                module._parameters[name] = others[id(p)]
+    stage.changed()
+
+
+@step("grad")
+def grad(stage: Stage) -> None:
+    for p in stage.model.parameters():
+        p.grad = torch.ones_like(p)

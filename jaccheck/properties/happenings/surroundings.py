@@ -1,0 +1,126 @@
+"""Under what a path is called: torch's modes and settings, threads, random numbers."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from threading import Thread
+from typing import Any
+
+import torch
+import torch.utils._device
+from torch.nn.modules.dropout import _DropoutNd
+
+from jaccheck._errors import InvalidProblem
+from jaccheck._steps import STEPS
+from jaccheck.properties._stage import Stage, tensors
+from jaccheck.properties._trial import Run
+from jaccheck.properties.happenings._step import OTHER, step
+from jaccheck.properties.happenings.gradients import output
+
+FEW = 2**10
+"""Numbers that no kernel divides among threads."""
+
+
+@step("no_grad")
+def no_grad(stage: Stage) -> str | None:
+    return _under(stage, torch.no_grad(), "no_grad")
+
+
+@step("inference_mode")
+def inference_mode(stage: Stage) -> str | None:
+    return _under(stage, torch.inference_mode(), "inference_mode")
+
+
+@step("default_dtype")
+def default_dtype(stage: Stage) -> str | None:
+    return _under(stage, _set(torch.get_default_dtype, torch.set_default_dtype, OTHER), "default_dtype")
+
+
+@step("default_device")
+def default_device(stage: Stage) -> str | None:
+    """That of shapes alone, on which no number can come out right."""
+    stage.fresh()
+
+    def ask() -> Any:
+        return torch.utils._device.CURRENT_DEVICE
+
+    with _set(ask, torch.set_default_device, {ask(): "meta"}):
+        try:
+            if output(stage, stage.fresh_model()) is None:
+                raise InvalidProblem("there is nothing to differentiate")
+        except RuntimeError as error:
+            raise InvalidProblem(f"the model itself makes tensors on the default device: {error}") from error
+        run = stage.call()
+    return stage.apart(run, f"in {STEPS['default_device']}")
+
+
+@step("deterministic")
+def deterministic(stage: Stage) -> str | None:
+    if stage.x.is_cuda:
+        raise InvalidProblem("other kernels round otherwise")
+    ask, choose = torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode
+    return _under(stage, _set(ask, choose, {0: 1, 1: 0, 2: 1}), "deterministic")
+
+
+@step("anomaly")
+def anomaly(stage: Stage) -> str | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        context = torch.autograd.set_detect_anomaly(True, check_nan=False)
+    return _under(stage, context, "anomaly")
+
+
+@step("reseed")
+def reseed(stage: Stage) -> str | None:
+    if any(isinstance(module, _DropoutNd) and module.training for module in stage.model.modules()):
+        raise InvalidProblem("Dropout draws")
+    for seed in range(3):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        apart = stage.apart(stage.call(), "with other random numbers to come")  # then the generators are as they were
+        if apart is not None:
+            return apart
+    return None
+
+
+@step("thread")
+def in_a_thread(stage: Stage) -> str | None:
+    runs: list[Run] = []
+    thread = Thread(target=lambda: runs.append(stage.call()))
+    thread.start()
+    thread.join()
+    return stage.apart(runs[0], f"in {STEPS['thread']}")
+
+
+@step("threads")
+def threads(stage: Stage) -> str | None:
+    if max(t.numel() for t in (stage.x, *tensors(stage.model))) > FEW:
+        raise InvalidProblem("with more threads, sums may be split in another way")
+    number = torch.get_num_threads()
+    torch.set_num_threads(number + 1)
+    try:
+        return stage.apart(stage.call(), f"in {STEPS['threads']}")
+    finally:
+        torch.set_num_threads(number)
+
+
+def _under(stage: Stage, context: AbstractContextManager[object], name: str) -> str | None:
+    """A path may raise there: then it says so itself."""
+    stage.fresh()
+    with context:
+        run = stage.call()
+    return stage.apart(run, f"in {STEPS[name]}") if run.raised is None else None
+
+
+@contextmanager
+def _set(ask: Callable[[], Any], choose: Callable[[Any], object], other: Mapping[Any, Any]) -> Iterator[None]:
+    """A setting has another value for a while."""
+    before = ask()
+    choose(other[before])
+    try:
+        yield
+    finally:
+        choose(before)
