@@ -134,22 +134,22 @@ def _noting(report: Report, law: str, known: Mapping[Failure, tuple[Defect, ...]
 EVERY = 2
 """Of so many networks one is asked a property that costs several times as much as all the cheap ones together."""
 ALL_BUT = 4
-"""Of so many of these that have an activation of `SELDOM`, all but one are asked about its every input."""
+"""Of so many that have an activation of `SELDOM`, all but one are asked about its every input."""
 
 
 def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
     """The properties for network `index`: those that cost little, and of every second network one of the others.
 
     In a given time, each of the others gets its share of what is `spent`; for a given number of examples the network's
-    number decides, whoever checks it.
+    number decides, whoever checks it. Seldom activations are asked about their every input whenever they come.
     """
     cheap, others = plan.turns
     every = EVERY if cheap else 1
-    if not others or index % every:
-        return [cheap]
     number = index // every
     if "every_input" in others and number % ALL_BUT and not SELDOM.isdisjoint(kinds(network)):
         law = "every_input"
+    elif not others or index % every:
+        return [cheap]
     elif plan.examples is not None:
         law = others[number % len(others)]
     else:

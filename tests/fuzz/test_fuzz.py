@@ -167,8 +167,8 @@ def slow_on_two_samples(model, x, J):
 def test_the_time_is_kept_also_while_shrinking():
     with planted(slow_on_two_samples) as path:
         start = time.monotonic()
-        summary = run(paths=(path,), properties=("enclosure",), examples=None, seconds=1.0)
-        assert time.monotonic() - start < 8.0  # all of the shrinking takes more than a hundred calls
+        summary = run(paths=(path,), properties=("enclosure",), examples=None, seconds=3.0)
+        assert time.monotonic() - start < 10.0  # all of the shrinking takes more than a hundred calls
     (finding,) = summary.findings
     assert finding.unfinished
     assert finding.report.verdicts[path].kind == "value"
@@ -344,13 +344,13 @@ def test_activations_that_are_drawn_seldom_are_tried_at_every_input_more_often()
 
     def costly(network, **options):
         turns = [turn(replace(plan, **options), index, network, spent) for index in range(16)]
-        assert turns[1::2] == [[("enclosure",)]] * 8
+        assert all(laws[0] == ("enclosure",) for laws in turns)
         return [law for laws in turns for (law,) in laws[1:]]
 
     assert costly(often) == ["every_input", "layout", "sequence"] * 2 + ["every_input", "layout"]
-    assert Counter(costly(seldom)) == {"every_input": 7, "layout": 1}
+    assert Counter(costly(seldom)) == {"every_input": 13, "layout": 1}
     assert costly(often, examples=None) == ["sequence"] * 8
-    assert Counter(costly(seldom, examples=None)) == {"every_input": 6, "sequence": 2}
+    assert Counter(costly(seldom, examples=None)) == {"every_input": 12, "sequence": 2}
 
 
 def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monkeypatch):
