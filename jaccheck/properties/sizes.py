@@ -36,8 +36,8 @@ class Sizes(Varied):
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES` or `LARGE`, or any other up to `FEW` or `MOST`; the
-    problem decides. Then one of `EDGES` is the number of samples; then features, units and samples are all more than a
-    few. Then there are twelve layers `ALIKE`, without biases.
+    problem decides. Then two of `EDGES` are the number of samples, and one that of the outputs of a layer alone; then
+    features, units and samples are all more than a few. Then there are twelve layers `ALIKE`, without biases.
     """
 
     name = "sizes"
@@ -49,10 +49,13 @@ class Sizes(Varied):
         words, make = numbers.choice([(words, found.make) for words, found in every.items()] or [("", nn.Identity)])
         for place in range(3):
             units = [numbers.randint(1, 3) for _ in range(3)]
-            units[place] = _size(numbers)
-            yield partial(_variant, words, make, problem, units, N=1 if place == 2 else numbers.randint(1, 3))
+            outputs = place == 2
+            units[place] = _size(numbers, seldom=outputs)
+            yield partial(_variant, words, make, problem, units, N=1 if outputs else numbers.randint(1, 3))
         units = [numbers.randint(1, 3) for _ in range(3)]
-        yield partial(_variant, words, make, problem, units, N=numbers.choice(EDGES))
+        for edge in numbers.sample(EDGES, 2):
+            yield partial(_variant, words, make, problem, units, N=edge)
+        yield partial(_variant, "", make, problem, (numbers.randint(1, 3), numbers.choice(EDGES)))
         units = [numbers.randint(65, 96), numbers.randint(65, 96), numbers.randint(1, 3)]
         yield partial(_variant, words, make, problem, units, N=numbers.randint(5, 17))
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
@@ -60,11 +63,11 @@ class Sizes(Varied):
             yield partial(_variant, words, found.make, problem, (1, *UNITS, 1), frozen=True)
 
 
-def _size(numbers: random.Random) -> int:
-    kind = numbers.randrange(5)
-    if kind == 4:
-        return numbers.choice(LARGE)
-    return numbers.choice(EDGES) if kind < 2 else numbers.randint(4, FEW if kind == 2 else MOST)
+def _size(numbers: random.Random, *, seldom: bool = False) -> int:
+    """With `seldom`, one of `LARGE` comes less often: each output takes a pass."""
+    kinds: list[Sequence[int]] = [EDGES, range(4, FEW + 1), range(4, MOST + 1), LARGE]
+    (sizes,) = numbers.choices(kinds, (6, 1, 2, 1) if seldom else (2, 1, 1, 1))
+    return numbers.choice(sizes)
 
 
 def _variant(

@@ -27,11 +27,13 @@ def built(k, **options):
 
 
 def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_meets_all_units():
-    features, units, outputs, samples, many, alike, *chains = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
+    features, units, outputs, samples, others, layer, many, alike, *chains = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
     assert [features.x.shape[1] > 3, units.model[0].out_features > 3, outputs.C > 3, samples.N > 3] == [True] * 4
+    assert samples.N != others.N
+    assert (set(layer.parameters), layer.C in EDGES) == ({"0.weight", "0.bias"}, True)
     assert min(many.x.shape[1], many.model[0].out_features) > 64
     assert many.N > 4
-    for one in (features, units, outputs, samples):
+    for one in (features, units, outputs, samples, others):
         small = [one.x.shape[1], one.model[0].out_features, one.C, one.N]
         assert sum(size > 3 for size in small) == 1
         assert set(one.parameters) == {"0.weight", "0.bias", "2.weight", "2.bias"}
@@ -42,9 +44,10 @@ def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_me
         assert [layer.out_features for layer in chain.model if isinstance(layer, nn.Linear)] == [*UNITS, 1]
 
 
-def test_every_edge_comes_and_others_too():
+@pytest.mark.parametrize("seldom", [False, True])
+def test_every_edge_comes_and_others_too(seldom):
     numbers = random.Random(0)
-    sizes = [_size(numbers) for _ in range(4000)]
+    sizes = [_size(numbers, seldom=seldom) for _ in range(4000)]
     assert {*EDGES, *LARGE} <= set(sizes) <= {*range(4, MOST + 1), *LARGE}
     assert {10, 20, 30} <= set(sizes)
     assert len(set(sizes)) > 200
@@ -56,7 +59,7 @@ def test_another_problem_has_other_sizes():
 
 
 def test_without_activations_there_are_only_layers():
-    assert len(built(0, layers=())) == 6
+    assert len(built(0, layers=())) == 8
 
 
 def test_numbers_are_of_ordinary_size_and_no_two_rows_are_alike():
