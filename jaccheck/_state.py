@@ -79,11 +79,11 @@ class Snapshot:
         excused = self._own
         if found and self._imported > before:
             excused |= {setting.name for setting in self._settings if setting.by_imports}
-        return [words for words in found if _subject(words) not in excused]
+        return [words for words in found if subject(words) not in excused]
 
     def expect(self, changes: list[str]) -> None:
         """The model's own forward pass makes these `changes`: from now on they are nobody else's fault."""
-        self._own = frozenset(map(_subject, changes))
+        self._own = frozenset(map(subject, changes))
 
     def input_changed(self) -> bool:
         """Whether x is not as it was; it takes less time than all `changes`."""
@@ -118,6 +118,6 @@ def untouched(model: nn.Module, x: Tensor | None = None) -> Iterator[Snapshot]:
         snapshot.restore()
 
 
-def _subject(change: str) -> str:
+def subject(change: str) -> str:
     """What has changed, without from what and to what."""
     return change.partition(":")[0]

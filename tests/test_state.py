@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from backpack import extend
 from torch import Tensor, nn
 
 from jaccheck import check, jacobian, register_path
@@ -504,3 +505,47 @@ def test_an_input_written_to_in_the_middle_of_a_graph_is_put_back(how, graph, re
     assert x.is_leaf or how == "view"
     assert x.requires_grad == requires_grad
     assert x.grad is None
+
+
+def keeping(model: nn.Module) -> nn.Module:
+    """What its user's hooks see of gradients, and of values when there are gradients, is kept."""
+    first = model[0]
+    first.seen, first.kept = [], None
+
+    def keep(module: nn.Module, args: object, output: Tensor) -> None:
+        if torch.is_grad_enabled():
+            module.kept = output
+
+    first.register_forward_hook(keep)
+    first.weight.register_hook(lambda g: first.seen.append(g.norm()))
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook")
+def test_what_a_models_own_hooks_do_once_there_are_gradients_is_not_a_paths_fault() -> None:
+    model = keeping(nn.Sequential(nn.Linear(2, 2)))
+    report = check(model, torch.ones(3, 2), paths=("autograd", "batch_grad"))
+    assert report.ok, report
+    assert (model[0].seen, model[0].kept) == ([], None)
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook")
+def test_a_path_of_ones_own_may_go_through_a_model_that_backpack_has_extended() -> None:
+    class Plain:
+        name = "plain"
+
+        def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+            parameters = dict(model.named_parameters())
+            rows = [torch.autograd.grad(y, [*parameters.values()], retain_graph=True) for y in model(x).flatten()]
+            return {
+                name: torch.stack(j).view(len(x), -1, *j[0].shape)
+                for name, j in zip(parameters, zip(*rows, strict=True), strict=True)
+            }
+
+    model = extend(nn.Sequential(nn.Linear(2, 2)))
+    model(torch.ones(3, 2))
+    register_path(Plain())
+    try:
+        assert check(model, torch.ones(3, 2), paths=("plain",)).ok
+    finally:
+        unregister_path("plain")

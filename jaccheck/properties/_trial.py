@@ -63,7 +63,7 @@ def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tens
 
     That random numbers are drawn from the problem's seed is as it should be.
     """
-    jacobian, raised, before = None, None, problem.before
+    jacobian, raised = None, None
     start = time.perf_counter()
     try:
         with problem.chance():
@@ -75,5 +75,4 @@ def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tens
     except BaseException as error:  # whatever it is, SystemExit too, it is the path's: a verdict says so
         jacobian, raised = None, error
     seconds = time.perf_counter() - start
-    changes = before.undone()
-    return Run(jacobian, raised, tuple(changes), seconds)
+    return Run(jacobian, raised, tuple(problem.left_behind()), seconds)
