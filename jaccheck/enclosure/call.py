@@ -29,10 +29,14 @@ class Call:
     def rule(self) -> Rule:
         """
         Raises:
-            Unsupported: there is none; the message names the layer or function.
+            Unsupported: there is none, or none that holds here; the message names the layer or function.
         """
         if self.layer is not None:
+            for name in ("weight", "bias"):
+                if isinstance(vars(self.layer).get(name), Tensor):  # weight_norm, say, makes it of others
+                    raise Unsupported(f"no enclosure for {self.name!r}, of which {name} is a tensor and no parameter")
             return layer_call(self.layer, (*self.args, *self.kwargs.values()))
+        replaced((self.args, self.kwargs), Tensor, self._refuse_history)
         factory = rules().get(self.run) or rules().get(self.name) or rules().get(self.name.removesuffix("_"))
         if factory is None:
             raise Unsupported(f"no enclosure for the function {self.name}")
@@ -41,6 +45,14 @@ class Call:
             return factory(*self.args, **self.kwargs, **in_place)
         except TypeError as error:
             raise Unsupported(f"no enclosure for the function {self.name} with these arguments: {error}") from error
+
+    def _refuse_history(self, t: Tensor) -> Tensor:
+        """What is made of parameters beforehand has a derivative that the calls don't show."""
+        if t.grad_fn is not None:
+            raise Unsupported(
+                f"no enclosure for {self.name} of a tensor that is made of others before the forward pass"
+            )
+        return t
 
     def on(self, values: Sequence[Any]) -> Any:
         """What torch makes of the call for the wires' `values`."""

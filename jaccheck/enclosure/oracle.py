@@ -146,9 +146,9 @@ class Oracle:
         """The extent of parameter `name`'s part if `value` is cheaply seen to lie inside; None: look at `rows`."""
         return self.jacobians(mode)[name].glance(self.fl, value, n, c, extra_roundings)
 
-    def replayed(self, stand_in: Callable[[Tensor], Tensor]) -> Tensor:
+    def replayed(self, x: Tensor, stand_in: Callable[[Tensor], Tensor]) -> Tensor:
         """f(x) by the calls that the oracle has read, without hooks, on `stand_in` of each parameter or buffer."""
-        values: list[Any] = [self.x.detach()]
+        values: list[Any] = [x.detach()]
         with seeded(self.seed, self.x.device):
             for call, _, _ in self._calls:
                 values.append(call.bare(stand_in).on(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,9 @@ def own_backward(problem: Problem, oracle: Oracle, n: int, c: int) -> str | None
     lies in the enclosure, is it the model's doing: a defect of autograd, or of the layers, shows in both.
     """
     try:
-        own, plain, own_again, plain_again = (
-            gradients for _ in range(2) for gradients in (_by_model(problem, n, c), _by_calls(problem, oracle, n, c))
-        )
+        own, plain, own_again, plain_again = _twice(problem, oracle, slice(None), n, c)
+        if not all(gradient.isfinite().all() for gradient in plain.values()):  # that may be another sample's doing
+            own, plain, own_again, plain_again = _twice(problem, oracle, slice(n, n + 1), 0, c)
     except Exception:  # whatever it is, it says nothing of the model's derivative
         return None
     finally:
@@ -55,16 +56,23 @@ def not_differentiable(problem: Problem) -> str | None:
     return None
 
 
-def _by_model(problem: Problem, n: int, c: int) -> Gradients:
+def _twice(problem: Problem, oracle: Oracle, samples: slice, n: int, c: int) -> list[Gradients]:
+    """The gradients of output c of the n-th of some samples: by the model, by its calls, and both again."""
+    x = problem.x[samples]
+    ways = (_by_model, partial(_by_calls, oracle))
+    return [way(problem, x, n, c) for way in 2 * ways]
+
+
+def _by_model(problem: Problem, x: Tensor, n: int, c: int) -> Gradients:
     with torch.inference_mode(False), torch.enable_grad(), problem.chance():  # each time: a forward may switch it off
-        return _named(problem.model(leaf(problem.x))[n, c], problem.parameters)
+        return _named(problem.model(leaf(x))[n, c], problem.parameters)
 
 
-def _by_calls(problem: Problem, oracle: Oracle, n: int, c: int) -> Gradients:
+def _by_calls(oracle: Oracle, problem: Problem, x: Tensor, n: int, c: int) -> Gradients:
     with torch.inference_mode(False), torch.enable_grad():
         parameters = problem.model.parameters()
         copies = {id(p): nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in parameters}
-        f = oracle.replayed(lambda t: copies.get(id(t), t.detach()))[n, c]
+        f = oracle.replayed(x, lambda t: copies.get(id(t), t.detach()))[n, c]
         return _named(f, {name: copies[id(p)] for name, p in problem.parameters.items()})
 
 

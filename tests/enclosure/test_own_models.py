@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from jaccheck import check
+from jaccheck import Unsupported, check, enclosure
 from jaccheck._capabilities import differentiates
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -248,3 +248,26 @@ def test_a_branch_on_numbers_is_not_followed():
     report = check(Branching(), torch.ones(4, 3), paths=("autograd",))
     assert report.verdicts["autograd"].status == "vacuous"
     assert "can't trace" in report.verdicts["autograd"].reason
+
+
+class Cached(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(3, 2))
+        self.kernel = self.w.exp()
+
+    def forward(self, x):
+        return x @ self.kernel
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_of_what_is_made_of_parameters_beforehand_nothing_is_proved():
+    x = torch.ones(4, 3)
+    model = nn.Sequential(nn.utils.weight_norm(nn.Linear(3, 2)), nn.Tanh())
+    for context in (torch.enable_grad(), torch.no_grad()):
+        with context:
+            model(x)
+        with pytest.raises(Unsupported, match="weight is a tensor and no parameter"):
+            enclosure(model, x)
+    with pytest.raises(Unsupported, match="made of others before the forward pass"):
+        enclosure(Cached(), x)

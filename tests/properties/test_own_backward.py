@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jaccheck import check
+from jaccheck import check, register_path
+from jaccheck.paths import get, unregister_path
 from jaccheck.selftest.faults import bank
 from tests.planted import doubled, planted
 
@@ -128,3 +129,24 @@ def test_a_fault_of_torch_s_own_for_parameters_is_no_doing_of_the_model():
     with bank()["everywhere_weights_transposed"].inject():
         report = check(model, torch.randn(4, 3))
     assert [verdict.status for verdict in report.verdicts.values()] == ["disagrees"] * 3
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_it_is_said_of_a_sample_beside_one_that_is_not_finite_too(value):
+    torch.manual_seed(0)
+    model, x = with_parameter_hook(), torch.randn(4, 3)
+    x[3, 0] = value
+
+    class OneByOne:
+        name = "one_by_one"
+
+        def jacobian(self, model, x):
+            parts = [get("autograd").jacobian(model, x[n : n + 1]) for n in range(len(x))]
+            return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    register_path(OneByOne())
+    try:
+        verdict = check(model, x, paths=("one_by_one",)).verdicts["one_by_one"]
+    finally:
+        unregister_path("one_by_one")
+    assert (verdict.status, "'0.weight' has a gradient hook" in verdict.reason) == ("vacuous", True)

@@ -31,7 +31,7 @@ def value(problem: Problem, *, layer: str, input: str, taken_as: float) -> bool:
                 if not _is(call, layer) or (wrong & ~(INPUTS[input](given[0]) & (values[-1] == taken_as))).any():
                     return False
                 taken = True
-    return taken and _alike(problem.output, oracle.replayed(lambda t: t))
+    return taken and _alike(problem.output, oracle.replayed(problem.x, lambda t: t))
 
 
 def _is(call: Call, layer: str) -> bool:
