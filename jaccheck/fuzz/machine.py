@@ -14,8 +14,8 @@ from jaccheck._network import Network
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
 from jaccheck.paths import Path
+from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
-from jaccheck.properties.happenings import HAPPENINGS
 
 
 def machine(path: Path, networks: SearchStrategy[Network]) -> type[RuleBasedStateMachine]:

@@ -12,10 +12,10 @@ from jaccheck._steps import STEPS, sequence
 from jaccheck.paths import extra_roundings, mode
 from jaccheck.properties._chance import chance
 from jaccheck.properties._form import malformed
+from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
 from jaccheck.properties._trial import Trial
 from jaccheck.properties.enclosure import Enclosure, no_jacobian
-from jaccheck.properties.happenings import HAPPENINGS
 
 LENGTH = 3  # of a sequence, where none is given: then the problem decides which
 

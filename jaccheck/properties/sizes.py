@@ -55,7 +55,8 @@ class Sizes(Varied):
         units = [numbers.randint(1, 3) for _ in range(3)]
         for edge in numbers.sample(EDGES, 2):
             yield partial(_variant, words, make, problem, units, N=edge)
-        yield partial(_variant, "", make, problem, (numbers.randint(1, 3), numbers.choice(EDGES)))
+        units = [numbers.randint(1, 3), numbers.choice(EDGES)]
+        yield partial(_variant, words, make, problem, units, closed=True)
         units = [numbers.randint(65, 96), numbers.randint(65, 96), numbers.randint(1, 3)]
         yield partial(_variant, words, make, problem, units, N=numbers.randint(5, 17))
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
@@ -79,8 +80,12 @@ def _variant(
     N: int = 1,
     bias: bool = True,
     frozen: bool = False,
+    closed: bool = False,
 ) -> Variant:
-    """An activation between layers of so many `units`: first the features of N samples, last the outputs."""
+    """An activation between layers of so many `units`: first the features of N samples, last the outputs.
+
+    If `closed`, it stands behind the last layer, too.
+    """
     numbers = chance(problem)
 
     def tensor(*shape: int, terms: int = 1) -> Tensor:
@@ -94,7 +99,7 @@ def _variant(
     for inputs, outputs in pairwise(units):
         weight = tensor(outputs, inputs, terms=inputs)
         layers += [linear(weight, tensor(outputs) if bias else None, frozen=frozen), make()]
-    other = admit(nn.Sequential(*layers[:-1]), tensor(N, units[0]))
+    other = admit(nn.Sequential(*layers[: None if closed else -1]), tensor(N, units[0]))
     rows = range(N)
     said = f"{words or 'no activation'} between layers of {', '.join(map(str, units))} units"
     return Variant(said, [Take(other, rows, rows)], Judge(other))

@@ -14,7 +14,7 @@ from jaccheck._problem import admit
 from jaccheck._steps import STEPS
 from jaccheck.fuzz.machine import machine
 from jaccheck.paths import get, paths
-from jaccheck.properties.happenings import HAPPENINGS
+from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties.sequence import LENGTH, drawn
 from jaccheck.selftest.faults import bank
 from jaccheck.strategies import in_use, networks

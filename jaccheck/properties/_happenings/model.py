@@ -12,8 +12,8 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._modules import Either
 from jaccheck._steps import STEPS
 from jaccheck.properties._copies import copied
+from jaccheck.properties._happenings._step import OTHER, during, step
 from jaccheck.properties._stage import Stage
-from jaccheck.properties.happenings._step import OTHER, during, step
 
 
 @step("move")

@@ -15,10 +15,10 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._steps import STEPS
+from jaccheck.properties._happenings._step import OTHER, step
+from jaccheck.properties._happenings.gradients import output
 from jaccheck.properties._stage import Stage, tensors
 from jaccheck.properties._trial import Run
-from jaccheck.properties.happenings._step import OTHER, step
-from jaccheck.properties.happenings.gradients import output
 
 FEW = 2**10
 """Numbers that no kernel divides among threads."""

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from jaccheck._errors import InvalidProblem
+from jaccheck.properties._happenings._step import step
 from jaccheck.properties._stage import Stage
-from jaccheck.properties.happenings._step import step
 
 
 @step("other_input")

@@ -9,9 +9,9 @@ import torch
 from jaccheck._errors import InvalidProblem
 from jaccheck._steps import STEPS
 from jaccheck.paths import DEFAULT, get
+from jaccheck.properties._happenings._step import during, step
 from jaccheck.properties._stage import Stage
 from jaccheck.properties._trial import called
-from jaccheck.properties.happenings._step import during, step
 
 
 @step("again")

@@ -1,0 +1,6 @@
+"""What happens to a model in use, as `STEPS` names it."""
+
+from jaccheck.properties._happenings import calls, gradients, model, numbers, surroundings
+from jaccheck.properties._happenings._step import HAPPENINGS
+
+__all__ = ["HAPPENINGS", "calls", "gradients", "model", "numbers", "surroundings"]
