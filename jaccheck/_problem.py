@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 from jaccheck._chance import generators, seeded
 from jaccheck._culprit import culprit, described
 from jaccheck._errors import InvalidProblem
-from jaccheck._state import Snapshot, subject
+from jaccheck._state import Snapshot
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 """The dtypes that a problem may have."""
@@ -58,19 +58,6 @@ class Problem:
     def chance(self) -> AbstractContextManager[None]:
         """Inside, layers of chance draw what they drew for `output`."""
         return seeded(self.seed, self.device)
-
-    def left_behind(self) -> list[str]:
-        """What isn't as it was, which is put back: but for what the model does by itself, if asked for a derivative."""
-        changes = self.before.undone()
-        return [words for words in changes if subject(words) not in self._own_changes] if changes else []
-
-    @cached_property
-    def _own_changes(self) -> frozenset[str]:
-        """Hooks of the user's may keep gradients, and BackPACK's in a model that it has extended keep values."""
-        with suppress(Exception), self.chance(), torch.inference_mode(False), torch.enable_grad():
-            f = self.model(self.x)
-            torch.autograd.grad(f.sum(), list(self.parameters.values()), allow_unused=True)
-        return frozenset(map(subject, self.before.undone()))
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:

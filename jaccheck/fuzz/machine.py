@@ -48,6 +48,7 @@ def machine(path: Path, networks: SearchStrategy[Network]) -> type[RuleBasedStat
             earlier = stage.last, stage.kept
             apart = apart or stage.apart(stage.call(), here) or stage.overwritten("in the next call", *earlier)
             assert apart is None, f"{path.name}: {apart}"
+            assert not stage.left, f"{path.name}, {here}: {stage.left[0]}"
 
     # A rule for each, among which Hypothesis chooses evenly and shuns some at a time, as it does not among values.
     for step in STEPS:

@@ -29,6 +29,8 @@ class Stage:
         self.model, self._first = copied_from(problem), copied(problem.model)
         self.other: Stage | None = None
         """Another model, which is in use in turns with this one."""
+        self.left: list[str] = []
+        """What calls have left behind; it is put back each time."""
         self._x = self.x.clone()
         self._original = {name: t.clone() for name, t in self._first.state_dict().items()}
         self._fresh: Run | None = None
@@ -38,16 +40,23 @@ class Stage:
         """A copy of it."""
 
     def call(self, model: nn.Module | None = None, x: Tensor | None = None) -> Run:
-        """What the path gives for the model in use, or for another one; it stays as the path leaves it.
+        """What the path gives for the model in use, or for another one, under whatever settings there are just now.
 
         The result is a copy: the path may use the memory again.
         """
         model, x = self.model if model is None else model, self.x if x is None else x
         run = called(self.path, self.problem, model, x)
+        self.left += run.changes
         if isinstance(run.jacobian, Mapping):
             self.last, self.kept = dict(run.jacobian), _clones(run.jacobian)
             run = replace(run, jacobian=_clones(run.jacobian))
         return run
+
+    def another(self) -> Stage:
+        """One of another model; what is left behind is known to both."""
+        stage = Stage(self.problem, self.path)
+        stage.left = self.left
+        return stage
 
     def fresh_model(self) -> nn.Module:
         """Another model with the parameters, buffers, modes and numbers of the one in use, and nothing else of it."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
+from jaccheck._state import Snapshot, subject
 from jaccheck._words import told
 from jaccheck.paths import Path
 from jaccheck.properties._judge import Judge
@@ -64,10 +66,12 @@ def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tens
     That random numbers are drawn from the problem's seed is as it should be.
     """
     jacobian, raised = None, None
+    before = problem.before if model is None and x is None else Snapshot.take(model or problem.model, x)
+    model, x = problem.model if model is None else model, problem.x if x is None else x
     start = time.perf_counter()
     try:
         with problem.chance():
-            jacobian = path.jacobian(problem.model if model is None else model, problem.x if x is None else x)
+            jacobian = path.jacobian(model, x)
             if isinstance(jacobian, Mapping):
                 jacobian = {name: j.detach() if hasattr(j, "detach") else j for name, j in jacobian.items()}
     except KeyboardInterrupt:
@@ -75,4 +79,21 @@ def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tens
     except BaseException as error:  # whatever it is, SystemExit too, it is the path's: a verdict says so
         jacobian, raised = None, error
     seconds = time.perf_counter() - start
-    return Run(jacobian, raised, tuple(problem.left_behind()), seconds)
+    changes = before.undone()
+    if changes:
+        own = _own_changes(problem, before, model, x)
+        changes = [words for words in changes if subject(words) not in own]
+    return Run(jacobian, raised, tuple(changes), seconds)
+
+
+def _own_changes(problem: Problem, before: Snapshot, model: nn.Module, x: Tensor) -> set[str]:
+    """What the model changes by itself once there are gradients: hooks of the user's, or BackPACK's, keep some."""
+    try:
+        with problem.chance(), torch.inference_mode(False), torch.enable_grad():
+            f = model(x)
+            torch.autograd.grad(f.sum(), [p for p in model.parameters() if p.requires_grad], allow_unused=True)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # what stands in its way is judged where it stands in the path's, too
+        pass
+    return set(map(subject, before.undone()))

@@ -24,8 +24,9 @@ class Sequence:
     """After a few things have happened to a model, a path gives for it what it gives for a fresh one, bit for bit.
 
     Updates of the parameters, moves, copies, failed calls, the user's own backward passes, and others (`STEPS`), with a
-    call after each. The result of an earlier call doesn't change, nor does it lie in the user's memory. In the end the
-    parameters have their first values again, and the Jacobian has to lie in the enclosure.
+    call after each. The result of an earlier call doesn't change, nor does it lie in the user's memory; no call leaves
+    anything behind, also where it fails, or runs under other settings. In the end the parameters have their first
+    values again, and the Jacobian has to lie in the enclosure.
     """
 
     name = "sequence"
@@ -73,6 +74,8 @@ class Sequence:
                 end = stage.call()
                 apart = stage.apart(end, after(happened))
                 apart = apart or stage.overwritten("in the next call", *earlier)
+            if stage.left and not trial.run.changes:  # else the state is wrong without any sequence
+                return verdict("disagrees", "state", f"{after(happened)}: {stage.left[0]}")
             if apart is not None:
                 return verdict("disagrees", "value", apart)
         if own.status == "agrees" and end.raised is None:

@@ -34,7 +34,7 @@ def other_samples(stage: Stage) -> str | None:
 def another_model(stage: Stage) -> str | None:
     """It is the same one each time, with other parameters."""
     if stage.other is None:
-        stage.other = Stage(stage.problem, stage.path)
+        stage.other = stage.another()
     other = stage.other
     with torch.no_grad():
         for p in other.model.parameters():
@@ -88,8 +88,6 @@ def interrupt(stage: Stage) -> str | None:
             run = stage.call()
             for handle in handles:
                 handle.remove()
-            if run.changes:
-                return f"after {STEPS['interrupt']}, {run.changes[0]}"
             if raised and run.raised is None:
                 return f"{STEPS['interrupt']} is lost: the path gave a result all the same"
     return None

@@ -84,7 +84,7 @@ def freeze(stage: Stage) -> str | None:
 
 @step("first_frozen")
 def first_frozen(stage: Stage) -> str | None:
-    other = Stage(stage.problem, stage.path)
+    other = stage.another()
     return _frozen(other, during("first_frozen")) or other.apart(other.call(), f"after {STEPS['first_frozen']}")
 
 

@@ -80,7 +80,8 @@ def reseed(stage: Stage) -> str | None:
     for seed in range(3):
         torch.manual_seed(seed)
         random.seed(seed)
-        apart = stage.apart(stage.call(), "with other random numbers to come")  # then the generators are as they were
+        apart = stage.apart(stage.call(), "with other random numbers to come")
+        stage.problem.before.restore()  # the generators, too
         if apart is not None:
             return apart
     return None
