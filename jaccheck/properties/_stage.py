@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from jaccheck._problem import Problem
 from jaccheck.paths import Path
+from jaccheck.properties._chance import chance
 from jaccheck.properties._copies import copied, copied_from
 from jaccheck.properties._trial import Run, called
 from jaccheck.properties.determinism import difference
@@ -29,6 +30,7 @@ class Stage:
         self.model, self._first = copied_from(problem), copied(problem.model)
         self.other: Stage | None = None
         """Another model, which is in use in turns with this one."""
+        self.chance = chance(problem)
         self.left: list[str] = []
         """What calls have left behind; it is put back each time."""
         self._x = self.x.clone()
@@ -87,6 +89,14 @@ class Stage:
         run = self.call(self.fresh_model(), _alike(x))
         self.last, self.kept = last, kept
         return run
+
+    def is_as_fresh(self) -> bool:
+        """Whether the model in use gives the output of a fresh one."""
+        outputs = []
+        for model in (self.model, self.fresh_model()):
+            with torch.no_grad(), self.problem.chance():
+                outputs.append(model(self.x))
+        return _same_bits(*outputs)
 
     def changed(self) -> None:
         """The parameters, buffers or modes, or the input, aren't what they were."""

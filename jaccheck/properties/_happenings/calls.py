@@ -63,16 +63,15 @@ def hooks(stage: Stage) -> str | None:
     return stage.apart(run, f"in {STEPS['hooks']}") if run.unsupported is None else None
 
 
-class _Failed(Exception):
-    pass
-
-
 class _Stopped(BaseException):
     """As Ctrl-C raises."""
 
 
+FAILURES = (Exception, RuntimeError, MemoryError, ValueError, NotImplementedError)
+
+
 def _raise(error: type[BaseException], raised: list[BaseException], *_: object) -> None:
-    raised.append(error())
+    raised.append(error("it is the user's own"))
     raise raised[-1]
 
 
@@ -81,8 +80,8 @@ def interrupt(stage: Stage) -> str | None:
     """In the forward pass, and in the backward pass."""
     *_, last = stage.model.modules()
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
-    for error in (_Failed, _Stopped):
-        for places in ([last.register_forward_pre_hook], [p.register_hook for p in parameters]):
+    for places in ([last.register_forward_pre_hook], [p.register_hook for p in parameters]):
+        for error in (stage.chance.choice(FAILURES), _Stopped):
             raised: list[BaseException] = []
             handles = [register(partial(_raise, error, raised)) for register in places]
             run = stage.call()

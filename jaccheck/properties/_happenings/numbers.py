@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import nn
 
 from jaccheck._errors import InvalidProblem
+from jaccheck.properties._copies import copied
 from jaccheck.properties._happenings._step import step
 from jaccheck.properties._stage import Stage
 
@@ -15,6 +18,15 @@ def other_input(stage: Stage) -> None:
     if not stage.x.is_contiguous() or stage.x.is_neg():
         raise InvalidProblem("the input is the user's own")
     stage.x.copy_(stage.x.neg().roll(1, 0))
+    stage.changed()
+
+
+@step("one_sample")
+def one_sample(stage: Stage) -> None:
+    if not stage.x.is_contiguous() or stage.x.is_neg() or not len(stage.x):
+        raise InvalidProblem("the input is the user's own, or empty")
+    last = stage.x.data[-1]
+    last.copy_(last.flatten().neg().roll(1).view(last.shape))
     stage.changed()
 
 
@@ -28,11 +40,18 @@ def update(stage: Stage) -> None:
 
 @step("update_one")
 def update_one(stage: Stage) -> None:
+    p = stage.chance.choice([p for p in stage.model.parameters() if p.numel()])
+    last = tuple(size - 1 for size in p.shape)
     with torch.no_grad():
-        for p in stage.model.parameters():
-            if p.numel():
-                last = tuple(size - 1 for size in p.shape)
-                p[last] = 1 - p[last]
+        p[last] = 1 - p[last]
+    stage.changed()
+
+
+@step("small_update")
+def small_update(stage: Stage) -> None:
+    with torch.no_grad():
+        p = stage.chance.choice([*stage.model.parameters()])
+        p.mul_(1 + 2 * torch.finfo(p.dtype).eps)
     stage.changed()
 
 
@@ -65,6 +84,37 @@ def new_parameters(stage: Stage) -> None:
             if p is not None:
                 module._parameters[name] = others[id(p)]
     stage.changed()
+
+
+@step("new_module")
+def new_module(stage: Stage) -> None:
+    """Of the same class, with other numbers; nobody else has its parameters."""
+    uses = Counter(p for module in stage.model.modules() for p in module._parameters.values() if p is not None)
+    places = [
+        (parent, name, child)
+        for parent in stage.model.modules()
+        for name, child in parent._modules.items()
+        if child is not None and child._parameters and not child._modules
+        if all(uses[p] == 1 for p in child.parameters())
+    ]
+    if not places or stage.extended():
+        raise InvalidProblem("there is no layer that could be replaced")
+    _, _, old = stage.chance.choice(places)
+    new = copied(old)
+    with torch.no_grad():
+        for p in new.parameters():
+            p.neg_()
+    _replace(old, new, places)
+    if not stage.is_as_fresh():
+        _replace(new, old, places)
+        raise InvalidProblem("the model keeps its layers in other places, too")
+    stage.changed()
+
+
+def _replace(old: nn.Module, new: nn.Module, places: list[tuple[nn.Module, str, nn.Module]]) -> None:
+    for parent, name, _ in places:
+        if parent._modules[name] is old:
+            parent._modules[name] = new
 
 
 @step("grad")
