@@ -22,6 +22,7 @@ from ._report import Image, ProblemFacts, Report, Verdict
 
 PANEL = 3.0  # inches: the width of one path's pictures
 LABEL = 0.13  # inches: what a parameter's name, written upwards, takes of it
+TITLE = 40  # letters that fit above it
 GREY = "0.72"
 
 
@@ -103,12 +104,17 @@ def _share_colours() -> Colormap:
 
 
 def _title(ax: Axes, verdict: Verdict) -> None:
+    """The path and its verdict; what a property counts on other problems than this one isn't what is shown."""
     said = verdict.status if verdict.kind is None else f"{verdict.status} ({verdict.kind})"
-    if verdict.outside:
-        said += f", {verdict.outside} outside"
-    if verdict.vacuous:
-        said += f", {verdict.vacuous} vacuous"
-    ax.set_title(f"{verdict.path}\n{said}", fontsize=9, color="firebrick" if verdict.status == "disagrees" else "black")
+    if verdict.status == "disagrees" and verdict.property != "enclosure":
+        said = f"{verdict.property}: {said}\nshown: the problem itself"
+    else:
+        if verdict.outside:
+            said += f", {verdict.outside} outside"
+        if verdict.vacuous:
+            said += f", {verdict.vacuous} vacuous"
+    words = "\n".join(textwrap.fill(line, TITLE) for line in (verdict.path, *said.split("\n")))
+    ax.set_title(words, fontsize=9, color="firebrick" if verdict.status == "disagrees" else "black")
 
 
 def _show(

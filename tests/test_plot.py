@@ -32,6 +32,12 @@ def test_each_path_has_a_column_with_its_jacobian_above_and_where_it_is_outside_
     assert below_b.images[0].get_array().mask[0, 2]
 
 
+def test_a_property_of_other_problems_is_named_and_its_count_is_not_said_of_the_picture():
+    law = replace(WRONG, property="batching")
+    (*_, above, _, _) = panels(report(AGREES, law, images=PICTURED.images).plot())
+    assert above.get_title() == "sqrt_ggn_exact\nbatching: disagrees (value)\nshown: the problem itself"
+
+
 def test_the_colour_bar_is_shared_symmetric_and_not_ruled_by_the_path_that_is_wrong():
     above_a, above_b, *_ = panels(PICTURED.plot())
     assert above_a.images[0].norm is above_b.images[0].norm
