@@ -24,6 +24,7 @@ PANEL = 3.0  # inches: the width of one path's pictures
 LABEL = 0.13  # inches: what a parameter's name, written upwards, takes of it
 TITLE = 40  # letters that fit above it
 GREY = "0.72"
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def figure(report: Report) -> Figure:
@@ -52,7 +53,8 @@ def figure(report: Report) -> Figure:
     axes[0][0].set_ylabel(f"Jacobian\nrow n·C + c, N·C = {facts.N}·{facts.C}")
     axes[1][0].set_ylabel("outside the enclosure\nrow n·C + c")
     drawn.colorbar(jacobian, ax=axes[0].tolist(), label="∂f / ∂p", extend=beyond)
-    drawn.colorbar(share, ax=axes[1].tolist(), label="share of entries outside")
+    bar = drawn.colorbar(share, ax=axes[1].tolist(), label="share of entries outside; white: none", extend="min")
+    bar.set_ticks([sys.float_info.min, *SHARES], labels=["> 0", *map(str, SHARES)])
     drawn.suptitle(
         f"∂f[n, c] / ∂p, {facts.dtype} on {facts.device}. Grey: not finite (above), nothing is known (below).",
         fontsize=10,

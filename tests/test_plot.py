@@ -50,6 +50,14 @@ def test_one_entry_outside_among_many_still_shows():
     assert max(abs(colours[0] - colours[1])) > 0.3
 
 
+def test_the_colour_bar_shows_white_for_no_entry_outside():
+    bar = next(ax for ax in PICTURED.plot().axes if ax.get_ylabel().startswith("share"))
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["> 0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    assert "white: none" in bar.get_ylabel()
+    colours = [tuple(patch.get_facecolor()) for patch in bar.patches]
+    assert (1.0, 1.0, 1.0, 1.0) in colours
+
+
 def test_parameters_are_bounded_and_named():
     below = panels(PICTURED.plot())[-1]
     assert [label.get_text() for label in below.get_xticklabels()] == ["0.weight", "0.bias"]
