@@ -164,7 +164,7 @@ def _sharpness(content: Content) -> Chart | None:
             )
         )
     # networks with enormous entries beside tiny ones would leave no room for all others
-    title = "smallest error certainly caught, in u of the largest entry"
+    title = "smallest error certainly caught,<br>in u of the largest entry"  # in one line it is wider than a telephone
     figure.update_xaxes(type="log", title=title, range=[0, MOST_DECADES])
     figure.update_yaxes(title="% of networks", range=[0, 101])
     return _chart(
@@ -261,11 +261,11 @@ def _time(content: Content) -> Chart | None:
             hovertemplate="%{y}: %{x:.3s} s<extra></extra>",
         )
     )
-    figure.update_xaxes(title="seconds, all workers together")
+    figure.update_xaxes(title="seconds")
     return _chart(
         "time",
         "Where the time went",
-        "Seconds for each property, or group of them, and for making failures smaller.",
+        "Seconds for each property, or group of them, and for making failures smaller, all workers together.",
         figure,
         ("what", "seconds"),
         [(what, f"{seconds:.1f}") for what, seconds in content.spent],
