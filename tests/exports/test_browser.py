@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import MARKED
 from jaccheck.exports.content import content_of
 from jaccheck.exports.page import page
 
@@ -88,6 +89,18 @@ def test_no_word_of_a_chart_is_cut_off(browser, addresses, width):
         assert browser.execute_script(cut_off) == []
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_names_are_said_as_they_are_and_pictures_as_large_as_they_are(browser, addresses):
+    browser.set_window_size(1300, 900)
+    browser.get(addresses["found"])
+    drawn(browser)
+    for id in ("verdicts", "costs"):
+        words = browser.execute_script(f"return document.getElementById('chart-{id}').textContent")
+        assert MARKED in words
+    pixels = "const img = document.querySelector('img'); img.closest('details').open = true; return img"
+    browser.set_window_size(500, 900)
+    assert browser.execute_script(f"{pixels}.width >= img.naturalWidth")
 
 
 def test_a_theme_changes_the_page_and_its_charts(browser, addresses):

@@ -77,7 +77,7 @@ def test_a_page_says_of_what_its_pictures_are(logs, law, said):
     content = content_of(logs["found"])
     (finding,) = content.findings
     text = page(replace(content, findings=(replace(finding, property=law),)))
-    assert said in re.search(r"<summary>(.*?)</summary>\s*<img", text)[1]
+    assert said in re.search(r"<summary>(.*?)</summary>\s*<div[^>]*><img", text)[1]
 
 
 def test_no_name_becomes_markup(html):
