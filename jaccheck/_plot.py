@@ -116,7 +116,8 @@ def _title(ax: Axes, verdict: Verdict) -> None:
         if verdict.vacuous:
             said += f", {verdict.vacuous} vacuous"
     words = "\n".join(textwrap.fill(line, TITLE) for line in (verdict.path, *said.split("\n")))
-    ax.set_title(words, fontsize=9, color="firebrick" if verdict.status == "disagrees" else "black")
+    colour = "firebrick" if verdict.status == "disagrees" else "black"
+    ax.set_title(words, fontsize=9, color=colour, parse_math=False)
 
 
 def _show(
@@ -131,11 +132,11 @@ def _show(
 
 
 def _explain(ax: Axes, verdict: Verdict, facts: ProblemFacts) -> None:
-    """Words in place of a picture that a path doesn't have."""
-    words = textwrap.fill(verdict.reason or "no Jacobian", 32)
+    """Words in place of a picture that a path doesn't have: as many as have room, of whatever an exception says."""
+    words = textwrap.fill(verdict.reason or "no Jacobian", 32, max_lines=11, placeholder=" …")
     _grid(ax, facts)
     white = {"facecolor": "white", "linewidth": 0}
-    ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", bbox=white)
+    ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", bbox=white, parse_math=False)
 
 
 def _grid(ax: Axes, facts: ProblemFacts) -> None:

@@ -82,6 +82,15 @@ def test_a_path_without_a_jacobian_says_why():
     assert [text.get_text() for text in panels(drawn)[1].texts] == ["no rule for Conv2d"]
 
 
+def test_a_long_exception_stays_in_its_panel_whatever_is_in_it():
+    raised = Verdict("odd", "disagrees", "raised", reason="RuntimeError: costs $5 and $x^{ " * 40)
+    drawn = report(AGREES, raised, images={"autograd": image()}).plot()
+    drawn.canvas.draw()
+    frame, words = panels(drawn)[1].get_window_extent(), panels(drawn)[1].texts[0].get_window_extent()
+    assert frame.x0 < words.x0 < words.x1 < frame.x1
+    assert frame.y0 < words.y0 < words.y1 < frame.y1
+
+
 @pytest.mark.parametrize("values", [(), ((),), ((math.nan, math.inf),), ((0.0,),)])
 def test_empty_and_non_finite_jacobians_can_be_drawn(values, tmp_path):
     empty = replace(image(), values=values, outside=values)
