@@ -134,6 +134,15 @@ def test_a_law_is_drawn_for_possible_problems_alone():
             assert line.get_xdata()[-1] == pytest.approx(8 * 2 * 10_000)
 
 
+def test_residuals_are_plain_numbers(small):
+    pytest.importorskip("matplotlib")
+    drawn = small.plot()
+    drawn.canvas.draw()
+    labels = {label.get_text() for label in drawn.axes[2].get_yticklabels()}
+    assert labels - {""}
+    assert not any("e" in label or "$" in label for label in labels)
+
+
 def point(N: int, P: int, fastest: str, sure: bool = True, wrong: tuple[str, ...] = ()) -> Point:
     seconds = {"a": N * 1e-3, "b": P * 1e-3}
     return Point(N, 2, P, 1, seconds, {"a": N, "b": P}, fastest, sure, wrong)

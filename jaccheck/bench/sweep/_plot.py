@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from jaccheck.bench.sweep.fit import Fit
 from jaccheck.bench.sweep.result import Point, Sweep
@@ -74,8 +74,9 @@ def _residuals(ax: Axes, sweep: Sweep, style: Style) -> None:
         ax.plot(*zip(*seen, strict=True), marker, color=colour, markersize=3, alpha=0.6, markeredgewidth=0)
     ax.axhline(1, color="black", linewidth=0.8)
     _logarithmic(ax)
-    ax.yaxis.set_major_formatter(LogFormatter())  # 0.6, not 6 × 10^-1
-    ax.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # 0.5, not 5 × 10^-1
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("entries of the Jacobian, N C P")
     ax.set_ylabel("residual: measured time / the law's")
 
