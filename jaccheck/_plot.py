@@ -22,7 +22,9 @@ from ._report import Image, ProblemFacts, Report, Verdict
 
 PANEL = 3.0  # inches: the width of one path's pictures
 LABEL = 0.13  # inches: what a parameter's name, written upwards, takes of it
+TITLE = 40  # letters that fit above it
 GREY = "0.72"
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def figure(report: Report) -> Figure:
@@ -51,7 +53,8 @@ def figure(report: Report) -> Figure:
     axes[0][0].set_ylabel(f"Jacobian\nrow n·C + c, N·C = {facts.N}·{facts.C}")
     axes[1][0].set_ylabel("outside the enclosure\nrow n·C + c")
     drawn.colorbar(jacobian, ax=axes[0].tolist(), label="∂f / ∂p", extend=beyond)
-    drawn.colorbar(share, ax=axes[1].tolist(), label="share of entries outside")
+    bar = drawn.colorbar(share, ax=axes[1].tolist(), label="share of entries outside; white: none", extend="min")
+    bar.set_ticks([sys.float_info.min, *SHARES], labels=["> 0", *map(str, SHARES)])
     drawn.suptitle(
         f"∂f[n, c] / ∂p, {facts.dtype} on {facts.device}. Grey: not finite (above), nothing is known (below).",
         fontsize=10,
@@ -103,12 +106,18 @@ def _share_colours() -> Colormap:
 
 
 def _title(ax: Axes, verdict: Verdict) -> None:
+    """The path and its verdict; what a property counts on other problems than this one isn't what is shown."""
     said = verdict.status if verdict.kind is None else f"{verdict.status} ({verdict.kind})"
-    if verdict.outside:
-        said += f", {verdict.outside} outside"
-    if verdict.vacuous:
-        said += f", {verdict.vacuous} vacuous"
-    ax.set_title(f"{verdict.path}\n{said}", fontsize=9, color="firebrick" if verdict.status == "disagrees" else "black")
+    if verdict.status == "disagrees" and verdict.property != "enclosure":
+        said = f"{verdict.property}: {said}\nshown: the problem itself"
+    else:
+        if verdict.outside:
+            said += f", {verdict.outside} outside"
+        if verdict.vacuous:
+            said += f", {verdict.vacuous} vacuous"
+    words = "\n".join(textwrap.fill(line, TITLE) for line in (verdict.path, *said.split("\n")))
+    colour = "firebrick" if verdict.status == "disagrees" else "black"
+    ax.set_title(words, fontsize=9, color=colour, parse_math=False)
 
 
 def _show(
@@ -123,11 +132,11 @@ def _show(
 
 
 def _explain(ax: Axes, verdict: Verdict, facts: ProblemFacts) -> None:
-    """Words in place of a picture that a path doesn't have."""
-    words = textwrap.fill(verdict.reason or "no Jacobian", 32)
+    """Words in place of a picture that a path doesn't have: as many as have room, of whatever an exception says."""
+    words = textwrap.fill(verdict.reason or "no Jacobian", 32, max_lines=11, placeholder=" …")
     _grid(ax, facts)
     white = {"facecolor": "white", "linewidth": 0}
-    ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", bbox=white)
+    ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", bbox=white, parse_math=False)
 
 
 def _grid(ax: Axes, facts: ProblemFacts) -> None:

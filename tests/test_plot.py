@@ -32,6 +32,12 @@ def test_each_path_has_a_column_with_its_jacobian_above_and_where_it_is_outside_
     assert below_b.images[0].get_array().mask[0, 2]
 
 
+def test_a_property_of_other_problems_is_named_and_its_count_is_not_said_of_the_picture():
+    law = replace(WRONG, property="batching")
+    (*_, above, _, _) = panels(report(AGREES, law, images=PICTURED.images).plot())
+    assert above.get_title() == "sqrt_ggn_exact\nbatching: disagrees (value)\nshown: the problem itself"
+
+
 def test_the_colour_bar_is_shared_symmetric_and_not_ruled_by_the_path_that_is_wrong():
     above_a, above_b, *_ = panels(PICTURED.plot())
     assert above_a.images[0].norm is above_b.images[0].norm
@@ -42,6 +48,14 @@ def test_one_entry_outside_among_many_still_shows():
     (_, below) = panels(report(AGREES, images={"autograd": replace(image(), outside=((1e-4, 0.0),))}).plot())
     colours = below.images[0].cmap(below.images[0].norm([1e-4, 0.0]))
     assert max(abs(colours[0] - colours[1])) > 0.3
+
+
+def test_the_colour_bar_shows_white_for_no_entry_outside():
+    bar = next(ax for ax in PICTURED.plot().axes if ax.get_ylabel().startswith("share"))
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["> 0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    assert "white: none" in bar.get_ylabel()
+    colours = [tuple(patch.get_facecolor()) for patch in bar.patches]
+    assert (1.0, 1.0, 1.0, 1.0) in colours
 
 
 def test_parameters_are_bounded_and_named():
@@ -66,6 +80,15 @@ def test_a_path_without_a_jacobian_says_why():
         AGREES, Verdict("odd", "unsupported", reason="no rule for Conv2d"), images={"autograd": image()}
     ).plot()
     assert [text.get_text() for text in panels(drawn)[1].texts] == ["no rule for Conv2d"]
+
+
+def test_a_long_exception_stays_in_its_panel_whatever_is_in_it():
+    raised = Verdict("odd", "disagrees", "raised", reason="RuntimeError: costs $5 and $x^{ " * 40)
+    drawn = report(AGREES, raised, images={"autograd": image()}).plot()
+    drawn.canvas.draw()
+    frame, words = panels(drawn)[1].get_window_extent(), panels(drawn)[1].texts[0].get_window_extent()
+    assert frame.x0 < words.x0 < words.x1 < frame.x1
+    assert frame.y0 < words.y0 < words.y1 < frame.y1
 
 
 @pytest.mark.parametrize("values", [(), ((),), ((math.nan, math.inf),), ((0.0,),)])

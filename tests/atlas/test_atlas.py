@@ -12,7 +12,7 @@ from torch import nn
 
 from jaccheck._values import FORMATS
 from jaccheck.atlas.numbers import at_kinks, between, count, last_place, rounded_slope, ulps
-from jaccheck.atlas.survey import survey
+from jaccheck.atlas.survey import BINS, Course, Survey, survey
 from jaccheck.atlas.table import table
 from jaccheck.cli import main
 from jaccheck.enclosure.rules import Wire, layer_call
@@ -125,6 +125,37 @@ def test_the_command_prints_json_and_draws(tmp_path, capsys):
     assert (tmp_path / "atlas.png").stat().st_size > 10_000
     assert main(words) == 0
     assert "Tanh()" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layers", [(nn.Mish(),), (nn.Mish(), nn.Softsign(), nn.Tanh()), (nn.Tanh(),) * 5])
+def test_nothing_of_a_figure_is_cut_off(layers):
+    pytest.importorskip("matplotlib")
+    from jaccheck.atlas._plot import figure
+
+    names = (*paths(), "a_path_with_a_long_name", "another_one_with_a_long_name")
+    drawn = figure([Survey(layer, "float16", {name: Course(name) for name in names}) for layer in layers])
+    drawn.canvas.draw()
+    (legend,) = drawn.legends
+    assert {text.get_text() for text in legend.get_texts()} == set(names)
+    for part in (legend, drawn._suptitle, *drawn.axes):
+        box = part.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= drawn.bbox.width
+        assert 0 <= box.y0 < box.y1 <= drawn.bbox.height
+    assert drawn.axes[0].get_ylabel() == "error of φ′, ulps"
+    assert drawn.axes[len(layers) - 1].get_xlabel() == "argument"
+
+
+def test_a_figure_says_where_an_error_is_larger_than_drawn():
+    pytest.importorskip("matplotlib")
+    from jaccheck.atlas._plot import LARGEST, figure
+
+    curve = torch.zeros(BINS, dtype=torch.float64)
+    curve[:9] = torch.inf
+    courses = {"off": Course("off", worst=torch.inf, curve=curve), "right": Course("right")}
+    (ax,) = figure([Survey(nn.Mish(), "bfloat16", courses)]).axes
+    labels = {tick: label.get_text() for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)}
+    assert labels[LARGEST] == "∞ or ≥ $10^{6}$"
+    assert max(ax.lines[0].get_ydata()) == LARGEST < ax.get_ylim()[1]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import os
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import pairwise, product
 from math import comb
 
 import pytest
@@ -608,6 +608,24 @@ def test_the_figure_shows_each_path_that_was_measured(tmp_path):
     assert right.containers[0].lines[0].get_xdata()[0] == 175_000_000
     with pytest.raises(InvalidProblem, match="nothing to draw"):
         made(costs={"b": Cost("b", "raised", "no")}).plot()
+
+
+@pytest.mark.parametrize("peaks", [(100_000, 100_000), (90_000, 110_000), (12_000, 900_000), (10, 175_000_000)])
+def test_the_figures_axes_can_be_read(peaks):
+    pytest.importorskip("matplotlib")
+    costs = {
+        str(i): Cost(str(i), "agrees", None, Interval(0.2e-3, 0.1e-3, 0.3e-3), None, peak, 0)
+        for i, peak in enumerate(peaks)
+    }
+    drawn = made(costs=costs, jacobian_bytes=peaks[0]).plot()
+    drawn.canvas.draw()
+    for ax, unit in zip(drawn.axes, "sB", strict=True):
+        low, high = ax.get_xlim()
+        labels = [label for label in ax.get_xticklabels() if low <= label.get_position()[0] <= high]
+        assert len(labels) >= 3
+        assert all(label.get_text().endswith(unit) for label in labels)
+        boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+        assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
 
 
 # the command line

@@ -121,6 +121,28 @@ def test_as_text_as_json_and_as_a_figure(small, tmp_path):
     assert (tmp_path / "sweep.svg").stat().st_size > 0
 
 
+def test_a_law_is_drawn_for_possible_problems_alone():
+    pytest.importorskip("matplotlib")
+    sizes = [(8, P) for P in (1, 10, 100, 1000, 10_000)] + [(1, 1), (2, 3), (8, 5), (8, 7), (16, 9), (4, 20), (32, 50)]
+    made = Sweep.of([point(N, P, "a") for N, P in sizes], seed=0, dtype="float32", device="cpu", interrupted=False)
+    assert made.time
+    for ax in made.plot().axes[:2]:
+        lines = [line for line in ax.lines if len(line.get_xdata()) == 50]
+        assert len(lines) == 2
+        for line in lines:
+            assert line.get_xdata()[0] == 8 * 2  # the middle N C, and one parameter
+            assert line.get_xdata()[-1] == pytest.approx(8 * 2 * 10_000)
+
+
+def test_residuals_are_plain_numbers(small):
+    pytest.importorskip("matplotlib")
+    drawn = small.plot()
+    drawn.canvas.draw()
+    labels = {label.get_text() for label in drawn.axes[2].get_yticklabels()}
+    assert labels - {""}
+    assert not any("e" in label or "$" in label for label in labels)
+
+
 def point(N: int, P: int, fastest: str, sure: bool = True, wrong: tuple[str, ...] = ()) -> Point:
     seconds = {"a": N * 1e-3, "b": P * 1e-3}
     return Point(N, 2, P, 1, seconds, {"a": N, "b": P}, fastest, sure, wrong)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import MARKED
 from jaccheck.exports.content import content_of
 from jaccheck.exports.page import page
 
@@ -67,6 +68,39 @@ def test_all_charts_are_drawn_without_an_error_and_nothing_sticks_out(browser, a
     assert browser.get_log("browser") == []
     wide, inner = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= inner
+
+
+@pytest.mark.parametrize("width", [400, 1300])
+def test_no_word_of_a_chart_is_cut_off(browser, addresses, width):
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)  # a window isn't made so narrow
+    try:
+        browser.get(addresses["found"])
+        drawn(browser)
+        cut_off = """
+          const inside = (box, frame) => box.left >= frame.left - 1 && box.right <= frame.right + 1
+            && box.top >= frame.top - 1 && box.bottom <= frame.bottom + 1;
+          return [...document.querySelectorAll(".chart .main-svg")].flatMap((svg) => [...svg.querySelectorAll("text")]
+            .filter((text) => !inside(text.getBoundingClientRect(), svg.getBoundingClientRect()))
+            .map((text) => text.textContent));
+        """
+        assert browser.execute_script("return innerWidth") == width
+        assert browser.execute_script("return document.querySelectorAll('.chart text').length") > 20
+        assert browser.execute_script(cut_off) == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_names_are_said_as_they_are_and_pictures_as_large_as_they_are(browser, addresses):
+    browser.set_window_size(1300, 900)
+    browser.get(addresses["found"])
+    drawn(browser)
+    for id in ("verdicts", "costs"):
+        words = browser.execute_script(f"return document.getElementById('chart-{id}').textContent")
+        assert MARKED in words
+    pixels = "const img = document.querySelector('img'); img.closest('details').open = true; return img"
+    browser.set_window_size(500, 900)
+    assert browser.execute_script(f"{pixels}.width >= img.naturalWidth")
 
 
 def test_a_theme_changes_the_page_and_its_charts(browser, addresses):

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import sqlite3
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
@@ -66,6 +67,17 @@ def test_a_page_says_what_was_found(html, logs):
     assert text.count('<article class="finding"') == len(found["findings"]) == (kind == "found")
     if kind == "found":
         assert "data:image/png;base64," in text
+
+
+@pytest.mark.parametrize(
+    ("law", "said"),
+    [("enclosure", "Jacobians and where they leave the enclosure"), ("batching", "what breaks batching needn")],
+)
+def test_a_page_says_of_what_its_pictures_are(logs, law, said):
+    content = content_of(logs["found"])
+    (finding,) = content.findings
+    text = page(replace(content, findings=(replace(finding, property=law),)))
+    assert said in re.search(r"<summary>(.*?)</summary>\s*<div[^>]*><img", text)[1]
 
 
 def test_no_name_becomes_markup(html):

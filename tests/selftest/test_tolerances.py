@@ -9,7 +9,7 @@ import torch
 
 from jaccheck.cli import main
 from jaccheck.selftest.faults import bank
-from jaccheck.selftest.tolerances import ENCLOSURE, EVERYTHING, RULES, tolerances
+from jaccheck.selftest.tolerances import ENCLOSURE, EVERYTHING, RULES, Row, Tolerances, tolerances
 from tests.documented import assert_documented
 
 FAULTS = ("sign", "one_ulp", "leaves_grad", "zeros_negative", "kernel_relu_closed")
@@ -63,6 +63,17 @@ def test_it_is_shown_as_a_table_as_data_and_as_a_picture(found, tmp_path):
     assert json.loads(json.dumps(found.data()))["rules"][0]["rule"] == "torch.allclose"
     found.plot(tmp_path / "tolerances.png")
     assert (tmp_path / "tolerances.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_has_room_without_false_alarms_and_hides_no_rule():
+    rows = [Row(rule, comparisons=14, faults=10, killed=killed) for rule, killed in [("a", 3), ("b", 3), ("c", 4)]]
+    (ax,) = Tolerances(0, 3, rows).figure().axes
+    low, high = ax.get_xlim()
+    assert -0.1 * high < low < 0 < 1 <= high
+    below, above, alone = (line.get_markersize() for line in ax.lines)
+    assert below > above + 3
+    assert above == alone
+    assert {handle.get_markersize() for handle in ax.get_legend().legend_handles} == {alone}
 
 
 def test_the_command(tmp_path, capsys):

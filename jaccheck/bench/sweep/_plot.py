@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from jaccheck.bench.sweep.fit import Fit
 from jaccheck.bench.sweep.result import Point, Sweep
@@ -47,18 +48,19 @@ def _cost(
         seen = [(point.N * point.C * point.P, cost(point)[name]) for point in sweep.points if cost(point).get(name)]
         ax.plot(*zip(*seen, strict=True), marker, color=colour, markersize=3, alpha=0.45, markeredgewidth=0)
         if name in laws:
-            line = list(_along(sweep, laws[name], {size for size, _ in seen}))
-            ax.plot(*zip(*line, strict=True), color=colour, linewidth=1.6)
+            line = list(_along(sweep, laws[name], max(size for size, _ in seen)))
+            ax.plot([size for size, _ in line], [value for _, value in line], color=colour, linewidth=1.6)
     _logarithmic(ax)
     ax.set_xlabel("entries of the Jacobian, N C P (lines: the law at the middle N, C and depth)")
 
 
-def _along(sweep: Sweep, law: Fit, entries: set[int]) -> Iterator[tuple[float, float]]:
+def _along(sweep: Sweep, law: Fit, high: int) -> Iterator[tuple[float, float]]:
+    """From one parameter, with which the middle problem has N C entries, to `high` entries."""
     middle = {name: _median(point.sizes[name] for point in sweep.points) for name in ("N", "C", "depth")}
-    low, high = min(entries), max(entries)
-    for i in range(50):
-        size = low * (high / low) ** (i / 49)
-        yield size, law({**middle, "P": max(size / (middle["N"] * middle["C"]), 1.0)})
+    low = middle["N"] * middle["C"]
+    for i in range(50 if low < high else 0):
+        P = (high / low) ** (i / 49)
+        yield low * P, law({**middle, "P": P})
 
 
 def _residuals(ax: Axes, sweep: Sweep, style: Style) -> None:
@@ -72,6 +74,9 @@ def _residuals(ax: Axes, sweep: Sweep, style: Style) -> None:
         ax.plot(*zip(*seen, strict=True), marker, color=colour, markersize=3, alpha=0.6, markeredgewidth=0)
     ax.axhline(1, color="black", linewidth=0.8)
     _logarithmic(ax)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # 0.5, not 5 × 10^-1
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("entries of the Jacobian, N C P")
     ax.set_ylabel("residual: measured time / the law's")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from jaccheck._report import COUNTED
@@ -104,7 +105,7 @@ def _verdicts(content: Content) -> Chart | None:
     figure = _figure(height)
     figure.add_trace(
         Heatmap(
-            x=[[dtype for dtype, _ in columns], [path for _, path in columns]],
+            x=[[dtype for dtype, _ in columns], [escape(path, quote=False) for _, path in columns]],
             y=layers,
             z=level,
             zmin=-0.5,
@@ -116,7 +117,11 @@ def _verdicts(content: Content) -> Chart | None:
             hovertemplate="%{y}, %{x}<br>%{customdata}<extra></extra>",
             xgap=1,
             ygap=1,
-            colorbar={"tickvals": list(range(len(WORST))), "ticktext": list(WORST), "thickness": 12},
+            colorbar={
+                "tickvals": list(range(len(WORST))),
+                "ticktext": [f"{STATUS_COLOURS[s][1]} {s}" for s in WORST],
+                "thickness": 12,
+            },
         )
     )
     figure.update_xaxes(side="top", tickangle=-90)
@@ -164,7 +169,7 @@ def _sharpness(content: Content) -> Chart | None:
             )
         )
     # networks with enormous entries beside tiny ones would leave no room for all others
-    title = "smallest error certainly caught, in u of the largest entry"
+    title = "smallest error certainly caught,<br>in u of the largest entry"  # in one line it is wider than a telephone
     figure.update_xaxes(type="log", title=title, range=[0, MOST_DECADES])
     figure.update_yaxes(title="% of networks", range=[0, 101])
     return _chart(
@@ -190,12 +195,12 @@ def _costs(content: Content) -> Chart | None:
                 x=[entries for _, entries, _, _ in points],
                 y=[1000 * seconds for _, _, seconds, _ in points],
                 customdata=[networks for *_, networks in points],
-                name=path,
+                name=escape(path, quote=False),  # plotly takes <b> for markup, as it does the <br> below
                 mode="lines+markers",
                 line={"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)]},
                 marker={"symbol": i, "size": 7},
                 hovertemplate="%{y:.3s} ms at about %{x:.3s} entries<br>%{customdata:,} networks<extra>"
-                + path
+                + escape(path, quote=False)
                 + "</extra>",
             )
         )
@@ -261,11 +266,11 @@ def _time(content: Content) -> Chart | None:
             hovertemplate="%{y}: %{x:.3s} s<extra></extra>",
         )
     )
-    figure.update_xaxes(title="seconds, all workers together")
+    figure.update_xaxes(title="seconds")
     return _chart(
         "time",
         "Where the time went",
-        "Seconds for each property, or group of them, and for making failures smaller.",
+        "Seconds for each property, or group of them, and for making failures smaller, all workers together.",
         figure,
         ("what", "seconds"),
         [(what, f"{seconds:.1f}") for what, seconds in content.spent],
