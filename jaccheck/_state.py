@@ -75,6 +75,16 @@ class Snapshot:
         found = self.changes()
         if found:
             self.restore()
+        return self._blamed(found)
+
+    def left(self) -> list[str]:
+        """As `undone`, but the model and the input stay as they are."""
+        found = self.changes()
+        if found:
+            self._restore_settings()
+        return self._blamed(found)
+
+    def _blamed(self, found: list[str]) -> list[str]:
         before, self._imported = self._imported, len(sys.modules)
         excused = self._own
         if found and self._imported > before:
@@ -91,12 +101,15 @@ class Snapshot:
 
     def restore(self) -> None:
         """Put everything back."""
-        for setting, before in self._expected():
-            if not setting.holds(before):
-                setting.set(before)
+        self._restore_settings()
         for part in self._parts:
             if not part.holds():
                 part.restore()
+
+    def _restore_settings(self) -> None:
+        for setting, before in self._expected():
+            if not setting.holds(before):
+                setting.set(before)
 
     def _expected(self) -> list[tuple[Setting, Any]]:
         """The settings with what they should be, those included that have been imported since."""

@@ -61,13 +61,13 @@ class Trial:
 
 
 def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tensor | None = None) -> Run:
-    """One call of `path`, on the problem or on others of the same kind; what isn't as before is put back afterwards.
+    """One call of `path`, on the problem, which is put back afterwards, or on others of the same kind, which aren't.
 
     That random numbers are drawn from the problem's seed is as it should be.
     """
-    jacobian, raised = None, None
-    before = problem.before if model is None and x is None else Snapshot.take(model or problem.model, x)
+    jacobian, raised, another = None, None, model is not None
     model, x = problem.model if model is None else model, problem.x if x is None else x
+    before = Snapshot.take(model, x) if another else problem.before
     start = time.perf_counter()
     try:
         with problem.chance():
@@ -79,15 +79,16 @@ def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tens
     except BaseException as error:  # whatever it is, SystemExit too, it is the path's: a verdict says so
         jacobian, raised = None, error
     seconds = time.perf_counter() - start
-    changes = before.undone()
+    changes = before.left() if another else before.undone()
     if changes:
-        own = _own_changes(problem, before, model, x)
+        own = _own_changes(problem, model, x)
         changes = [words for words in changes if subject(words) not in own]
     return Run(jacobian, raised, tuple(changes), seconds)
 
 
-def _own_changes(problem: Problem, before: Snapshot, model: nn.Module, x: Tensor) -> set[str]:
+def _own_changes(problem: Problem, model: nn.Module, x: Tensor) -> set[str]:
     """What the model changes by itself once there are gradients: hooks of the user's, or BackPACK's, keep some."""
+    before = Snapshot.take(model, x)
     try:
         with problem.chance(), torch.inference_mode(False), torch.enable_grad():
             f = model(x)
