@@ -12,7 +12,7 @@ import typer
 
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, Load, Paths, drawable, given, import_modules, path_names, written
 
@@ -79,7 +79,9 @@ def _sweep(path: list[str] | None, problems: int, seed: int, plot: Path | None, 
         screen.say(str(found))
     if plot is not None:
         written(plot, found.plot)
-    return AGREEMENT if not any(point.wrong for point in found.points) else DISAGREEMENT
+    if any(point.wrong for point in found.points):
+        return DISAGREEMENT
+    return INTERRUPTED if found.interrupted else AGREEMENT
 
 
 @contextmanager

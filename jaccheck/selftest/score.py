@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from statistics import median
 from typing import Any
 
@@ -128,12 +130,31 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
         yield from (hunt(bank()[name], seed=seed, budget=budget) for name, seed, budget in jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_in_a_worker, job) for job in jobs]
+        others = active_children()
         try:
+            with _deaf_to_ctrl_c():
+                futures = [pool.submit(_in_a_worker, job) for job in jobs]
             for (name, _, _), future in zip(jobs, futures, strict=True):
                 yield Hunt(bank()[name], **future.result())
+        except BaseException:  # Ctrl-C, say: nobody waits for what they are at
+            for process in set(active_children()) - set(others):
+                process.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that are started inside; it is this one that hears it, afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_a_worker(job: Job) -> dict[str, Any]:

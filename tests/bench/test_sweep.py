@@ -161,7 +161,7 @@ def test_who_is_fastest_where():
     assert made.time == {}  # too few for a law
 
 
-def test_an_interrupt_ends_it_with_what_has_been_measured(monkeypatch):
+def test_an_interrupt_ends_it_with_what_has_been_measured(monkeypatch, capsys):
     run, calls = _sweep.run, []
 
     def interrupted(*args, **options):
@@ -175,6 +175,18 @@ def test_an_interrupt_ends_it_with_what_has_been_measured(monkeypatch):
     assert len(found.points) == 2
     assert found.interrupted
     assert "2 problems, interrupted" in str(found)
+    calls.clear()
+    assert main(["bench", "--sweep", "--problems", "12", "--path", "autograd"]) == 130
+    assert "2 problems, interrupted" in capsys.readouterr().out
+
+
+def test_an_interrupt_before_anything_has_been_measured_is_just_that(monkeypatch, capsys):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_sweep, "stratified", interrupted)
+    assert main(["bench", "--sweep", "--problems", "12"]) == 130
+    assert capsys.readouterr() == ("", "jaccheck: interrupted\n")
 
 
 def test_the_command(capsys, monkeypatch, small):

@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and with which exit status."""
 
+import gc
 import json
 import os
 import re
@@ -628,6 +629,23 @@ def test_ctrl_c_ends_in_a_summary_of_the_program(folder):
     out, err = running.communicate(timeout=60)
     assert (running.returncode, err) == (130, "")
     assert json.loads(out)["stopped"] == "interrupted"
+
+
+def test_ctrl_c_that_python_ignores_is_heard_a_moment_later(capsys, monkeypatch):
+    def lost(phase, info):
+        gc.callbacks.remove(lost)
+        raise KeyboardInterrupt
+
+    def collecting(*_, **__):
+        gc.callbacks.append(lost)
+        gc.collect()
+        time.sleep(10)
+
+    monkeypatch.setattr("jaccheck._check.check", collecting)
+    hook = sys.unraisablehook
+    assert main(["example"]) == 130
+    assert capsys.readouterr() == ("", "jaccheck: interrupted\n")
+    assert sys.unraisablehook is hook
 
 
 @pytest.mark.parametrize("loading", ["torch", "typer"])  # with the package, and after it

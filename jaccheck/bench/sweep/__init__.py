@@ -43,6 +43,7 @@ def sweep(
         watch: is told how many problems are done.
     Raises:
         InvalidProblem: there are fewer problems than a fit takes, a path is unknown, or none could be measured.
+        KeyboardInterrupt: nothing has been measured yet.
     """
     if problems < FEWEST_POINTS:
         raise InvalidProblem(f"a fit takes {FEWEST_POINTS} problems or more, not {problems}")
@@ -60,6 +61,8 @@ def sweep(
                     found, _ = run(model, x, paths=chosen, seconds=BRIEFLY, least=FEWEST)
                     points.append(_point(found, model))
     except KeyboardInterrupt:
+        if not any(point.seconds for point in points):
+            raise
         interrupted = True
     if not any(point.seconds for point in points):
         raise InvalidProblem("no path could be measured and proved right on any problem")
