@@ -186,10 +186,9 @@ class Finding:
     @property
     def file_name(self) -> str:
         """A name for its file, the same for the same failure on the same network."""
-        digest = zlib.crc32(self.network.to_json().encode())
-        failure = self.failure
-        words = [failure.path, failure.kind, failure.shape] if failure.path != FORWARD else [FORWARD]
-        name = "-".join([*filter(None, words), f"{digest:08x}"])
+        digest = zlib.crc32(json.dumps([*self.failure, self.network.to_json()]).encode())
+        words = dict.fromkeys(filter(None, self.failure))  # a wrong forward pass has the same word twice
+        name = "-".join([*words, f"{digest:08x}"])
         return "".join(c if c.isalnum() or c in "-_." else "_" for c in name) + ".json"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
