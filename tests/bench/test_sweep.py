@@ -106,6 +106,7 @@ def test_as_text_as_json_and_as_a_figure(small, tmp_path):
     text = str(small)
     assert "12 problems, --seed 0, float32 on cpu" in text
     assert text.count("typically off by") == 2
+    assert "vmap_jacfwd, which therefore had no problem with more than 1,000 of them" in text
     assert "Fastest correct path" in text
 
     def refuse(word: str) -> None:
@@ -157,8 +158,10 @@ def test_who_is_fastest_where():
     assert "b 2 of 4 2 surely" in lines
     assert "below 8 a 67%" in lines
     assert "from 64 b 100%" in lines
-    assert any(line.startswith("a was wrong or raised on 1 problems") for line in lines)
-    assert made.time == {}  # too few for a law
+    assert any(line.startswith("a was wrong or raised on 1 problem, which is left out") for line in lines)
+    assert made.time == {}
+    assert lines.count("a: no law; 4 problems, too few") == lines.count("b: no law; 4 problems, too few") == 2
+    assert not any("typically off by" in line for line in lines)
 
 
 def test_an_interrupt_ends_it_with_what_has_been_measured(monkeypatch, capsys):

@@ -12,12 +12,11 @@ from jaccheck.bench.costs import Benchmark
 from jaccheck.bench.memory import settled
 from jaccheck.bench.sweep.fit import FEWEST as FEWEST_POINTS
 from jaccheck.bench.sweep.problems import stratified
+from jaccheck.bench.sweep.result import FORWARD as FORWARD
 from jaccheck.bench.sweep.result import Point, Sweep
 from jaccheck.bench.timing import FEWEST
 from jaccheck.paths import get, mode, resolve
 
-FORWARD = 1000
-"""The most parameters for which forward mode takes part: it takes a pass for each, seconds a call for thousands."""
 BRIEFLY = 1e-9  # seconds: the fewest rounds
 
 
@@ -66,7 +65,8 @@ def sweep(
         interrupted = True
     if not any(point.seconds for point in points):
         raise InvalidProblem("no path could be measured and proved right on any problem")
-    return Sweep.of(points, seed=seed, dtype=dtype, device=device, interrupted=interrupted)
+    forward = tuple(name for name in names if name not in reverse)
+    return Sweep.of(points, seed=seed, dtype=dtype, device=device, interrupted=interrupted, forward=forward)
 
 
 def _point(found: Benchmark, model: nn.Module) -> Point:
