@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -90,6 +91,11 @@ def again(network: Network, paths: Sequence[str], failure: Failure) -> str:
     built = f"*jaccheck.Network.from_json({network.to_json()!r}).build()"
     seed = "" if network.seed is None else f", seed={network.seed}"
     return f"jaccheck.check({built}, paths={chosen!r}{properties}{seed})"
+
+
+def replay(file: str, load: Sequence[str]) -> str:
+    """The command line that shows a failure saved in `file` again; `load` are the modules that register its paths."""
+    return shlex.join(["jaccheck", "replay", file, *(word for module in load for word in ("--load", module))])
 
 
 @dataclass(frozen=True)
@@ -237,6 +243,8 @@ def _object(text: str) -> dict[str, Any]:
         raise InvalidProblem("a saved failure should be a JSON object")
     if "layers" in data and "network" not in data:
         raise InvalidProblem("this is a network and no saved failure; use: jaccheck check")
-    if data.get("format") != FORMAT:
-        raise InvalidProblem(f"format is {data.get('format')!r}, but a saved failure has format {FORMAT}")
+    if "format" not in data:
+        raise InvalidProblem("this is no saved failure, since it has no format")
+    if data["format"] != FORMAT:
+        raise InvalidProblem(f"format is {data['format']!r}, but a saved failure has format {FORMAT}")
     return data

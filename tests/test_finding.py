@@ -7,7 +7,7 @@ from hypothesis import given
 
 import jaccheck
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import CRASH, FORWARD, Failure, Finding, again, examined, failures, recognized
+from jaccheck._finding import CRASH, FORWARD, Failure, Finding, again, examined, failures, recognized, replay
 from jaccheck._network import Network
 from jaccheck._report import ForwardFinding
 from jaccheck.strategies import networks
@@ -69,6 +69,11 @@ def test_it_is_saved_under_a_name_of_its_own(tmp_path):
     odd = Finding(Failure("../odd path", "enclosure", "value"), NETWORK, ("a",))
     assert odd.save(tmp_path).parent == tmp_path
     assert Finding(Failure(FORWARD, FORWARD, "value"), NETWORK, ("a",)).file_name.startswith("forward-value-")
+
+
+def test_the_command_that_shows_it_again_loads_what_registers_its_path():
+    assert replay("f.json", ()) == "jaccheck replay f.json"
+    assert replay("a b.json", ("half.py", "twice")) == "jaccheck replay 'a b.json' --load half.py --load twice"
 
 
 def test_no_two_failures_on_a_network_have_the_same_file():

@@ -155,9 +155,12 @@ def again(
     laws: list[str] | None,
     load: list[str] | None,
     seed: int | None = None,
+    *,
+    repeat: bool = False,
 ) -> str:
     """The command line that does the same."""
     named = (("--path", paths), ("--property", laws), ("--load", load))
     options = [word for option, values in named for value in values or () for word in (option, value)]
     options += [] if seed is None else ["--seed", str(seed)]
+    options += ["--repeat"] if repeat else []
     return shlex.join(["jaccheck", command, target, *options])

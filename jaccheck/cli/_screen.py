@@ -57,7 +57,7 @@ def show(report: Report, known: Mapping[str, Sequence[Defect]]) -> None:
 def show_summary(summary: Summary, files: Sequence[Path | None], scripts: Sequence[Script]) -> None:
     """What fuzz did: each failure with its report and its files, then the counts."""
     for finding, file, script in zip(summary.findings, files, scripts, strict=True):
-        _show_finding(finding, file, script, summary.again[finding.failure])
+        _show_finding(finding, file, script, summary)
     plan = summary.plan
     limit = f" --examples {plan.examples}" if plan.examples is not None else ""
     done = f"{_several(summary.networks, 'network')}, {_several(summary.checks, 'path check')}"
@@ -119,7 +119,9 @@ def summary_data(summary: Summary, files: Sequence[Path | None], scripts: Sequen
     }
 
 
-def _show_finding(finding: Finding, file: Path | None, script: Script, again: int) -> None:
+def _show_finding(finding: Finding, file: Path | None, script: Script, summary: Summary) -> None:
+    from jaccheck._finding import replay
+
     if finding.report is not None:
         say(str(finding.report))
     if finding.crash is not None:
@@ -130,9 +132,11 @@ def _show_finding(finding: Finding, file: Path | None, script: Script, again: in
         say("  unfinished  the time was up before the network was as small as it can be")
     if not finding.reproducible:
         say("  comes and goes: the same network fails at one time and doesn't at another")
-    if again:
+    if again := summary.again[finding.failure]:
         say(f"  seen        on {_several(again, 'further network')}")
-    where = f"{file}, see it again by: jaccheck replay {file}" if file else "nowhere: it can't be written"
+    where = (
+        f"{file}, see it again by: {replay(str(file), summary.plan.load)}" if file else "nowhere: it can't be written"
+    )
     say(f"  saved       {where}")
     say(f"  script      {script}\n")
 

@@ -47,5 +47,5 @@ def check(
     report = _check.check(
         model, x, paths=paths, properties=property or None, repeat=repeat, seed=seed, images=plot is not None
     )
-    report = replace(report, again=again("check", target, path, property, load, seed))
+    report = replace(report, again=again("check", target, path, property, load, seed, repeat=repeat))
     return show_report(report, model, x, as_json, plot, of_report(reproducer, model, x, report, seed), seed)

@@ -120,6 +120,7 @@ def folder(tmp_path, monkeypatch):
         "broken.json": '{"format"',
         "list.json": "[1]",
         "newer.json": '{"format": 99}',
+        "other.json": '{"a": 1}',
         "negative.json": '{"format": 1, "batch": -1}',
         "frozen.json": '{"format": 1, "layers": [{"kind": "Linear", "frozen": ["weight", "bias"]}]}',
         "failure.json": Finding(
@@ -169,6 +170,7 @@ def refused(capsys, arguments: str) -> str:
         ("check broken.json", "broken.json: a network is not valid JSON"),
         ("check list.json", "list.json: a network is [1], but should be a JSON object"),
         ("check newer.json", "newer.json: format is 99"),
+        ("check other.json", 'other.json: this is no network, since it has no format; one begins {"format": 1, …}'),
         ("check negative.json", "negative.json: batch is -1"),
         ("check frozen.json", "no parameter of the model requires grad; call model.requires_grad_() first"),
         ("check failure.json", "failure.json is a saved failure; use: jaccheck replay failure.json"),
@@ -182,7 +184,7 @@ def refused(capsys, arguments: str) -> str:
         ("check mine.py:god", "mine.py has no function 'god'; did you mean good?"),
         ("check mine.py:Box.bad", "mine.py has no function 'Box.bad'"),
         ("check mine.py:", "mine.py has no function ''"),
-        ("check mine.py:number", "mine.py:number is a int, but should be a function"),
+        ("check mine.py:number", "mine.py:number is an int, but should be a function"),
         ("check mine.py:model_alone", "mine.py:model_alone returns a Linear, but should return (model, x)"),
         ("check mine.py:three", "mine.py:three returns 3 values, but should return (model, x)"),
         (
@@ -212,6 +214,8 @@ def refused(capsys, arguments: str) -> str:
         ("check network.json --path autogard", "no path is called 'autogard'"),
         ("check network.json --property enclosur", "no property is called 'enclosur', the properties are enclosure"),
         ("check network.json --load no.py", "can't read no.py"),
+        ("check network.json --load none", "there is no module 'none' here; for a file write file.py\n"),
+        ("check network.json --load mine.py:good", "'mine.py:good' is no module; --load takes file.py or module\n"),
         ("check network.json --load folder", "'folder' is a folder without __init__.py, and no module"),
         ("fuzz --path autogard", "did you mean 'autograd'?"),
         ("fuzz --property stat", "did you mean state?"),
@@ -263,12 +267,13 @@ def refused(capsys, arguments: str) -> str:
         ("replay folder.json", "can't read folder.json: Is a directory"),
         ("replay broken.json", "broken.json: a saved failure should be JSON"),
         ("replay list.json", "list.json: a saved failure should be a JSON object"),
+        ("replay other.json", "other.json: this is no saved failure, since it has no format"),
         ("replay newer.json", "newer.json: format is 99, but a saved failure has format 1"),
         ("replay network.json", "network.json: this is a network and no saved failure; use: jaccheck check"),
     ],
 )
 def test_bad_usage_and_bad_input_exit_with_2_and_one_line_that_says_what_to_do(capsys, arguments, says):
-    assert says in refused(capsys, arguments)
+    assert says in refused(capsys, arguments) + "\n"
 
 
 def test_trying_whether_a_file_can_be_written_leaves_no_trace(capsys, folder):
@@ -359,6 +364,7 @@ def test_check_takes_paths_and_properties_and_repeats(capsys):
     report = json.loads(capsys.readouterr().out)
     assert len(report["verdicts"]) == 6
     assert {verdict["property"] for verdict in report["verdicts"].values()} == {"determinism"}
+    assert report["again"] == "jaccheck check network.json --path all --property determinism --repeat"
 
 
 def test_check_takes_the_steps_of_a_sequence(capsys):
@@ -387,6 +393,15 @@ def test_a_path_of_ones_own_is_loaded_and_a_disagreement_exits_with_1(capsys):
     assert out.startswith("'twice' lies outside the enclosure of the Jacobian.\n")
     assert "again       jaccheck check mine.py:good --path autograd --path twice --load twice.py" in out
     assert err == ""
+
+
+def test_a_file_that_is_named_twice_is_run_once(capsys, folder):
+    (folder / "both.py").write_text(MINE + TWICE)
+    try:
+        assert main(shlex.split("check both.py:good --load both.py --path twice")) == 1
+    finally:
+        unregister_path("twice")
+    assert capsys.readouterr().err == ""
 
 
 LOUD = """
@@ -486,16 +501,14 @@ def test_fuzz_without_a_failure_exits_with_0_and_counts(capsys, folder):
 
 def test_fuzz_shows_a_failure_saves_it_and_exits_with_1_and_replay_shows_it_again(capsys, folder):
     with planted(doubled_behind_tanh):
-        status, out, err = fuzz(capsys, f"{QUICK} --path planted --examples 500 --save-dir found")
+        status, out, err = fuzz(capsys, f"{QUICK} --path planted --load mine.py --examples 500 --save-dir found")
         assert (status, err) == (1, "")
         assert out.startswith("'planted' lies outside the enclosure of the Jacobian.\n")
         assert "a failure was found" in out
         assert "found: planted: enclosure (value)" in out
         (file,) = (folder / "found").glob("*.json")
-        assert (
-            f"saved       {file.relative_to(folder)}, see it again by: jaccheck replay {file.relative_to(folder)}"
-            in out
-        )
+        name = file.relative_to(folder)
+        assert f"saved       {name}, see it again by: jaccheck replay {name} --load mine.py\n" in out
         assert main(["replay", str(file)]) == 1
         assert capsys.readouterr().out.startswith("'planted' lies outside the enclosure of the Jacobian.\n")
     assert "no path is called 'planted'" in refused(capsys, f"replay {shlex.quote(str(file))}")

@@ -58,6 +58,13 @@ def test_a_page_needs_nothing_else(html):
     assert "default-src 'none'" in html[1]
 
 
+def test_a_finding_is_seen_again_with_the_modules_of_its_campaign(logs):
+    content = content_of(logs["found"])
+    content.counts["plan"]["load"] = ["half & half.py"]
+    found = replace(content, findings=(replace(content.findings[0], file="f.json"),))
+    assert escape("jaccheck replay f.json --load 'half & half.py'").replace("&#x27;", "&#39;") in page(found)
+
+
 def test_a_page_says_what_was_found(html, logs):
     kind, text = html
     found = counts(logs[kind])
