@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv`, by default the program's.
 
     Returns:
-        The exit status: 0 all agree, 1 a disagreement, 2 bad usage or input, 130 interrupted before any was found.
+        The exit status: 0 all agree, or nothing can be said of those that don't, 1 a disagreement, 2 bad usage or
+        input, 130 interrupted before any was found.
     Raises:
         OSError: what it prints can't be written; `BrokenPipeError`, if nobody reads it any more.
     """

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from multiprocessing import active_children, get_context
 from statistics import median
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
+from jaccheck._text import several
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.faults import bank, families
@@ -175,7 +177,9 @@ def chosen(
     for what, known, given in (("fault", bank(), names), ("family", families(), groups)):
         for name in given:
             if name not in known:
-                raise InvalidProblem(f"there is no {what} {name!r}; the families are {', '.join(families())}")
+                near = get_close_matches(name, known, n=3)
+                hint = f"; did you mean {' or '.join(near)}?" if near else ""
+                raise InvalidProblem(f"there is no {what} {name!r}; the families are {', '.join(families())}{hint}")
     every = [
         fault for fault in bank().values() if not (names or groups) or fault.name in names or fault.family in groups
     ]
@@ -207,4 +211,4 @@ def _middle(numbers: Sequence[float]) -> float:
 
 
 def _told(hunt: Hunt) -> str:
-    return f"{hunt.fault.name} ({hunt.fault.words}), {hunt.networks} networks, {hunt.seconds:.1f} s"
+    return f"{hunt.fault.name} ({hunt.fault.words}), {several(hunt.networks, 'network')}, {hunt.seconds:.1f} s"

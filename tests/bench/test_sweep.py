@@ -208,6 +208,11 @@ def test_the_command(capsys, monkeypatch, small):
     assert asked["paths"] == "all"
 
 
+def test_the_help_says_how_many_a_fit_takes(capsys):
+    assert main(["bench", "--help"]) == 0
+    assert f"at least {FEWEST}" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -19,6 +19,9 @@ from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.cli import main
 from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED
+from jaccheck.cli._screen import show_summary
+from jaccheck.fuzz.plan import Plan
+from jaccheck.fuzz.summary import Summary
 from jaccheck.paths import unregister_path
 from tests.documented import assert_documented
 from tests.planted import doubled, doubled_behind_tanh, planted
@@ -72,6 +75,16 @@ def unfit():
 
 def unflattened():
     return torch.nn.Linear(3, 2), torch.ones(4, 5, 3)
+
+
+def dropping():
+    return torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Dropout()), torch.ones(4, 3)
+
+
+def noisy():
+    model = torch.nn.Linear(3, 2)
+    model.register_forward_hook(lambda module, inputs, output: output + torch.rand_like(output))
+    return model, torch.ones(4, 3)
 
 
 def without_enclosure():
@@ -219,6 +232,10 @@ def refused(capsys, arguments: str) -> str:
         ("check network.json --load folder", "'folder' is a folder without __init__.py, and no module"),
         ("fuzz --path autogard", "did you mean 'autograd'?"),
         ("fuzz --property stat", "did you mean state?"),
+        (
+            "fuzz --property sequence:deepcopy",
+            "--property is sequence:deepcopy, but here it takes no argument; use sequence, or jaccheck check\n",
+        ),
         ("fuzz --dtype float", "there is no dtype 'float' here, but: float64, float32, float16, bfloat16"),
         ("fuzz --device gpu", "there is no device 'gpu' here, but: cpu"),
         ("fuzz --device cuda:99", "there is no device 'cuda:99' here, but: cpu"),
@@ -228,10 +245,16 @@ def refused(capsys, arguments: str) -> str:
         ("fuzz --seconds soon", "'--seconds'"),
         ("fuzz --examples 0", "--examples is 0, but should be at least 1"),
         ("fuzz --examples 1.5", "'--examples'"),
-        ("fuzz --seed -1", "--seed is -1, but should be at least 0"),
+        *(
+            (f"{work} --seed {seed}", f"--seed is {seed}, but should be from 0 to 2**63 - 1\n")
+            for work in ("check network.json", "fuzz", "bench --sweep", "selftest", "tolerances")
+            for seed in (-1, 2**63)
+        ),
         ("fuzz --timeout 0", "--timeout is 0.0, but should be more than 0"),
         ("fuzz --workers 0", "--workers is 0"),
         ("fuzz --workers 100000", "--workers is 100000, but should be from 1 to 1,024"),
+        ("bench mine.py:dropping", "in '1' (Dropout); call model.eval() first\n"),
+        ("bench mine.py:noisy", "random numbers that its forward pass draws; draw them beforehand\n"),
         ("bench network.json --problems 3", "--problems is for --sweep alone; leave it out"),
         ("bench network.json --seed 3", "--seed is for --sweep alone; leave it out"),
         ("bench --sweep --seconds 3", "--seconds is for targets alone; leave it out"),
@@ -310,13 +333,22 @@ def test_help_is_no_error(capsys, arguments):
     assert err == ""
 
 
+@pytest.mark.parametrize("command", ["", "fuzz", "bench"])
+def test_a_flag_takes_no_value_in_the_help(capsys, command):
+    assert main([*command.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"--help  +-h  +Show|-h, --help  +Show", out)
+    assert not re.search("bool", out, re.IGNORECASE)
+
+
 def test_the_help_and_the_readme_say_each_exit_status_in_the_same_words(capsys):
     assert main(["--help"]) == 0
     for text in (capsys.readouterr().out, (ROOT / "README.md").read_text(encoding="utf-8")):
         said = " ".join(text.partition("Exit status: ")[2].split())
         assert said.startswith(
-            f"{AGREEMENT} all agree, {DISAGREEMENT} a disagreement, {BAD_USAGE} bad usage or input, "
-            f"{INTERRUPTED} interrupted before any was found."
+            f"{AGREEMENT} all agree, or nothing can be said of those that don't, {DISAGREEMENT} a disagreement, "
+            f"{BAD_USAGE} bad usage or input, {INTERRUPTED} interrupted before any was found. "
+            "What record keeps and tolerances counts makes no difference to it."
         )
 
 
@@ -497,6 +529,12 @@ def test_fuzz_without_a_failure_exits_with_0_and_counts(capsys, folder):
     assert (err, ANSI in out) == ("", False)
     assert not (folder / "jaccheck-failures").exists()
     assert torch.get_num_threads() == threads
+
+
+def test_what_the_time_was_spent_for_has_one_order(capsys):
+    plan = Plan(1, ("autograd",), ("enclosure", "state", "sizes"), ("float32",), ("cpu",))
+    show_summary(Summary(plan, spent={"shrinking": 1.0, "sizes": 2.0, "enclosure, state": 3.0}), [], [])
+    assert "  time: enclosure, state 3.0 s; sizes 2.0 s; shrinking 1.0 s\n" in capsys.readouterr().out
 
 
 def test_fuzz_shows_a_failure_saves_it_and_exits_with_1_and_replay_shows_it_again(capsys, folder):

@@ -148,6 +148,26 @@ def test_report_writes_what_it_is_asked_for(logs, tmp_path, capsys):
     assert "40 networks" in capsys.readouterr().out
 
 
+def test_the_text_says_what_is_known_and_how_it_ended(logs, capsys, monkeypatch):
+    found = counts(logs["clean"]) | {"known": {"autograd-other-sample-not-finite": 1}, "stopped": "interrupted"}
+    monkeypatch.setattr("jaccheck.fuzz.logread.counts", lambda log: found)
+    assert main(["report", "log.db"]) == 0
+    first, known = capsys.readouterr().out.splitlines()
+    assert first.endswith(" s; interrupted; --seed 3")
+    assert known.startswith("  known: autograd-other-sample-not-finite, 1 network: ")
+    found["stopped"] = None
+    assert main(["report", "log.db"]) == 0
+    assert "; it runs still, or was killed; --seed 3\n" in capsys.readouterr().out
+
+
+def test_two_reports_have_a_file_each(logs, tmp_path, capsys):
+    one, same = tmp_path / "same", tmp_path / "folder" / ".." / "same"
+    (tmp_path / "folder").mkdir()
+    assert main(["report", str(logs["clean"]), "--html", str(one), "--junit", str(same)]) == 2
+    assert "is named twice; name another file" in capsys.readouterr().err
+    assert not one.exists()
+
+
 @pytest.mark.parametrize("option", ["--html", "--junit", "--csv"])
 def test_a_file_that_cant_be_written_is_one_line(logs, option, tmp_path, capsys):
     log = logs["clean"]

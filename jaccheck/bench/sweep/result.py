@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaccheck._check import versions
 from jaccheck._report import _plain
+from jaccheck._text import several
 from jaccheck.bench.costs import SIZES, UNITS, scaled
 from jaccheck.bench.sweep.fit import FEATURES, FEWEST, Fit, fitted
 
@@ -143,7 +144,7 @@ def _lines(sweep: Sweep) -> Iterator[str]:
         for values in [[getattr(point, name) for point in sweep.points]]
     )
     stopped = ", interrupted" if sweep.interrupted else ""
-    yield f"{len(sweep.points)} problem{'' if len(sweep.points) == 1 else 's'}{stopped}, --seed {sweep.seed}, {sweep.dtype} on {sweep.device}"
+    yield f"{several(len(sweep.points), 'problem')}{stopped}, --seed {sweep.seed}, {sweep.dtype} on {sweep.device}"
     yield ", ".join(spans)
     yield ", ".join(f"{name} {number}" for name, number in sweep.versions.items())
     for what, laws, units in (("time", sweep.time, UNITS), ("memory", sweep.memory, SIZES)):
@@ -163,8 +164,8 @@ def _lines(sweep: Sweep) -> Iterator[str]:
     yield from _aligned(list(_map(sweep)))
     wrong = Counter(name for point in sweep.points for name in point.wrong)
     for name, number in wrong.items():
-        on = "1 problem, which is" if number == 1 else f"{number} problems, which are"
-        yield f"{name} was wrong or raised on {on} left out; see jaccheck fuzz --path {name}"
+        on = f"{several(number, 'problem')}, which {'is' if number == 1 else 'are'} left out"
+        yield f"{name} was wrong or raised on {on}; see jaccheck fuzz --path {name}"
 
 
 def _lawless(sweep: Sweep, laws: Mapping[str, Fit]) -> Iterator[str]:
@@ -172,7 +173,7 @@ def _lawless(sweep: Sweep, laws: Mapping[str, Fit]) -> Iterator[str]:
     for name, number in Counter(name for point in sweep.points for name in point.seconds).items():
         if name not in laws:
             reason = "too few" if number < FEWEST else "but their sizes go together"
-            yield f"  {name}: no law; {number} problem{'' if number == 1 else 's'}, {reason}"
+            yield f"  {name}: no law; {several(number, 'problem')}, {reason}"
 
 
 def _law(name: str, law: Fit, units: tuple[tuple[float, str], ...]) -> tuple[str, ...]:
