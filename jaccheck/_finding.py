@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -90,6 +91,11 @@ def again(network: Network, paths: Sequence[str], failure: Failure) -> str:
     built = f"*jaccheck.Network.from_json({network.to_json()!r}).build()"
     seed = "" if network.seed is None else f", seed={network.seed}"
     return f"jaccheck.check({built}, paths={chosen!r}{properties}{seed})"
+
+
+def replay(file: str, load: Sequence[str]) -> str:
+    """The command line that shows a failure saved in `file` again; `load` are the modules that register its paths."""
+    return shlex.join(["jaccheck", "replay", file, *(word for module in load for word in ("--load", module))])
 
 
 @dataclass(frozen=True)
@@ -186,10 +192,9 @@ class Finding:
     @property
     def file_name(self) -> str:
         """A name for its file, the same for the same failure on the same network."""
-        digest = zlib.crc32(self.network.to_json().encode())
-        failure = self.failure
-        words = [failure.path, failure.kind, failure.shape] if failure.path != FORWARD else [FORWARD]
-        name = "-".join([*filter(None, words), f"{digest:08x}"])
+        digest = zlib.crc32(json.dumps([*self.failure, self.network.to_json()]).encode())
+        words = dict.fromkeys(filter(None, self.failure))  # a wrong forward pass has the same word twice
+        name = "-".join([*words, f"{digest:08x}"])
         return "".join(c if c.isalnum() or c in "-_." else "_" for c in name) + ".json"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
@@ -238,6 +243,8 @@ def _object(text: str) -> dict[str, Any]:
         raise InvalidProblem("a saved failure should be a JSON object")
     if "layers" in data and "network" not in data:
         raise InvalidProblem("this is a network and no saved failure; use: jaccheck check")
-    if data.get("format") != FORMAT:
-        raise InvalidProblem(f"format is {data.get('format')!r}, but a saved failure has format {FORMAT}")
+    if "format" not in data:
+        raise InvalidProblem("this is no saved failure, since it has no format")
+    if data["format"] != FORMAT:
+        raise InvalidProblem(f"format is {data['format']!r}, but a saved failure has format {FORMAT}")
     return data

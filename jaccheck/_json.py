@@ -23,7 +23,9 @@ def written(spec: Spec) -> str:
 def read(cls: type[Spec], text: str | bytes) -> Any:
     """The spec of class `cls` that `written` wrote; InvalidProblem, naming the field, if it didn't."""
     data = _parsed(text)
-    version = data.pop("format", None)
+    if "format" not in data:
+        raise InvalidProblem(f'this is no network, since it has no format; one begins {{"format": {FORMAT}, …}}')
+    version = data.pop("format")
     if type(version) is not int or version < 1:
         raise invalid("format", version, f"an integer from 1 to {FORMAT}")
     if version > FORMAT:

@@ -75,13 +75,14 @@ class Problem:
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
 
-def admit(model: nn.Module, x: Tensor, *, seed: int | None = None) -> Problem:
+def admit(model: nn.Module, x: Tensor, *, seed: int | None = None, seedable: bool = True) -> Problem:
     """Let `model` and `x` in, after one forward pass that leaves no trace.
 
     Args:
         model: maps ``[N, *features]`` to f(x), ``[N, C]``.
         x: ``[N, *features]``, in the dtype and on the device of the parameters; N may be 0.
         seed: with which random numbers begin; None lets no layers in that need any.
+        seedable: whether who calls might name a seed; else the message doesn't ask for one.
     Raises:
         InvalidProblem: they can't be used; the message says why and what to do. An exception of the model's own is
             its cause.
@@ -114,7 +115,7 @@ def admit(model: nn.Module, x: Tensor, *, seed: int | None = None) -> Problem:
     _check_seed(seed)
     unfit = [(described(layer, name), layer) for name, layer in model.named_modules() if _depends_on_mode(layer, seed)]
     if unfit:
-        or_seed = ", or pass a seed" if all(_draws(layer) for _, layer in unfit) else ""
+        or_seed = ", or pass a seed" if seedable and all(_draws(layer) for _, layer in unfit) else ""
         raise InvalidProblem(
             "the model is in training mode, and f(x) is no function of x alone in "
             f"{_listed([words for words, _ in unfit])}; call model.eval() first{or_seed}"
@@ -125,7 +126,7 @@ def admit(model: nn.Module, x: Tensor, *, seed: int | None = None) -> Problem:
             f"{_listed(mixing)} mixes the samples, in any mode, since track_running_stats is False; set it to True"
         )
     before = _snapshot(model, x)
-    output, draws = _output(model, x, before, seed)
+    output, draws = _output(model, x, before, seed, seedable)
     return Problem(model, x, output, before, seed if draws else None)
 
 
@@ -200,7 +201,7 @@ def _snapshot(model: nn.Module, x: Tensor) -> Snapshot:
         raise InvalidProblem(f"there is no memory for a copy of the model and x, {list(x.shape)}: {said}") from error
 
 
-def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> tuple[Tensor, bool]:
+def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None, seedable: bool) -> tuple[Tensor, bool]:
     """f(x), and whether random numbers were drawn for it."""
     try:
         with _spoken(model), torch.inference_mode(False), torch.no_grad(), seeded(seed, x.device):
@@ -217,7 +218,7 @@ def _output(model: nn.Module, x: Tensor, before: Snapshot, seed: int | None) -> 
         before.expect(own)
     output = _checked(output, x)
     if any("random state" in change for change in own):
-        _check_chance(model, x, output, before, seed)
+        _check_chance(model, x, output, before, seed, seedable)
     return output, draws
 
 
@@ -233,7 +234,9 @@ def _spoken(model: nn.Module) -> Iterator[None]:
         raise InvalidProblem(f"the model's forward pass raises {raised}") from error
 
 
-def _check_chance(model: nn.Module, x: Tensor, output: Tensor, before: Snapshot, seed: int | None) -> None:
+def _check_chance(
+    model: nn.Module, x: Tensor, output: Tensor, before: Snapshot, seed: int | None, seedable: bool
+) -> None:
     """A model that draws may do so for nothing, or have a seed for it; else f(x) isn't a function of x."""
     try:
         with _spoken(model), torch.inference_mode(False), torch.no_grad(), seeded(seed or 0, x.device):
@@ -247,7 +250,7 @@ def _check_chance(model: nn.Module, x: Tensor, output: Tensor, before: Snapshot,
         before.undone()
     if again.shape != output.shape or not torch.allclose(again, output, rtol=0, atol=0, equal_nan=True):
         what = (
-            "pass a seed, or draw them beforehand"
+            f"{'pass a seed, or ' if seedable else ''}draw them beforehand"
             if seed is None
             else "the seed is for torch's alone; draw others beforehand"
         )

@@ -22,6 +22,8 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 
 FORMS = "network.json, file.py:function or module:function"
+_loaded: dict[tuple[Path, int], ModuleType] = {}
+"""By file and the time when it was written."""
 
 
 def problem_of(target: str) -> tuple[nn.Module, Tensor]:
@@ -69,15 +71,23 @@ def text_of(file: str) -> str:
         raise InvalidProblem(f"can't read {file}: {reason}") from error
 
 
-def module_of(source: str) -> ModuleType:
+def module_of(source: str, *, target: bool = False) -> ModuleType:
     """The module ``file.py`` or ``package.module``, found from the current folder as ``python -m`` finds it.
 
+    Either is run once, a file until it is edited: what it registers would else be there twice.
+
+    Args:
+        source: the file's or the module's name.
+        target: it is a part of a target, and else what ``--load`` names.
     Raises:
         InvalidProblem: it can't be imported.
     """
     if source.endswith(".py"):
         text_of(source)
         file = Path(source).resolve()
+        version = (file, file.stat().st_mtime_ns)
+        if version in _loaded:
+            return _loaded[version]
         name = file.stem if file.stem.isidentifier() else "jaccheck_target"
         spec = importlib.util.spec_from_file_location(f"_jaccheck_{name}", file)
         assert spec is not None
@@ -87,9 +97,11 @@ def module_of(source: str) -> ModuleType:
         _on_search_path(str(file.parent))
         with _blamed(source):
             spec.loader.exec_module(module)
+        _loaded[version] = module
         return module
     if not source or not all(part.isidentifier() for part in source.split(".")):
-        raise InvalidProblem(f"{source!r} is no module; a target should be {FORMS}")
+        should = f"a target should be {FORMS}" if target else "--load takes file.py or module"
+        raise InvalidProblem(f"{source!r} is no module; {should}")
     _on_search_path(str(Path.cwd()))
     with _blamed(source):
         try:
@@ -97,16 +109,15 @@ def module_of(source: str) -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name is None or not f"{source}.".startswith(f"{error.name}."):
                 raise
-            raise InvalidProblem(
-                f"there is no module {error.name!r} here; for a file write file.py:function"
-            ) from error
+            file_form = "file.py:function" if target else "file.py"
+            raise InvalidProblem(f"there is no module {error.name!r} here; for a file write {file_form}") from error
     if getattr(module, "__file__", None) is None and hasattr(module, "__path__"):
         raise InvalidProblem(f"{source!r} is a folder without __init__.py, and no module; a file is named file.py")
     return module
 
 
 def _called(source: str, function: str) -> tuple[nn.Module, Tensor]:
-    module = module_of(source)
+    module = module_of(source, target=True)
     found: Any = module
     for name in function.split("."):
         if not hasattr(found, name):
@@ -115,13 +126,13 @@ def _called(source: str, function: str) -> tuple[nn.Module, Tensor]:
             raise InvalidProblem(f"{source} has no function {function!r}{hint}")
         found = getattr(found, name)
     if not callable(found):
-        raise InvalidProblem(f"{source}:{function} is a {type(found).__name__}, but should be a function")
+        raise InvalidProblem(f"{source}:{function} is {_a(found)}, but should be a function")
     with _blamed(f"{source}:{function}"):
         result = found()
     if inspect.iscoroutine(result):
         result.close()  # or Python warns that nobody has awaited it
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        got = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"a {type(result).__name__}"
+        got = f"{len(result)} values" if isinstance(result, (tuple, list)) else _a(result)
         raise InvalidProblem(f"{source}:{function} returns {got}, but should return (model, x)")
     model, x = result
     if not isinstance(model, nn.Module) or not isinstance(x, Tensor):
@@ -130,6 +141,12 @@ def _called(source: str, function: str) -> tuple[nn.Module, Tensor]:
             "but should return (model, x), a torch.nn.Module and a torch.Tensor"
         )
     return model, x
+
+
+def _a(thing: object) -> str:
+    """``a float`` or ``an int``"""
+    name = type(thing).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 @contextmanager

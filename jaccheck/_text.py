@@ -164,6 +164,11 @@ def _share(verdict: Verdict) -> str:
     return f"{verdict.vacuous} of {verdict.elements} ({percent(verdict.vacuous, verdict.elements)})"
 
 
+def several(number: int, noun: str) -> str:
+    """``1 network`` or ``1,200 networks``"""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def percent(part: int, whole: int) -> str:
     """A share in per cent that says 0 only of none and 100 only of all."""
     share = 100 * part / whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import copysign, frexp, inf, isfinite, isnan, prod
 from reprlib import Repr
 from types import MappingProxyType
@@ -102,7 +103,9 @@ def a_bool(field: str, value: object) -> None:
 def one_of(field: str, value: object, choices: Iterable[str]) -> None:
     known = tuple(choices)
     if type(value) is not str or value not in known:
-        raise invalid(field, value, f"one of {', '.join(known)}")
+        near = get_close_matches(value, known, n=1) if isinstance(value, str) else []
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise invalid(field, value, f"one of {', '.join(known)}{hint}")
 
 
 def a_tuple(field: str, value: object) -> None:

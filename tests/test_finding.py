@@ -7,7 +7,7 @@ from hypothesis import given
 
 import jaccheck
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import CRASH, FORWARD, Failure, Finding, again, examined, failures, recognized
+from jaccheck._finding import CRASH, FORWARD, Failure, Finding, again, examined, failures, recognized, replay
 from jaccheck._network import Network
 from jaccheck._report import ForwardFinding
 from jaccheck.strategies import networks
@@ -63,12 +63,23 @@ def test_what_is_no_json_object_is_refused(text):
 
 def test_it_is_saved_under_a_name_of_its_own(tmp_path):
     file = FINDING.save(tmp_path / "new" / "folder")
-    assert re.fullmatch(r"planted-value-[0-9a-f]{8}\.json", file.name)
+    assert re.fullmatch(r"planted-enclosure-value-[0-9a-f]{8}\.json", file.name)
     assert Finding.from_json(file.read_text(encoding="utf-8")) == FINDING
     assert FINDING.save(tmp_path / "new" / "folder") == file
     odd = Finding(Failure("../odd path", "enclosure", "value"), NETWORK, ("a",))
     assert odd.save(tmp_path).parent == tmp_path
-    assert Finding(Failure(FORWARD, FORWARD, "value"), NETWORK, ("a",)).file_name.startswith("forward-")
+    assert Finding(Failure(FORWARD, FORWARD, "value"), NETWORK, ("a",)).file_name.startswith("forward-value-")
+
+
+def test_the_command_that_shows_it_again_loads_what_registers_its_path():
+    assert replay("f.json", ()) == "jaccheck replay f.json"
+    assert replay("a b.json", ("half.py", "twice")) == "jaccheck replay 'a b.json' --load half.py --load twice"
+
+
+def test_no_two_failures_on_a_network_have_the_same_file():
+    one = Failure("a b", "enclosure", "value")
+    others = [one, *(one._replace(**{name: "a_b"}) for name in Failure._fields)]
+    assert len({Finding(failure, NETWORK, ("a",)).file_name for failure in others}) == 5
 
 
 def test_failures_are_told_apart_by_path_property_and_kind():

@@ -69,7 +69,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "atlas": ERRORS | WORLD | DESCRIPTIONS | {"defects", "enclosure", "_finding", "paths", "properties"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
     "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "_finding"},
-    "selftest": ERRORS | WORLD | CHECK | DESCRIPTIONS | {"defects", "fuzz", "_finding", "paths", "properties"},
+    "selftest": ERRORS
+    | WORLD
+    | CHECK
+    | FINDINGS
+    | DESCRIPTIONS
+    | {"defects", "fuzz", "_finding", "paths", "properties"},
     "__main__": {"_needs", "cli"},
     "cli": ERRORS
     | {"_needs", "_threads"}

@@ -68,7 +68,7 @@ def run(
     names = resolve(paths)
     chosen = {name: get(name) for name in names}  # before the snapshot: importing a path may change global state
     with one_thread(), bounded(x.device if isinstance(x, Tensor) else torch.device("cpu")):
-        problem = admit(model, x)
+        problem = admit(model, x, seedable=False)
         size = problem.elements * problem.x.element_size()
         costs, forward = _checked(problem, names) if checked else ({n: Cost(n, "unchecked") for n in names}, None)
         calls = {name: _call(chosen[name].jacobian, problem) for name in names if _measurable(costs[name])}

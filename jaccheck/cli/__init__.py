@@ -15,6 +15,7 @@ with needs("the command line"):
     import typer
 
 from jaccheck.cli._app import AGREEMENT, BAD_USAGE, INTERRUPTED, UNREAD, app
+from jaccheck.cli._interrupt import ctrl_c_heard
 
 COMMANDS = (
     "example",
@@ -42,12 +43,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv`, by default the program's.
 
     Returns:
-        The exit status: 0 all agree, 1 a disagreement, 2 bad usage or input, 130 interrupted before any was found.
+        The exit status: 0 all agree, or nothing can be said of those that don't, 1 a disagreement, 2 bad usage or
+        input, 130 interrupted before any was found.
     Raises:
         OSError: what it prints can't be written; `BrokenPipeError`, if nobody reads it any more.
     """
     try:
-        with needs("this command"), ExitStack() as whole:
+        with ctrl_c_heard(), needs("this command"), ExitStack() as whole:
             status = app(args=argv, prog_name="jaccheck", standalone_mode=False, obj=whole)
     except _CLICK_ERROR as error:
         return _refused(f"{error.format_message()} (see jaccheck --help)")

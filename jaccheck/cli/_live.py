@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from jaccheck._report import COUNTED
+from jaccheck._text import several
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -75,7 +76,7 @@ class View:
         """One line: networks, rate, findings, time."""
         assert self.summary is not None
         summary = self.summary
-        parts = [f"{summary.networks:,} networks", f"{self.rate:.1f}/s", f"{summary.checks:,} path checks"]
+        parts = [several(summary.networks, "network"), f"{self.rate:.1f}/s", several(summary.checks, "path check")]
         parts += [f"{summary.known.total():,} known", f"{len(summary.findings)} found", _clock(summary.seconds)]
         _, left = self.share()
         return ", ".join(parts) + (f", {left} left" if left else "")

@@ -27,11 +27,28 @@ def _alone(context: typer.Context, asked: bool) -> bool:
 
 
 Paths = Annotated[
-    list[str] | None, typer.Option("--path", help="A path, or 'all'; repeat it for several.", metavar="NAME")
+    list[str] | None,
+    typer.Option(
+        "--path", help="A path, or 'all'; repeat it for several. By default the three of the example.", metavar="NAME"
+    ),
+]
+AllPaths = Annotated[
+    list[str] | None,
+    typer.Option("--path", help="A path; repeat it for several. All of them by default.", metavar="NAME"),
 ]
 Properties = Annotated[
     list[str] | None, typer.Option("--property", help="A property; repeat it for several.", metavar="NAME")
 ]
+SEEDS = 2**63  # as many as torch takes
+
+
+def seed_of(seed: int | None) -> int | None:
+    """A callback that refuses what is no seed."""
+    if seed is not None and not 0 <= seed < SEEDS:
+        raise InvalidProblem(f"--seed is {seed}, but should be from 0 to 2**63 - 1")
+    return seed
+
+
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else.", callback=_alone)]
 Load = Annotated[
     list[str] | None,
@@ -127,6 +144,10 @@ def path_names(names: list[str] | None) -> str | list[str] | None:
 def property_names(names: list[str] | None) -> tuple[str, ...]:
     from jaccheck.properties import PROPERTIES
 
+    for name in names or ():
+        plain, colon, _ = name.partition(":")
+        if colon and plain in PROPERTIES:
+            raise InvalidProblem(f"--property is {name}, but here it takes no argument; use {plain}, or jaccheck check")
     return chosen("property", names, PROPERTIES)
 
 
@@ -155,9 +176,12 @@ def again(
     laws: list[str] | None,
     load: list[str] | None,
     seed: int | None = None,
+    *,
+    repeat: bool = False,
 ) -> str:
     """The command line that does the same."""
     named = (("--path", paths), ("--property", laws), ("--load", load))
     options = [word for option, values in named for value in values or () for word in (option, value)]
     options += [] if seed is None else ["--seed", str(seed)]
+    options += ["--repeat"] if repeat else []
     return shlex.join(["jaccheck", command, target, *options])

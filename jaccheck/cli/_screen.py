@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaccheck._report import COUNTED, Report
-from jaccheck._text import percent
+from jaccheck._text import percent, several
 
 if TYPE_CHECKING:
     from jaccheck._finding import Finding
@@ -57,27 +57,34 @@ def show(report: Report, known: Mapping[str, Sequence[Defect]]) -> None:
 def show_summary(summary: Summary, files: Sequence[Path | None], scripts: Sequence[Script]) -> None:
     """What fuzz did: each failure with its report and its files, then the counts."""
     for finding, file, script in zip(summary.findings, files, scripts, strict=True):
-        _show_finding(finding, file, script, summary.again[finding.failure])
+        _show_finding(finding, file, script, summary)
     plan = summary.plan
     limit = f" --examples {plan.examples}" if plan.examples is not None else ""
-    done = f"{_several(summary.networks, 'network')}, {_several(summary.checks, 'path check')}"
+    done = f"{several(summary.networks, 'network')}, {several(summary.checks, 'path check')}"
     say(f"{done} in {summary.seconds:.1f} s; {STOPPED[summary.stopped]}; --seed {plan.seed}{limit}")
     for line in _table(summary):
         say(line, "none")
-    if summary.known:
+    show_known(summary.known)
+    for reason, number in summary.refused.most_common():
+        say(f"  refused: {several(number, 'network')}: {reason}")
+    if summary.shrinking:
+        say(f"  shrinking: {several(summary.shrinking, 'network')}")
+    if len(summary.spent) > 1:
+        order = {name: place for place, name in enumerate((*plan.properties, "shrinking"))}
+        spent = sorted(summary.spent.items(), key=lambda item: order.get(item[0].partition(", ")[0], len(order)))
+        say("  time: " + "; ".join(f"{what} {seconds:.1f} s" for what, seconds in spent))
+    for finding in summary.findings:
+        say(f"  found: {finding.failure}", "bold red")
+
+
+def show_known(known: Mapping[str, int]) -> None:
+    """The known defects that were seen, each with the number of networks."""
+    if known:
         from jaccheck.defects.register import register
 
         shows = {defect.id: defect.shows for defect in register()}
-        for name, number in summary.known.most_common():
-            say(f"  known: {name}, {_several(number, 'network')}: {shows[name]}")
-    for reason, number in summary.refused.most_common():
-        say(f"  refused: {_several(number, 'network')}: {reason}")
-    if summary.shrinking:
-        say(f"  shrinking: {_several(summary.shrinking, 'network')}")
-    if len(summary.spent) > 1:
-        say("  time: " + "; ".join(f"{what} {seconds:.1f} s" for what, seconds in summary.spent.items()))
-    for finding in summary.findings:
-        say(f"  found: {finding.failure}", "bold red")
+        for name, number in sorted(known.items(), key=lambda item: -item[1]):
+            say(f"  known: {name}, {several(number, 'network')}: {shows.get(name, 'no longer in the register')}")
 
 
 def summary_data(summary: Summary, files: Sequence[Path | None], scripts: Sequence[Script]) -> dict[str, Any]:
@@ -119,7 +126,9 @@ def summary_data(summary: Summary, files: Sequence[Path | None], scripts: Sequen
     }
 
 
-def _show_finding(finding: Finding, file: Path | None, script: Script, again: int) -> None:
+def _show_finding(finding: Finding, file: Path | None, script: Script, summary: Summary) -> None:
+    from jaccheck._finding import replay
+
     if finding.report is not None:
         say(str(finding.report))
     if finding.crash is not None:
@@ -130,9 +139,11 @@ def _show_finding(finding: Finding, file: Path | None, script: Script, again: in
         say("  unfinished  the time was up before the network was as small as it can be")
     if not finding.reproducible:
         say("  comes and goes: the same network fails at one time and doesn't at another")
-    if again:
-        say(f"  seen        on {_several(again, 'further network')}")
-    where = f"{file}, see it again by: jaccheck replay {file}" if file else "nowhere: it can't be written"
+    if again := summary.again[finding.failure]:
+        say(f"  seen        on {several(again, 'further network')}")
+    where = (
+        f"{file}, see it again by: {replay(str(file), summary.plan.load)}" if file else "nowhere: it can't be written"
+    )
     say(f"  saved       {where}")
     say(f"  script      {script}\n")
 
@@ -151,7 +162,3 @@ def _table(summary: Summary) -> Iterator[str]:
 
 def _share(part: int, whole: int) -> str:
     return percent(part, whole) if whole else ""
-
-
-def _several(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

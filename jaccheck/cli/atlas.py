@@ -15,9 +15,9 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, Command, app
 from jaccheck.cli._json import put
-from jaccheck.cli._options import Json, Load, Paths, chosen, drawable, import_modules, path_names, written
+from jaccheck.cli._options import AllPaths, Json, Load, chosen, drawable, import_modules, path_names, written
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 HALVES = ("float16", "bfloat16")
 
 
-@app.command()
+@app.command(cls=Command)
 def atlas(
     activation: Annotated[
         list[str] | None, typer.Option("--activation", help="Its name; repeat it for several.", metavar="NAME")
     ] = None,
-    path: Paths = None,
+    path: AllPaths = None,
     dtype: Annotated[list[str] | None, typer.Option(help="float16 or bfloat16.", metavar="NAME")] = None,
     float32: Annotated[
         bool, typer.Option("--float32", help="All 2^32 arguments of float32, minutes for each; no other if none named.")

@@ -12,25 +12,32 @@ import typer
 
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, Command, app
 from jaccheck.cli._json import put
-from jaccheck.cli._options import Json, Load, Paths, drawable, given, import_modules, path_names, written
+from jaccheck.cli._options import Json, Load, drawable, given, import_modules, path_names, seed_of, written
 
 
-@app.command()
+@app.command(cls=Command)
 def bench(
     context: typer.Context,
     targets: Annotated[
         list[str] | None, typer.Argument(help="network.json, file.py:function or module:function.", metavar="TARGET…")
     ] = None,
-    path: Paths = None,
+    path: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--path",
+            help="A path, or 'all'; repeat it for several. By default the three of the example, with --sweep all.",
+            metavar="NAME",
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option(help="How long to time each target.", metavar="S")] = 3.0,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the costs into this file.", metavar="FILE", callback=drawable)
     ] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="No target, but drawn problems of all sizes.")] = False,
-    problems: Annotated[int, typer.Option(help="How many, with --sweep.", metavar="K")] = 200,
-    seed: Annotated[int, typer.Option(help="Of the draw, with --sweep.", metavar="I")] = 0,
+    problems: Annotated[int, typer.Option(help="How many, with --sweep; at least 10.", metavar="K")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the draw, with --sweep.", metavar="I", callback=seed_of)] = 0,
     load: Load = None,
     as_json: Json = False,
 ) -> int:
@@ -79,7 +86,9 @@ def _sweep(path: list[str] | None, problems: int, seed: int, plot: Path | None, 
         screen.say(str(found))
     if plot is not None:
         written(plot, found.plot)
-    return AGREEMENT if not any(point.wrong for point in found.points) else DISAGREEMENT
+    if any(point.wrong for point in found.points):
+        return DISAGREEMENT
+    return INTERRUPTED if found.interrupted else AGREEMENT
 
 
 @contextmanager

@@ -7,29 +7,39 @@ from typing import Annotated
 
 import typer
 
-from jaccheck.cli._app import app
+from jaccheck.cli._app import Command, app
 from jaccheck.cli._options import (
     Json,
     Load,
     Paths,
     Plot,
-    Properties,
     Reproducer,
     again,
     import_modules,
     path_names,
+    seed_of,
 )
 from jaccheck.cli._scripts import of_report
 from jaccheck.cli._shown import show_report
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     target: Annotated[str, typer.Argument(help="network.json, file.py:function or module:function.")],
     path: Paths = None,
-    property: Properties = None,
+    property: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property",
+            help="A property; repeat it for several. sequence:STEP,STEP names the steps.",
+            metavar="NAME",
+        ),
+    ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Let layers of chance in, such as Dropout: all draw from this seed.")
+        int | None,
+        typer.Option(
+            help="Let layers of chance in, such as Dropout: all draw from this seed.", metavar="I", callback=seed_of
+        ),
     ] = None,
     repeat: Annotated[bool, typer.Option("--repeat", help="Call each path twice, and compare.")] = False,
     plot: Plot = None,
@@ -47,5 +57,5 @@ def check(
     report = _check.check(
         model, x, paths=paths, properties=property or None, repeat=repeat, seed=seed, images=plot is not None
     )
-    report = replace(report, again=again("check", target, path, property, load, seed))
+    report = replace(report, again=again("check", target, path, property, load, seed, repeat=repeat))
     return show_report(report, model, x, as_json, plot, of_report(reproducer, model, x, report, seed), seed)

@@ -11,7 +11,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, Command, app
 from jaccheck.cli._campaign import TIMEOUT, check_folders, crew, logged, registered, resumed, saved
 from jaccheck.cli._json import put
 from jaccheck.cli._live import watching
@@ -25,6 +25,7 @@ from jaccheck.cli._options import (
     import_modules,
     path_names,
     property_names,
+    seed_of,
 )
 from jaccheck.cli._scripts import beside
 
@@ -32,12 +33,15 @@ MOST = 1024  # workers
 SECONDS = 30.0  # if neither --seconds nor --examples says otherwise
 
 
-@app.command()
+@app.command(cls=Command)
 def fuzz(
     context: typer.Context,
     seconds: Annotated[float | None, typer.Option(help="Stop after this time.", metavar="S")] = None,
     examples: Annotated[int | None, typer.Option(help="Stop after this many networks.", metavar="K")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed and --examples give the same networks.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="The same seed and --examples give the same networks.", metavar="I", callback=seed_of),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes, by default one a core; 1 is this one.", metavar="W")
     ] = None,
@@ -76,8 +80,6 @@ def fuzz(
         raise InvalidProblem(f"--seconds is {seconds}, but should be more than 0")
     if examples is not None and examples < 1:
         raise InvalidProblem(f"--examples is {examples}, but should be at least 1")
-    if seed is not None and seed < 0:
-        raise InvalidProblem(f"--seed is {seed}, but should be at least 0")
     from jaccheck.fuzz.campaign import Campaign
     from jaccheck.fuzz.log import Log
     from jaccheck.fuzz.logfile import LogFailure

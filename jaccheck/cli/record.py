@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 
 from jaccheck._report import COUNTED
+from jaccheck._text import several
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, app
+from jaccheck.cli._app import AGREEMENT, Command, app
 from jaccheck.cli._json import put
-from jaccheck.cli._options import Json, Load, Paths, device_names, import_modules, path_names
+from jaccheck.cli._options import AllPaths, Json, Load, device_names, import_modules, path_names
 
 
-@app.command()
+@app.command(cls=Command)
 def record(
     folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.", metavar="DIR")],
-    path: Paths = None,
+    path: AllPaths = None,
     device: Annotated[str, typer.Option(help="Where to compute.", metavar="NAME")] = "cpu",
     load: Load = None,
     as_json: Json = False,
@@ -46,6 +47,7 @@ def record(
         said = ", ".join(f"{number} {status}" for status, number in counts.items())
         versions = ", ".join(f"{name} {number}" for name, number in found.versions.items())
         screen.say(
-            f"{folder}: {len(found.networks)} networks by {len(paths)} paths, {said}; {size / 1e6:.1f} MB\n  {versions}"
+            f"{folder}: {several(len(found.networks), 'network')} by {several(len(paths), 'path')}, {said}; "
+            f"{size / 1e6:.1f} MB\n  {versions}"
         )
     return AGREEMENT

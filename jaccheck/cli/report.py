@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jaccheck._errors import InvalidProblem
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck._text import several
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, Command, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, creatable, written
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from jaccheck.exports.content import Content
 
 
-@app.command()
+@app.command(cls=Command)
 def report(
     log: Annotated[Path, typer.Argument(help="A log of jaccheck fuzz --log.")],
     html: Annotated[
@@ -32,13 +33,19 @@ def report(
     from jaccheck.fuzz.logread import counts
 
     found = counts(log)
-    for file in (html, junit, csv):
-        if file is not None and file.exists() and file.samefile(log):
+    files = [file for file in (html, junit, csv) if file is not None]
+    for i, file in enumerate(files):
+        if file.exists() and file.samefile(log):
             raise InvalidProblem(f"{file} is the log itself; name another file")
+        if any(file.resolve() == other.resolve() for other in files[:i]):
+            raise InvalidProblem(f"{file} is named twice; name another file")
     if as_json:
         put(found)
     else:
-        screen.say(f"{found['networks']:,} networks, {found['checks']:,} path checks in {found['seconds']:.1f} s")
+        done = f"{several(found['networks'], 'network')}, {several(found['checks'], 'path check')}"
+        ended = screen.STOPPED.get(found["stopped"], "it runs still, or was killed")
+        screen.say(f"{done} in {found['seconds']:.1f} s; {ended}; --seed {found['seed']}")
+        screen.show_known(found["known"])
         for finding in found["findings"]:
             screen.say(f"  found: {finding['path']}: {finding['property']} ({finding['kind']})", "bold red")
     if html is not None or junit is not None:

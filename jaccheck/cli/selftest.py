@@ -8,20 +8,21 @@ from typing import Annotated
 import typer
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._text import several
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, Command, app
 from jaccheck.cli._json import put
-from jaccheck.cli._options import Json
+from jaccheck.cli._options import Json, seed_of
 
 
-@app.command()
+@app.command(cls=Command)
 def selftest(
     sample: Annotated[int | None, typer.Option(help="Only so many faults, spread over all.", metavar="K")] = None,
     fault: Annotated[list[str] | None, typer.Option(help="A fault; repeat it for several.", metavar="NAME")] = None,
     family: Annotated[list[str] | None, typer.Option(help="A family; repeat it for several.", metavar="NAME")] = None,
     budget: Annotated[float, typer.Option(help="Seconds of the processor for each.", metavar="S")] = 20.0,
-    seed: Annotated[int, typer.Option(help="Of the networks, and of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the networks, and of the sample.", metavar="I", callback=seed_of)] = 0,
     workers: Annotated[int, typer.Option(help="Processes.", metavar="W")] = 1,
     as_json: Json = False,
 ) -> int:
@@ -32,8 +33,6 @@ def selftest(
         raise InvalidProblem(f"--workers is {workers}, but should be at least 1")
     if not budget > 0:
         raise InvalidProblem(f"--budget is {budget}, but should be more than 0")
-    if seed < 0:
-        raise InvalidProblem(f"--seed is {seed}, but should be at least 0")
     from jaccheck.selftest.hunt import Hunt
     from jaccheck.selftest.score import chosen, scored
 
@@ -44,7 +43,7 @@ def selftest(
         done.append(hunt)
         by = f"by {hunt.law}" if hunt.killed else "equivalent" if hunt.ok else "SURVIVED"
         words = f"{len(done)}/{len(faults)} {hunt.fault.family}.{hunt.fault.name} {by}"
-        print(f"{words}, {hunt.networks} networks, {hunt.seconds:.1f} s", file=sys.stderr, flush=True)
+        print(f"{words}, {several(hunt.networks, 'network')}, {hunt.seconds:.1f} s", file=sys.stderr, flush=True)
 
     with one_thread():
         score = scored(faults, seed=seed, budget=budget, workers=workers, watch=watch)

@@ -11,16 +11,16 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, app
+from jaccheck.cli._app import AGREEMENT, Command, app
 from jaccheck.cli._json import put
-from jaccheck.cli._options import Json, drawable, written
+from jaccheck.cli._options import Json, drawable, seed_of, written
 
 
-@app.command()
+@app.command(cls=Command)
 def tolerances(
     networks: Annotated[int, typer.Option(help="On so many networks.", metavar="K")] = 100,
     sample: Annotated[int | None, typer.Option(help="Only so many faults, spread over all.", metavar="K")] = None,
-    seed: Annotated[int, typer.Option(help="Of the networks, and of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the networks, and of the sample.", metavar="I", callback=seed_of)] = 0,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the rules into this file.", metavar="FILE", callback=drawable)
     ] = None,
@@ -30,8 +30,6 @@ def tolerances(
     for option, value in (("--networks", networks), ("--sample", 1 if sample is None else sample)):
         if value < 1:
             raise InvalidProblem(f"{option} is {value}, but should be at least 1")
-    if seed < 0:
-        raise InvalidProblem(f"--seed is {seed}, but should be at least 0")
     from jaccheck.selftest.score import chosen
     from jaccheck.selftest.tolerances import tolerances as measured
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from jaccheck._finding import Finding
+from jaccheck._finding import Finding, replay
 from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.fuzz.logfile import reading, spoken
@@ -86,6 +86,10 @@ class Content:
     @property
     def dtypes(self) -> tuple[str, ...]:
         return tuple(self.counts["plan"]["dtypes"])
+
+    def replay(self, file: str) -> str:
+        """The command line that shows the failure in `file` again."""
+        return replay(file, self.counts["plan"].get("load", ()))
 
     def suites(self) -> tuple[str, ...]:
         """The paths, and what else findings are of."""

@@ -151,10 +151,13 @@ def reached(address: str, workers: int | None, load: tuple[str, ...]) -> Iterato
     """
     try:
         from distributed import Client
+        from distributed.comm.addressing import resolve_address
     except ImportError as error:
         raise InvalidProblem("--dask needs dask.distributed: pip install 'jaccheck[cluster]'") from error
     try:
+        resolve: Any = resolve_address
         connect: Any = Client
+        resolve(address)  # a client that can't read the address takes a minute to go away, and says so
         client = connect(address, timeout=WAIT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InvalidProblem(f"there is no Dask scheduler at {address}: {' '.join(str(error).split())}") from error

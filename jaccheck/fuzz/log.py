@@ -138,10 +138,11 @@ class Log:
 
     def _progress(self, summary: Summary) -> None:
         _note(self.db, elapsed=summary.seconds, replayed=summary.replayed, shrinking=summary.shrinking)
-        self.db.execute(
-            "INSERT INTO spent VALUES ('shrinking', ?) ON CONFLICT DO UPDATE SET seconds = excluded.seconds",
-            (summary.spent.get("shrinking", 0.0),),
-        )
+        if "shrinking" in summary.spent:
+            self.db.execute(
+                "INSERT INTO spent VALUES ('shrinking', ?) ON CONFLICT DO UPDATE SET seconds = excluded.seconds",
+                (summary.spent["shrinking"],),
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

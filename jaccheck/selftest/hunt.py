@@ -37,7 +37,7 @@ class Hunt:
     network: Network | None = None
     """The one that shows it."""
     by: tuple[str, ...] = ()
-    """The properties that see it on that network, each asked by itself."""
+    """The properties that see it on that network, each asked by itself; `FORWARD` if it is the forward pass."""
     misjudged: tuple[str, ...] = ()
     """Others that were named, too, though nothing is wrong with them."""
     crash: str | None = None
@@ -151,11 +151,12 @@ def _confirmed(
     which = (law if law in PROPERTIES else "enclosure",)
     named = search.wrong(network, (*fault.paths, *witnesses), which).get(law, set())
     others = set() if named <= set(fault.accused) else search.without(network, witnesses, which).get(law, set())
-    by = [
-        one
+    by = dict.fromkeys(
+        law
         for one in properties
-        if any(named >= set(fault.accused) for named in search.wrong(network, fault.paths, (one,)).values())
-    ]
+        for law, named in search.wrong(network, fault.paths, (one,)).items()
+        if named >= set(fault.accused)
+    )
     misjudged = tuple(sorted(named - set(fault.accused) - others))
     return Hunt(fault, networks, seconds, law, network, tuple(by), misjudged, search.crash)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from difflib import get_close_matches
+from multiprocessing import active_children, get_context
 from statistics import median
 from typing import Any
 
@@ -15,6 +18,7 @@ import torch
 
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
+from jaccheck._text import several
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.faults import bank, families
@@ -128,12 +132,31 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
         yield from (hunt(bank()[name], seed=seed, budget=budget) for name, seed, budget in jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_in_a_worker, job) for job in jobs]
+        others = active_children()
         try:
+            with _deaf_to_ctrl_c():
+                futures = [pool.submit(_in_a_worker, job) for job in jobs]
             for (name, _, _), future in zip(jobs, futures, strict=True):
                 yield Hunt(bank()[name], **future.result())
+        except BaseException:  # Ctrl-C, say: nobody waits for what they are at
+            for process in set(active_children()) - set(others):
+                process.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that are started inside; it is this one that hears it, afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_a_worker(job: Job) -> dict[str, Any]:
@@ -154,7 +177,9 @@ def chosen(
     for what, known, given in (("fault", bank(), names), ("family", families(), groups)):
         for name in given:
             if name not in known:
-                raise InvalidProblem(f"there is no {what} {name!r}; the families are {', '.join(families())}")
+                near = get_close_matches(name, known, n=3)
+                hint = f"; did you mean {' or '.join(near)}?" if near else ""
+                raise InvalidProblem(f"there is no {what} {name!r}; the families are {', '.join(families())}{hint}")
     every = [
         fault for fault in bank().values() if not (names or groups) or fault.name in names or fault.family in groups
     ]
@@ -186,4 +211,4 @@ def _middle(numbers: Sequence[float]) -> float:
 
 
 def _told(hunt: Hunt) -> str:
-    return f"{hunt.fault.name} ({hunt.fault.words}), {hunt.networks} networks, {hunt.seconds:.1f} s"
+    return f"{hunt.fault.name} ({hunt.fault.words}), {several(hunt.networks, 'network')}, {hunt.seconds:.1f} s"

@@ -125,7 +125,7 @@ def tolerances(
     found = Tolerances(seed, networks, list(rows.values()), {rule: Counter() for rule in rows})
     for i, network in enumerate(tried):
         _without_fault(network, rows, found.by_dtype)
-        watch(f"{i + 1} of {networks} networks without a fault")
+        watch(f"without a fault: network {i + 1} of {networks}")
     before = [_differing(network, (*DEFAULT, BASE)) for network in tried]
     seen = [fault for fault in faults if fault.equivalent is None]
     for i, fault in enumerate(seen):
@@ -133,7 +133,7 @@ def tolerances(
         for row in rows.values():
             row.faults += 1
             row.killed += row.rule in killers
-        watch(f"{i + 1} of {len(seen)} faults: {fault.name} found by {', '.join(killers) or 'none'}")
+        watch(f"fault {i + 1} of {len(seen)}: {fault.name} found by {', '.join(killers) or 'none'}")
     return found
 
 

@@ -106,6 +106,7 @@ def test_as_text_as_json_and_as_a_figure(small, tmp_path):
     text = str(small)
     assert "12 problems, --seed 0, float32 on cpu" in text
     assert text.count("typically off by") == 2
+    assert "vmap_jacfwd, which therefore had no problem with more than 1,000 of them" in text
     assert "Fastest correct path" in text
 
     def refuse(word: str) -> None:
@@ -157,11 +158,13 @@ def test_who_is_fastest_where():
     assert "b 2 of 4 2 surely" in lines
     assert "below 8 a 67%" in lines
     assert "from 64 b 100%" in lines
-    assert any(line.startswith("a was wrong or raised on 1 problems") for line in lines)
-    assert made.time == {}  # too few for a law
+    assert any(line.startswith("a was wrong or raised on 1 problem, which is left out") for line in lines)
+    assert made.time == {}
+    assert lines.count("a: no law; 4 problems, too few") == lines.count("b: no law; 4 problems, too few") == 2
+    assert not any("typically off by" in line for line in lines)
 
 
-def test_an_interrupt_ends_it_with_what_has_been_measured(monkeypatch):
+def test_an_interrupt_ends_it_with_what_has_been_measured(monkeypatch, capsys):
     run, calls = _sweep.run, []
 
     def interrupted(*args, **options):
@@ -175,6 +178,18 @@ def test_an_interrupt_ends_it_with_what_has_been_measured(monkeypatch):
     assert len(found.points) == 2
     assert found.interrupted
     assert "2 problems, interrupted" in str(found)
+    calls.clear()
+    assert main(["bench", "--sweep", "--problems", "12", "--path", "autograd"]) == 130
+    assert "2 problems, interrupted" in capsys.readouterr().out
+
+
+def test_an_interrupt_before_anything_has_been_measured_is_just_that(monkeypatch, capsys):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_sweep, "stratified", interrupted)
+    assert main(["bench", "--sweep", "--problems", "12"]) == 130
+    assert capsys.readouterr() == ("", "jaccheck: interrupted\n")
 
 
 def test_the_command(capsys, monkeypatch, small):
@@ -191,6 +206,11 @@ def test_the_command(capsys, monkeypatch, small):
     assert main(["bench", "--sweep"]) == 0
     assert "Fastest correct path" in capsys.readouterr().out
     assert asked["paths"] == "all"
+
+
+def test_the_help_says_how_many_a_fit_takes(capsys):
+    assert main(["bench", "--help"]) == 0
+    assert f"at least {FEWEST}" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(

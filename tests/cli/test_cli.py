@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and with which exit status."""
 
+import gc
 import json
 import os
 import re
@@ -18,6 +19,9 @@ from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.cli import main
 from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED
+from jaccheck.cli._screen import show_summary
+from jaccheck.fuzz.plan import Plan
+from jaccheck.fuzz.summary import Summary
 from jaccheck.paths import unregister_path
 from tests.documented import assert_documented
 from tests.planted import doubled, doubled_behind_tanh, planted
@@ -73,6 +77,16 @@ def unflattened():
     return torch.nn.Linear(3, 2), torch.ones(4, 5, 3)
 
 
+def dropping():
+    return torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Dropout()), torch.ones(4, 3)
+
+
+def noisy():
+    model = torch.nn.Linear(3, 2)
+    model.register_forward_hook(lambda module, inputs, output: output + torch.rand_like(output))
+    return model, torch.ones(4, 3)
+
+
 def without_enclosure():
     return torch.nn.Sequential(torch.nn.Conv2d(1, 1, 2), torch.nn.Flatten()), torch.ones(2, 1, 3, 3)
 
@@ -119,6 +133,7 @@ def folder(tmp_path, monkeypatch):
         "broken.json": '{"format"',
         "list.json": "[1]",
         "newer.json": '{"format": 99}',
+        "other.json": '{"a": 1}',
         "negative.json": '{"format": 1, "batch": -1}',
         "frozen.json": '{"format": 1, "layers": [{"kind": "Linear", "frozen": ["weight", "bias"]}]}',
         "failure.json": Finding(
@@ -168,6 +183,7 @@ def refused(capsys, arguments: str) -> str:
         ("check broken.json", "broken.json: a network is not valid JSON"),
         ("check list.json", "list.json: a network is [1], but should be a JSON object"),
         ("check newer.json", "newer.json: format is 99"),
+        ("check other.json", 'other.json: this is no network, since it has no format; one begins {"format": 1, …}'),
         ("check negative.json", "negative.json: batch is -1"),
         ("check frozen.json", "no parameter of the model requires grad; call model.requires_grad_() first"),
         ("check failure.json", "failure.json is a saved failure; use: jaccheck replay failure.json"),
@@ -181,7 +197,7 @@ def refused(capsys, arguments: str) -> str:
         ("check mine.py:god", "mine.py has no function 'god'; did you mean good?"),
         ("check mine.py:Box.bad", "mine.py has no function 'Box.bad'"),
         ("check mine.py:", "mine.py has no function ''"),
-        ("check mine.py:number", "mine.py:number is a int, but should be a function"),
+        ("check mine.py:number", "mine.py:number is an int, but should be a function"),
         ("check mine.py:model_alone", "mine.py:model_alone returns a Linear, but should return (model, x)"),
         ("check mine.py:three", "mine.py:three returns 3 values, but should return (model, x)"),
         (
@@ -211,9 +227,15 @@ def refused(capsys, arguments: str) -> str:
         ("check network.json --path autogard", "no path is called 'autogard'"),
         ("check network.json --property enclosur", "no property is called 'enclosur', the properties are enclosure"),
         ("check network.json --load no.py", "can't read no.py"),
+        ("check network.json --load none", "there is no module 'none' here; for a file write file.py\n"),
+        ("check network.json --load mine.py:good", "'mine.py:good' is no module; --load takes file.py or module\n"),
         ("check network.json --load folder", "'folder' is a folder without __init__.py, and no module"),
         ("fuzz --path autogard", "did you mean 'autograd'?"),
         ("fuzz --property stat", "did you mean state?"),
+        (
+            "fuzz --property sequence:deepcopy",
+            "--property is sequence:deepcopy, but here it takes no argument; use sequence, or jaccheck check\n",
+        ),
         ("fuzz --dtype float", "there is no dtype 'float' here, but: float64, float32, float16, bfloat16"),
         ("fuzz --device gpu", "there is no device 'gpu' here, but: cpu"),
         ("fuzz --device cuda:99", "there is no device 'cuda:99' here, but: cpu"),
@@ -223,10 +245,16 @@ def refused(capsys, arguments: str) -> str:
         ("fuzz --seconds soon", "'--seconds'"),
         ("fuzz --examples 0", "--examples is 0, but should be at least 1"),
         ("fuzz --examples 1.5", "'--examples'"),
-        ("fuzz --seed -1", "--seed is -1, but should be at least 0"),
+        *(
+            (f"{work} --seed {seed}", f"--seed is {seed}, but should be from 0 to 2**63 - 1\n")
+            for work in ("check network.json", "fuzz", "bench --sweep", "selftest", "tolerances")
+            for seed in (-1, 2**63)
+        ),
         ("fuzz --timeout 0", "--timeout is 0.0, but should be more than 0"),
         ("fuzz --workers 0", "--workers is 0"),
         ("fuzz --workers 100000", "--workers is 100000, but should be from 1 to 1,024"),
+        ("bench mine.py:dropping", "in '1' (Dropout); call model.eval() first\n"),
+        ("bench mine.py:noisy", "random numbers that its forward pass draws; draw them beforehand\n"),
         ("bench network.json --problems 3", "--problems is for --sweep alone; leave it out"),
         ("bench network.json --seed 3", "--seed is for --sweep alone; leave it out"),
         ("bench --sweep --seconds 3", "--seconds is for targets alone; leave it out"),
@@ -262,12 +290,13 @@ def refused(capsys, arguments: str) -> str:
         ("replay folder.json", "can't read folder.json: Is a directory"),
         ("replay broken.json", "broken.json: a saved failure should be JSON"),
         ("replay list.json", "list.json: a saved failure should be a JSON object"),
+        ("replay other.json", "other.json: this is no saved failure, since it has no format"),
         ("replay newer.json", "newer.json: format is 99, but a saved failure has format 1"),
         ("replay network.json", "network.json: this is a network and no saved failure; use: jaccheck check"),
     ],
 )
 def test_bad_usage_and_bad_input_exit_with_2_and_one_line_that_says_what_to_do(capsys, arguments, says):
-    assert says in refused(capsys, arguments)
+    assert says in refused(capsys, arguments) + "\n"
 
 
 def test_trying_whether_a_file_can_be_written_leaves_no_trace(capsys, folder):
@@ -304,13 +333,22 @@ def test_help_is_no_error(capsys, arguments):
     assert err == ""
 
 
+@pytest.mark.parametrize("command", ["", "fuzz", "bench"])
+def test_a_flag_takes_no_value_in_the_help(capsys, command):
+    assert main([*command.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"--help  +-h  +Show|-h, --help  +Show", out)
+    assert not re.search("bool", out, re.IGNORECASE)
+
+
 def test_the_help_and_the_readme_say_each_exit_status_in_the_same_words(capsys):
     assert main(["--help"]) == 0
     for text in (capsys.readouterr().out, (ROOT / "README.md").read_text(encoding="utf-8")):
         said = " ".join(text.partition("Exit status: ")[2].split())
         assert said.startswith(
-            f"{AGREEMENT} all agree, {DISAGREEMENT} a disagreement, {BAD_USAGE} bad usage or input, "
-            f"{INTERRUPTED} interrupted before any was found."
+            f"{AGREEMENT} all agree, or nothing can be said of those that don't, {DISAGREEMENT} a disagreement, "
+            f"{BAD_USAGE} bad usage or input, {INTERRUPTED} interrupted before any was found. "
+            "What record keeps and tolerances counts makes no difference to it."
         )
 
 
@@ -358,6 +396,7 @@ def test_check_takes_paths_and_properties_and_repeats(capsys):
     report = json.loads(capsys.readouterr().out)
     assert len(report["verdicts"]) == 6
     assert {verdict["property"] for verdict in report["verdicts"].values()} == {"determinism"}
+    assert report["again"] == "jaccheck check network.json --path all --property determinism --repeat"
 
 
 def test_check_takes_the_steps_of_a_sequence(capsys):
@@ -386,6 +425,15 @@ def test_a_path_of_ones_own_is_loaded_and_a_disagreement_exits_with_1(capsys):
     assert out.startswith("'twice' lies outside the enclosure of the Jacobian.\n")
     assert "again       jaccheck check mine.py:good --path autograd --path twice --load twice.py" in out
     assert err == ""
+
+
+def test_a_file_that_is_named_twice_is_run_once(capsys, folder):
+    (folder / "both.py").write_text(MINE + TWICE)
+    try:
+        assert main(shlex.split("check both.py:good --load both.py --path twice")) == 1
+    finally:
+        unregister_path("twice")
+    assert capsys.readouterr().err == ""
 
 
 LOUD = """
@@ -483,18 +531,22 @@ def test_fuzz_without_a_failure_exits_with_0_and_counts(capsys, folder):
     assert torch.get_num_threads() == threads
 
 
+def test_what_the_time_was_spent_for_has_one_order(capsys):
+    plan = Plan(1, ("autograd",), ("enclosure", "state", "sizes"), ("float32",), ("cpu",))
+    show_summary(Summary(plan, spent={"shrinking": 1.0, "sizes": 2.0, "enclosure, state": 3.0}), [], [])
+    assert "  time: enclosure, state 3.0 s; sizes 2.0 s; shrinking 1.0 s\n" in capsys.readouterr().out
+
+
 def test_fuzz_shows_a_failure_saves_it_and_exits_with_1_and_replay_shows_it_again(capsys, folder):
     with planted(doubled_behind_tanh):
-        status, out, err = fuzz(capsys, f"{QUICK} --path planted --examples 500 --save-dir found")
+        status, out, err = fuzz(capsys, f"{QUICK} --path planted --load mine.py --examples 500 --save-dir found")
         assert (status, err) == (1, "")
         assert out.startswith("'planted' lies outside the enclosure of the Jacobian.\n")
         assert "a failure was found" in out
         assert "found: planted: enclosure (value)" in out
         (file,) = (folder / "found").glob("*.json")
-        assert (
-            f"saved       {file.relative_to(folder)}, see it again by: jaccheck replay {file.relative_to(folder)}"
-            in out
-        )
+        name = file.relative_to(folder)
+        assert f"saved       {name}, see it again by: jaccheck replay {name} --load mine.py\n" in out
         assert main(["replay", str(file)]) == 1
         assert capsys.readouterr().out.startswith("'planted' lies outside the enclosure of the Jacobian.\n")
     assert "no path is called 'planted'" in refused(capsys, f"replay {shlex.quote(str(file))}")
@@ -628,6 +680,23 @@ def test_ctrl_c_ends_in_a_summary_of_the_program(folder):
     out, err = running.communicate(timeout=60)
     assert (running.returncode, err) == (130, "")
     assert json.loads(out)["stopped"] == "interrupted"
+
+
+def test_ctrl_c_that_python_ignores_is_heard_a_moment_later(capsys, monkeypatch):
+    def lost(phase, info):
+        gc.callbacks.remove(lost)
+        raise KeyboardInterrupt
+
+    def collecting(*_, **__):
+        gc.callbacks.append(lost)
+        gc.collect()
+        time.sleep(10)
+
+    monkeypatch.setattr("jaccheck._check.check", collecting)
+    hook = sys.unraisablehook
+    assert main(["example"]) == 130
+    assert capsys.readouterr() == ("", "jaccheck: interrupted\n")
+    assert sys.unraisablehook is hook
 
 
 @pytest.mark.parametrize("loading", ["torch", "typer"])  # with the package, and after it

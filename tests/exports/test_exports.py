@@ -58,6 +58,13 @@ def test_a_page_needs_nothing_else(html):
     assert "default-src 'none'" in html[1]
 
 
+def test_a_finding_is_seen_again_with_the_modules_of_its_campaign(logs):
+    content = content_of(logs["found"])
+    content.counts["plan"]["load"] = ["half & half.py"]
+    found = replace(content, findings=(replace(content.findings[0], file="f.json"),))
+    assert escape("jaccheck replay f.json --load 'half & half.py'").replace("&#x27;", "&#39;") in page(found)
+
+
 def test_a_page_says_what_was_found(html, logs):
     kind, text = html
     found = counts(logs[kind])
@@ -139,6 +146,26 @@ def test_report_writes_what_it_is_asked_for(logs, tmp_path, capsys):
     assert main(["report", str(logs["clean"]), "--html", str(page_), "--junit", str(xml)]) == 0
     assert page_.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "40 networks" in capsys.readouterr().out
+
+
+def test_the_text_says_what_is_known_and_how_it_ended(logs, capsys, monkeypatch):
+    found = counts(logs["clean"]) | {"known": {"autograd-other-sample-not-finite": 1}, "stopped": "interrupted"}
+    monkeypatch.setattr("jaccheck.fuzz.logread.counts", lambda log: found)
+    assert main(["report", "log.db"]) == 0
+    first, known = capsys.readouterr().out.splitlines()
+    assert first.endswith(" s; interrupted; --seed 3")
+    assert known.startswith("  known: autograd-other-sample-not-finite, 1 network: ")
+    found["stopped"] = None
+    assert main(["report", "log.db"]) == 0
+    assert "; it runs still, or was killed; --seed 3\n" in capsys.readouterr().out
+
+
+def test_two_reports_have_a_file_each(logs, tmp_path, capsys):
+    one, same = tmp_path / "same", tmp_path / "folder" / ".." / "same"
+    (tmp_path / "folder").mkdir()
+    assert main(["report", str(logs["clean"]), "--html", str(one), "--junit", str(same)]) == 2
+    assert "is named twice; name another file" in capsys.readouterr().err
+    assert not one.exists()
 
 
 @pytest.mark.parametrize("option", ["--html", "--junit", "--csv"])

@@ -1,5 +1,6 @@
 """Failures are shared through a real Redis server, and a real Dask cluster does what one process does."""
 
+import gc
 import os
 import shutil
 import signal
@@ -102,3 +103,17 @@ def test_a_scheduler_that_isnt_there_is_said_in_one_line(monkeypatch):
         cluster.reached("tcp://127.0.0.1:1", None, ()),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("address", "says"), [("nonsense", "missing port number"), ("odd://there:1", "unknown address scheme 'odd'")]
+)
+def test_what_is_no_address_is_said_at_once(address, says):
+    pytest.importorskip("distributed")
+    from jaccheck.fuzz import cluster
+
+    start = time.monotonic()
+    with pytest.raises(InvalidProblem, match=f"there is no Dask scheduler at {address}: {says}"):
+        cluster.reached(address, None, ()).__enter__()
+    gc.collect()
+    assert time.monotonic() - start < 30

@@ -137,6 +137,7 @@ def test_a_campaign_that_was_cut_short_goes_on_and_comes_to_the_same(tmp_path, m
     assert rows(file, "SELECT id FROM network") == rows(whole, "SELECT id FROM network")
     assert resumed.verdicts == expected.verdicts
     assert resumed.features == expected.features
+    assert resumed.spent.keys() == expected.spent.keys()
     assert counts(file)["verdicts"] == counts(whole)["verdicts"]
     assert counts(file)["events"]["started"] == 1
 

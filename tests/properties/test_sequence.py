@@ -73,6 +73,7 @@ def test_what_fails_shrinks_to_the_shortest_sequence_and_says_it(name):
 @pytest.mark.parametrize(
     ("law", "words"),
     [
+        ("sequence:deepcpy", r"sequence\[0\] is 'deepcpy', but .*; did you mean 'deepcopy'\?"),
         ("sequence:deepcopy,dance", r"sequence\[1\] is 'dance', but should be one of again"),
         ("state:deepcopy", "the property 'state' takes no argument"),
         ("sequense", "did you mean 'sequence'"),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
+import time
 import zlib
+from functools import partial
 from math import inf
 
 import pytest
@@ -12,7 +16,9 @@ from torch import nn
 from jaccheck import check, paths
 from jaccheck._finding import FORWARD
 from jaccheck.cli import main
+from jaccheck.cli._interrupt import ctrl_c_heard
 from jaccheck.properties import PROPERTIES
+from jaccheck.selftest import score
 from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.faults import bank
 from jaccheck.selftest.hunt import Hunt, hunt
@@ -89,6 +95,8 @@ def test_a_wrong_forward_pass_is_the_finding():
     found = hunt(bank()["forward_linear_scaled"], **FAR)
     assert found.ok
     assert found.law == FORWARD
+    assert found.by == (FORWARD,)
+    assert Score(0, 1.0, [found]).by_property()[FORWARD] == (1, 1, 1)
 
 
 def score_of(**laws: str | None) -> Score:
@@ -98,12 +106,12 @@ def score_of(**laws: str | None) -> Score:
 
 
 def test_a_score_counts_and_names():
-    score = score_of(a="enclosure", b="enclosure", c="state", d=None)
-    assert not score.ok
-    assert score.by_property()["enclosure"] == (2, 2, 2)
-    assert score.data()["survivors"] == ["d"]
-    assert "3 of 4 faults found, 75.0 %" in str(score)
-    assert "survived: d (wrong), 3 networks, 0.5 s" in str(score)
+    found = score_of(a="enclosure", b="enclosure", c="state", d=None)
+    assert not found.ok
+    assert found.by_property()["enclosure"] == (2, 2, 2)
+    assert found.data()["survivors"] == ["d"]
+    assert "3 of 4 faults found, 75.0 %" in str(found)
+    assert "survived: d (wrong), 3 networks, 0.5 s" in str(found)
     assert score_of(a="enclosure").ok
 
 
@@ -124,6 +132,18 @@ def test_workers_find_the_same(capsys):
     for row in (*parallel["hunts"], *alone["hunts"]):
         del row["seconds"]
     assert parallel["hunts"] == alone["hunts"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals are POSIX's")
+def test_ctrl_c_doesnt_wait_for_workers(monkeypatch):
+    monkeypatch.setattr(score, "_in_a_worker", partial(max, key=time.sleep))  # of the job below
+    monkeypatch.setattr(score, "bank", lambda: {60: bank()["sign"]})
+    start = time.monotonic()
+    timer = threading.Timer(0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), ctrl_c_heard():
+        list(score._hunts([(60, 0, 0)], 2))
+    assert time.monotonic() - start < 30
 
 
 def test_a_survivor_shows_in_the_exit_status(capsys):

@@ -79,7 +79,9 @@ def test_a_picture_has_room_without_false_alarms_and_hides_no_rule():
 def test_the_command(tmp_path, capsys):
     options = ["tolerances", "--networks", "2", "--sample", "1", "--plot", str(tmp_path / "t.svg"), "--json"]
     assert main(options) == 0
-    data = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    assert captured.err.startswith("without a fault: network 1 of 2\n")
+    data = json.loads(captured.out)
     assert data["networks"] == 2
     assert_documented("tolerances", data)
     assert (tmp_path / "t.svg").exists()

@@ -12,12 +12,11 @@ from jaccheck.bench.costs import Benchmark
 from jaccheck.bench.memory import settled
 from jaccheck.bench.sweep.fit import FEWEST as FEWEST_POINTS
 from jaccheck.bench.sweep.problems import stratified
+from jaccheck.bench.sweep.result import FORWARD as FORWARD
 from jaccheck.bench.sweep.result import Point, Sweep
 from jaccheck.bench.timing import FEWEST
 from jaccheck.paths import get, mode, resolve
 
-FORWARD = 1000
-"""The most parameters for which forward mode takes part: it takes a pass for each, seconds a call for thousands."""
 BRIEFLY = 1e-9  # seconds: the fewest rounds
 
 
@@ -43,6 +42,7 @@ def sweep(
         watch: is told how many problems are done.
     Raises:
         InvalidProblem: there are fewer problems than a fit takes, a path is unknown, or none could be measured.
+        KeyboardInterrupt: nothing has been measured yet.
     """
     if problems < FEWEST_POINTS:
         raise InvalidProblem(f"a fit takes {FEWEST_POINTS} problems or more, not {problems}")
@@ -60,10 +60,13 @@ def sweep(
                     found, _ = run(model, x, paths=chosen, seconds=BRIEFLY, least=FEWEST)
                     points.append(_point(found, model))
     except KeyboardInterrupt:
+        if not any(point.seconds for point in points):
+            raise
         interrupted = True
     if not any(point.seconds for point in points):
         raise InvalidProblem("no path could be measured and proved right on any problem")
-    return Sweep.of(points, seed=seed, dtype=dtype, device=device, interrupted=interrupted)
+    forward = tuple(name for name in names if name not in reverse)
+    return Sweep.of(points, seed=seed, dtype=dtype, device=device, interrupted=interrupted, forward=forward)
 
 
 def _point(found: Benchmark, model: nn.Module) -> Point:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from jaccheck._check import versions
 from jaccheck._report import _plain
+from jaccheck._text import several
 from jaccheck.bench.costs import SIZES, UNITS, scaled
-from jaccheck.bench.sweep.fit import FEATURES, Fit, fitted
+from jaccheck.bench.sweep.fit import FEATURES, FEWEST, Fit, fitted
 
 if TYPE_CHECKING:
     import os
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 OUTPUTS = (8, 64)  # where the table of who is fastest is cut, N C
 PARAMETERS = (100, 1000, 10_000)
+FORWARD = 1000
+"""The most parameters for which forward mode takes part: it takes a pass for each, seconds a call for thousands."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,20 @@ class Sweep:
     device: str
     interrupted: bool
     versions: Mapping[str, str]
+    forward: tuple[str, ...] = ()
+    """Paths that go forward, and weren't tried on problems with more than `FORWARD` parameters."""
 
     @classmethod
-    def of(cls, points: Sequence[Point], *, seed: int, dtype: str, device: str, interrupted: bool) -> Sweep:
+    def of(
+        cls,
+        points: Sequence[Point],
+        *,
+        seed: int,
+        dtype: str,
+        device: str,
+        interrupted: bool,
+        forward: tuple[str, ...] = (),
+    ) -> Sweep:
         names = dict.fromkeys(name for point in points for name in point.seconds)
         laws: dict[str, dict[str, Fit]] = {"seconds": {}, "bytes": {}}
         for what, law in laws.items():
@@ -68,7 +82,8 @@ class Sweep:
                 found = fitted([point.sizes for point in seen], [getattr(point, what)[name] for point in seen])
                 if found is not None:
                     law[name] = found
-        return cls(tuple(points), laws["seconds"], laws["bytes"], seed, dtype, device, interrupted, versions())
+        facts = (seed, dtype, device, interrupted, versions(), forward)
+        return cls(tuple(points), laws["seconds"], laws["bytes"], *facts)
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -129,13 +144,17 @@ def _lines(sweep: Sweep) -> Iterator[str]:
         for values in [[getattr(point, name) for point in sweep.points]]
     )
     stopped = ", interrupted" if sweep.interrupted else ""
-    yield f"{len(sweep.points)} problems{stopped}, --seed {sweep.seed}, {sweep.dtype} on {sweep.device}"
+    yield f"{several(len(sweep.points), 'problem')}{stopped}, --seed {sweep.seed}, {sweep.dtype} on {sweep.device}"
     yield ", ".join(spans)
     yield ", ".join(f"{name} {number}" for name, number in sweep.versions.items())
     for what, laws, units in (("time", sweep.time, UNITS), ("memory", sweep.memory, SIZES)):
         yield f"\n{what} = factor · N^a · C^b · P^c · depth^d, least squares of the logarithms"
         heads = ("path", "factor", *FEATURES, "typically off by", "at most", "problems")
-        yield from _aligned([heads, *(_law(name, law, units) for name, law in laws.items())])
+        yield from _aligned([heads, *(_law(name, law, units) for name, law in laws.items())] if laws else [])
+        yield from _lawless(sweep, laws)
+    if sweep.forward:
+        names, least = " and ".join(sweep.forward), f"{FORWARD:,}"
+        yield f"\nA pass for each parameter: {names}, which therefore had no problem with more than {least} of them"
     yield "\nFastest correct path, and how often by the intervals of its ratio to the next one:"
     won = Counter(point.fastest for point in sweep.points if point.fastest)
     surely = Counter(point.fastest for point in sweep.points if point.fastest and point.sure)
@@ -145,7 +164,16 @@ def _lines(sweep: Sweep) -> Iterator[str]:
     yield from _aligned(list(_map(sweep)))
     wrong = Counter(name for point in sweep.points for name in point.wrong)
     for name, number in wrong.items():
-        yield f"{name} was wrong or raised on {number} problems, which are left out; see jaccheck fuzz --path {name}"
+        on = f"{several(number, 'problem')}, which {'is' if number == 1 else 'are'} left out"
+        yield f"{name} was wrong or raised on {on}; see jaccheck fuzz --path {name}"
+
+
+def _lawless(sweep: Sweep, laws: Mapping[str, Fit]) -> Iterator[str]:
+    """Why a path that was measured has no law."""
+    for name, number in Counter(name for point in sweep.points for name in point.seconds).items():
+        if name not in laws:
+            reason = "too few" if number < FEWEST else "but their sizes go together"
+            yield f"  {name}: no law; {several(number, 'problem')}, {reason}"
 
 
 def _law(name: str, law: Fit, units: tuple[tuple[float, str], ...]) -> tuple[str, ...]:
