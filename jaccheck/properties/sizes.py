@@ -37,7 +37,7 @@ class Sizes(Varied):
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES` or `LARGE`, or any other up to `FEW` or `MOST`; the
     problem decides. Then two of `EDGES` are the number of samples, and one that of the outputs of a layer alone; then
-    features, units and samples are all more than a few. Then there are twelve layers `ALIKE`, without biases.
+    there is much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases.
     """
 
     name = "sizes"
@@ -57,8 +57,8 @@ class Sizes(Varied):
             yield partial(_variant, words, make, problem, units, N=edge)
         units = [numbers.randint(1, 3), numbers.choice(EDGES)]
         yield partial(_variant, words, make, problem, units, closed=True)
-        units = [numbers.randint(65, 96), numbers.randint(65, 96), numbers.randint(1, 3)]
-        yield partial(_variant, words, make, problem, units, N=numbers.randint(5, 17))
+        units, N = _many(numbers)
+        yield partial(_variant, words, make, problem, units, N=N)
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
         for words, found in every.items():
             yield partial(_variant, words, found.make, problem, (1, *UNITS, 1), frozen=True)
@@ -69,6 +69,19 @@ def _size(numbers: random.Random, *, seldom: bool = False) -> int:
     kinds: list[Sequence[int]] = [EDGES, range(4, FEW + 1), range(4, MOST + 1), LARGE]
     (sizes,) = numbers.choices(kinds, (6, 1, 2, 1) if seldom else (2, 1, 1, 1))
     return numbers.choice(sizes)
+
+
+def _many(numbers: random.Random) -> tuple[list[int], int]:
+    """Units and N, of which several together are so many that a library may go piece by piece."""
+    among = numbers.randint
+    return numbers.choice(
+        (
+            ([among(65, 96), among(65, 96), among(1, 3)], among(5, 40)),
+            ([among(1, 2), among(1, 3), among(9, 32)], among(33, 96)),
+            ([among(1, 2), among(1, 3), among(1, 2)], numbers.choice(LARGE)),
+            ([among(128, 144), among(128, 144), 4], 16),  # over 2²⁰ entries
+        )
+    )
 
 
 def _variant(

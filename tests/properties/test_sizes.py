@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from jaccheck import check, register_path
 from jaccheck._layers import EDGES
 from jaccheck._problem import admit
 from jaccheck.paths import get, unregister_path
-from jaccheck.properties.sizes import LARGE, MOST, PERIOD, UNITS, Sizes, _size
+from jaccheck.properties.sizes import LARGE, MOST, PERIOD, UNITS, Sizes, _many, _size
 from jaccheck.reproducer import reproducer
 
 
@@ -31,8 +32,7 @@ def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_me
     assert [features.x.shape[1] > 3, units.model[0].out_features > 3, outputs.C > 3, samples.N > 3] == [True] * 4
     assert samples.N != others.N
     assert (set(layer.parameters), layer.C in EDGES) == ({"0.weight", "0.bias"}, True)
-    assert min(many.x.shape[1], many.model[0].out_features) > 64
-    assert many.N > 4
+    assert sum(size > 4 for size in (many.x.shape[1], many.model[0].out_features, many.N, many.C)) > 0
     for one in (features, units, outputs, samples, others):
         small = [one.x.shape[1], one.model[0].out_features, one.C, one.N]
         assert sum(size > 3 for size in small) == 1
@@ -51,6 +51,19 @@ def test_every_edge_comes_and_others_too(seldom):
     assert {*EDGES, *LARGE} <= set(sizes) <= {*range(4, MOST + 1), *LARGE}
     assert {10, 20, 30} <= set(sizes)
     assert len(set(sizes)) > 200
+
+
+def test_there_is_much_of_several_at_once():
+    numbers = random.Random(0)
+    found = [
+        (N, units, N * units[2], N * units[2] * sum(a * b for a, b in pairwise(units)))
+        for units, N in (_many(numbers) for _ in range(40))
+    ]
+    assert any(units[0] > 64 and units[1] > 64 and N > 20 for N, units, *_ in found)
+    assert any(N > 32 and units[2] > 8 for N, units, *_ in found)
+    assert any(N > 512 for N, *_ in found)
+    assert any(rows > 1100 for *_, rows, _ in found)
+    assert any(entries > 2**20 for *_, entries in found)
 
 
 def test_another_problem_has_other_sizes():
