@@ -223,6 +223,7 @@ _ALWAYS = (
     *attributes(torch.backends.mkldnn, "torch.backends.mkldnn", "enabled", "deterministic"),
     *attributes(torch.utils.deterministic, "torch.utils.deterministic", "fill_uninitialized_memory"),
     *attributes(getattr(torch.backends, "opt_einsum", None), "torch.backends.opt_einsum", "enabled", "strategy"),
+    *attributes(torch.backends.quantized, "torch.backends.quantized", "engine"),
     *_attention(),
     *_conversion(),
     Setting("whether autograd uses threads", torch._C._is_multithreading_enabled, torch._C._set_multithreading_enabled),

@@ -14,7 +14,7 @@ from jaccheck._parts import Module, Namespace, Watched
 from jaccheck._setting import UNKNOWN, Setting
 from jaccheck._settings import settings
 
-_FUNCTIONS = (torch.Tensor, torch.nn.functional, torch.autograd)
+_FUNCTIONS = (torch.Tensor, nn.Parameter, torch.nn.functional, torch.autograd)
 
 
 class Snapshot:

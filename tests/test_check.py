@@ -59,6 +59,11 @@ def example(dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Tensor]:
     return model, torch.randn(5, 4, dtype=dtype)
 
 
+def inference(j: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return j.clone()
+
+
 def changed(name: str, change: Callable[[Tensor], Any]) -> Callable[[dict[str, Tensor]], dict[str, Any]]:
     return lambda J: J | {name: change(J[name])}
 
@@ -76,6 +81,7 @@ def changed(name: str, change: Callable[[Tensor], Any]) -> Callable[[dict[str, T
         (changed("0.bias", lambda j: j.double()), "shape", "float64"),
         (changed("0.bias", lambda j: j.to_sparse()), "shape", "sparse"),
         (changed("0.bias", lambda j: j.to("meta")), "shape", "meta"),
+        (changed("0.bias", inference), "shape", "inference tensor"),
         (changed("0.bias", lambda j: torch.quantize_per_tensor(j, 0.1, 0, torch.qint8)), "shape", "qint8"),
         (changed("0.bias", lambda j: torch.nested.nested_tensor(list(j))), "shape", "nested"),
         (lambda J: dict(enumerate(J.values())), "missing", "0, 1"),

@@ -74,6 +74,7 @@ def leave_inference_mode(world: World) -> None:
     world.guard.__enter__()
 
 
+ENGINE = next(name for name in torch.backends.quantized.supported_engines if name != torch.backends.quantized.engine)
 CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
     "value": (lambda w: w.model[0].weight.data.add_(1), "0.weight: 6 of 6 values changed, the first at [0, 0]"),
     "one value": (
@@ -197,6 +198,8 @@ CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
         "overwrite_module_params_on_conversion(): False -> True",
     ),
     "dual level": (lambda w: torch.autograd.forward_ad.enter_dual_level(), "the level of forward_ad: -1 -> 0"),
+    "method of a parameter": (lambda w: setattr(nn.Parameter, "mine", hook), ".Parameter.mine: absent -> "),
+    "engine": (lambda w: setattr(torch.backends.quantized, "engine", ENGINE), "torch.backends.quantized.engine: "),
     "method of a tensor": (lambda w: setattr(torch.Tensor, "__matmul__", hook), "torch.Tensor.__matmul__: absent -> "),
     "numpy's printing": (lambda w: np.set_printoptions(precision=3), "numpy.get_printoptions(): "),
     "standard output": (lambda w: setattr(sys, "stdout", io.StringIO()), "sys.stdout: "),

@@ -39,6 +39,8 @@ def malformed(problem: Problem, jacobian: Any) -> Fault | None:
             found = zip(("dtype", "device", "layout"), *forms, strict=True)
             what, got, wanted = next(form for form in found if form[1] != form[2])
             return Fault("shape", f"its {what} is {got}, but should be {wanted}", name)
+        if j.is_inference() and not torch.is_inference_mode_enabled():
+            return Fault("shape", "it is an inference tensor, which autograd can't use", name)
     unknown = [repr(name) for name in jacobian if name not in problem.parameters]
     if unknown:
         return Fault("missing", f"there are Jacobians of no trainable parameter: {', '.join(unknown)}")
