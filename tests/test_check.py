@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -205,6 +206,33 @@ def test_a_disagreement_is_raised_with_its_report(ours):
         jaccheck.assert_agreement(model, x, paths=["ours"])
     assert caught.value.report is not None
     assert not caught.value.report.ok
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A path that declines what holds other containers, and is wrong elsewhere."""
+
+    name: str
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        if any(isinstance(child, nn.Sequential) for child in model.children()):
+            raise Unsupported("only a flat Sequential")
+        return {name: 1.5 * j for name, j in jaccheck.jacobian(model, x).items()}
+
+
+@pytest.mark.parametrize("law", ["sizes", "every_input"])
+def test_paths_that_decline_the_model_and_are_wrong_on_those_made_of_it_are_both_told(law):
+    names = ("one", "another")
+    for name in names:
+        register_path(Flat(name))
+    try:
+        model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU()))
+        report = jaccheck.check(model, torch.ones(2, 2), paths=names, properties=[law])
+        assert {verdict.kind for verdict in report.verdicts.values()} == {"value"}
+        assert len({verdict.looks_like for verdict in report.verdicts.values()}) == 1
+    finally:
+        for name in names:
+            unregister_path(name)
 
 
 @pytest.mark.parametrize("options", [{"paths": ["nobody"]}, {"properties": ["beauty"]}, {"paths": []}])
