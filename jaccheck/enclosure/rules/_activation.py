@@ -79,6 +79,8 @@ class Activation:
 class Elementwise(NoParameters):
     """``a = φ(z)``, so that ``∂f/∂z = D φ'(z)``."""
 
+    alike = True  # φ is the same function for each element
+
     def __init__(self, phi: Activation) -> None:
         self.phi = phi
 
