@@ -94,7 +94,7 @@ class Scene:
     @cached_property
     def rows_outside(self) -> dict[int, list[int]]:
         """The rows (n, c) of which some entry is outside: for each such sample its classes."""
-        anywhere = torch.stack([mask.flatten(2).any(2) for mask in self.outside.values()]).any(0)
+        anywhere = torch.stack([mask[..., None].flatten(2).any(2) for mask in self.outside.values()]).any(0)
         return {n: classes for n, row in enumerate(anywhere) if (classes := row.nonzero()[:, 0].tolist())}
 
     def nowhere(self) -> Masks:

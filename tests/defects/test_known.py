@@ -427,3 +427,18 @@ def test_the_spread_of_nan_is_known_in_others_paths_where_autograd_has_it(path, 
         assert all(known(failure, model, x) for failure in found) == excused
     finally:
         unregister_path("own")
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.scale = nn.Linear(2, 2), nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.linear(x) * self.scale
+
+
+def test_defects_are_known_where_a_parameter_is_a_scalar():
+    model, x = Scaled(), torch.tensor([[1.0, torch.nan], [1, 1]])
+    (failure,) = failures(jaccheck.check(model, x, paths=["autograd"]))
+    assert [entry.id for entry in known(failure, model, x)] == ["autograd-other-sample-not-finite"]
