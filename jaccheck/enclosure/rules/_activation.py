@@ -69,6 +69,7 @@ class Activation:
     underflow: Callable[[Span], Tensor | float] = lambda t: 4.0  # what it costs φ and φ', in units of η
     losses: Callable[[Span], Tensor] | float = 3.0  # what D loses on the way to D φ', in units of η; see `vjp`
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
+    slope_floor: float = 0.0  # what φ' alone loses there, in the same units
     on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
     factor: float = 1.0  # a constant by which D may be multiplied before the rest of φ'
     exact: bool = False  # neither formula rounds, and a path's doesn't
@@ -116,8 +117,9 @@ class Elementwise(NoParameters):
             value_error = phi.value_error(span, size) if callable(phi.value_error) else phi.value_error
             slope_error = phi.slope_error(span, size, slope_size) if callable(phi.slope_error) else phi.slope_error
             underflow = fl.eta * phi.underflow(span) + phi.floor / fl.opmath_largest
+            slope_underflow = underflow + phi.slope_floor / fl.opmath_largest
             value_radius = _with(value_radius, size, value_error, unit, underflow)
-            slope_radius = _with(slope_radius, slope_size, slope_error, unit, underflow)
+            slope_radius = _with(slope_radius, slope_size, slope_error, unit, slope_underflow)
             if phi.on_the_way is not None:
                 value_radius = torch.where(phi.on_the_way(span) < fl.opmath_largest, value_radius, inf)
         losses = 0.0 if phi.exact else phi.losses
