@@ -15,6 +15,7 @@ from jaccheck._steps import STEPS
 from jaccheck.fuzz.machine import machine
 from jaccheck.paths import get, paths
 from jaccheck.properties._happenings import HAPPENINGS
+from jaccheck.properties._stage import Stage
 from jaccheck.properties.sequence import LENGTH, drawn
 from jaccheck.selftest.faults import bank
 from jaccheck.strategies import in_use, networks
@@ -103,3 +104,42 @@ def test_layers_of_chance_draw_the_same_numbers_for_the_users_own_gradients():
     x = torch.ones(3, 2)
     report = check(model, x, paths=("autograd",), properties=("sequence:backward_after,backward",), seed=3)
     assert report.ok, report
+
+
+class Normalized(nn.Module):
+    """Its few rows are divided among threads in the backward pass, and so summed in another way."""
+
+    def __init__(self, normalization, features=3):
+        super().__init__()
+        self.normalization, self.last = normalization, nn.Linear(features, 1)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.normalization(x)).sum(1))
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return nn.functional.layer_norm(x, (3,), self.weight)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.LayerNorm(3), Functional(), nn.BatchNorm1d(7).eval()], ids=["layer", "function", "batch"]
+)
+def test_sums_that_threads_divide_however_few_there_are_are_not_asked_for_bits(layer):
+    torch.manual_seed(0)
+    model = Normalized(layer)
+    stage = Stage(admit(model, torch.randn(3, 7, 3)), get("autograd"))
+    with pytest.raises(InvalidProblem, match="normalization"):
+        HAPPENINGS["threads"](stage)
+
+
+@pytest.mark.parametrize("network", [nn.Linear(3, 1), Normalized(nn.Identity())], ids=["a layer", "a sum"])
+def test_a_path_that_is_wrong_with_more_threads_is_found(network):
+    with bank()["wrong_with_more_threads"].inject():
+        x = torch.ones(2, 3) if isinstance(network, nn.Linear) else torch.ones(2, 7, 3)
+        report = check(network, x, paths=["wrong_with_more_threads"], properties=["sequence:threads"])
+        assert not report.ok
