@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from threading import current_thread, main_thread
+
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, find, settings
@@ -13,7 +16,7 @@ from jaccheck._finding import asked_of, examined
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
 from jaccheck.fuzz.machine import machine
-from jaccheck.paths import get, paths
+from jaccheck.paths import get, paths, register_path, unregister_path
 from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
 from jaccheck.properties.sequence import LENGTH, drawn
@@ -143,3 +146,27 @@ def test_a_path_that_is_wrong_with_more_threads_is_found(network):
         x = torch.ones(2, 3) if isinstance(network, nn.Linear) else torch.ones(2, 7, 3)
         report = check(network, x, paths=["wrong_with_more_threads"], properties=["sequence:threads"])
         assert not report.ok
+
+
+class RaisesInThreads:
+    name = "raises_in_threads"
+
+    def jacobian(self, model, x):
+        if current_thread() is not main_thread():
+            raise LookupError("there is nothing here")
+        return get("autograd").jacobian(model, x)
+
+
+def test_what_is_raised_after_a_step_is_no_value():
+    network = Network.from_json(ONE)
+    register_path(RaisesInThreads())
+    try:
+        report = check(*network.build(), paths=("raises_in_threads",), properties=("sequence:thread",))
+    finally:
+        unregister_path("raises_in_threads")
+    verdict = report.verdicts["raises_in_threads"]
+    assert verdict.kind == "raised"
+    assert verdict.reason == (
+        f"it raised LookupError: there is nothing here in {STEPS['thread']}, there was no exception for a fresh model"
+    )
+    json.dumps(report.to_json())
