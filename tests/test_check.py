@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 import jaccheck
-from jaccheck import Disagreement, InvalidProblem, Report, Unsupported
+from jaccheck import Disagreement, InvalidProblem, Report, Unsupported, Verdict
 from jaccheck._problem import admit
 from jaccheck.paths import register_path, unregister_path
 from jaccheck.properties._judge import Judge
@@ -110,6 +110,38 @@ def test_a_wrong_element_is_named_with_its_numbers(ours):
 def test_what_is_not_finite_is_wrong_where_the_enclosure_is(ours, wrong):
     verdict = ours(changed("2.bias", lambda j: torch.full_like(j, wrong))).verdicts["ours"]
     assert (verdict.kind, verdict.outside, verdict.ratio) == ("value", 20, float("inf"))
+
+
+class Undeclared:
+    """Forward mode, but for the word of it."""
+
+    name = "undeclared"
+
+    def __init__(self, mode: str, factor: float) -> None:
+        self.mode, self.factor = mode, factor
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        return {name: self.factor * j for name, j in jaccheck.jacobian(model, x, path="vmap_jacfwd").items()}
+
+
+def test_of_a_path_that_goes_forward_without_saying_so_that_is_said():
+    """Among float16's smallest numbers, the products on the way forward lose more than those on the way back."""
+    model = nn.Sequential(*(nn.Linear(1, 1, bias=False) for _ in range(3))).half()
+    for layer, weight in zip(model, (2.0**-14, 2.0**-14, 8.0), strict=True):
+        nn.init.constant_(layer.weight, 1.25 * weight)
+    x = torch.full((1, 1), 2.0**-10).half()
+
+    def judged(mode: str, factor: float = 1.0) -> Verdict:
+        register_path(Undeclared(mode, factor))
+        try:
+            return jaccheck.check(model, x, paths=["undeclared"]).verdicts["undeclared"]
+        finally:
+            unregister_path("undeclared")
+
+    assert judged("forward").status == "agrees"
+    assert judged("reverse").status == judged("reverse", 64.0).status == "disagrees"
+    assert 'mode = "forward"' in str(judged("reverse").reason)
+    assert judged("reverse", 64.0).reason is None
 
 
 def test_an_exception_is_a_verdict_with_its_words(ours):
