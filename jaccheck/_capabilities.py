@@ -50,11 +50,11 @@ def set_autocast(device: str, enabled: bool) -> None:
 
 
 @cache
-def clamps_openly() -> bool:
+def clamps_openly(method: str = "clamp") -> bool:
     """Whether the derivative of a clamp at its bounds is 0, as it is since torch 2.14, and not 1."""
     with torch.inference_mode(False), torch.enable_grad():
         t = torch.zeros((), device="cpu", requires_grad=True)
-        (slope,) = torch.autograd.grad(t.clamp(min=0.0), t)
+        (slope,) = torch.autograd.grad(getattr(t, method)(0.0), t)
     return not slope
 
 

@@ -192,19 +192,23 @@ Wrong = list[tuple[Verdict, Mapping[str, Tensor]]]
 
 def _diagnosed(trial: Trial, verdict: Verdict, wrong: Wrong) -> Verdict:
     """In words what the error looks like: those for an earlier path that is wrong to the last bit in the same way."""
-    by_value = verdict.kind == "value" and trial.problem.elements <= MOST_ENTRIES
-    for other, jacobian in wrong if by_value else ():
+    whole = None
+    if verdict.kind == "value" and trial.problem.elements <= MOST_ENTRIES:
+        whole = _whole(trial.problem, trial.run)  # None: it is wrong on another problem than its own
+    for other, jacobian in () if whole is None else wrong:
         same = replace(verdict, path=other.path, seconds=other.seconds)
-        if same == replace(other, looks_like=None, error_shape=None) and all(
-            torch.equal(j, trial.run.jacobian[name]) for name, j in jacobian.items()
-        ):
+        if same == replace(other, looks_like=None, error_shape=None) and _equal(jacobian, whole):
             return replace(verdict, looks_like=other.looks_like, error_shape=other.error_shape)
     from jaccheck.diagnosis import diagnosed  # seldom needed
 
     verdict = diagnosed(trial, verdict)
-    if by_value:
-        wrong.append((verdict, trial.run.jacobian))
+    if whole is not None:
+        wrong.append((verdict, whole))
     return verdict
+
+
+def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor] | None) -> bool:
+    return other is not None and all(torch.equal(j, other[name]) for name, j in one.items())
 
 
 def _law(verdict: Verdict) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 import jaccheck
-from jaccheck import Disagreement, InvalidProblem, Report, Unsupported
+from jaccheck import Disagreement, InvalidProblem, Report, Unsupported, Verdict
 from jaccheck._problem import admit
 from jaccheck.paths import register_path, unregister_path
 from jaccheck.properties._judge import Judge
@@ -117,6 +118,38 @@ def test_what_is_not_finite_is_wrong_where_the_enclosure_is(ours, wrong):
     assert (verdict.kind, verdict.outside, verdict.ratio) == ("value", 20, float("inf"))
 
 
+class Undeclared:
+    """Forward mode, but for the word of it."""
+
+    name = "undeclared"
+
+    def __init__(self, mode: str, factor: float) -> None:
+        self.mode, self.factor = mode, factor
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        return {name: self.factor * j for name, j in jaccheck.jacobian(model, x, path="vmap_jacfwd").items()}
+
+
+def test_of_a_path_that_goes_forward_without_saying_so_that_is_said():
+    """Among float16's smallest numbers, the products on the way forward lose more than those on the way back."""
+    model = nn.Sequential(*(nn.Linear(1, 1, bias=False) for _ in range(3))).half()
+    for layer, weight in zip(model, (2.0**-14, 2.0**-14, 8.0), strict=True):
+        nn.init.constant_(layer.weight, 1.25 * weight)
+    x = torch.full((1, 1), 2.0**-10).half()
+
+    def judged(mode: str, factor: float = 1.0) -> Verdict:
+        register_path(Undeclared(mode, factor))
+        try:
+            return jaccheck.check(model, x, paths=["undeclared"]).verdicts["undeclared"]
+        finally:
+            unregister_path("undeclared")
+
+    assert judged("forward").status == "agrees"
+    assert judged("reverse").status == judged("reverse", 64.0).status == "disagrees"
+    assert 'mode = "forward"' in str(judged("reverse").reason)
+    assert judged("reverse", 64.0).reason is None
+
+
 def test_an_exception_is_a_verdict_with_its_words(ours):
     def fail(J: dict[str, Tensor]) -> None:
         raise ZeroDivisionError("by 0")
@@ -211,6 +244,33 @@ def test_a_disagreement_is_raised_with_its_report(ours):
         jaccheck.assert_agreement(model, x, paths=["ours"])
     assert caught.value.report is not None
     assert not caught.value.report.ok
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A path that declines what holds other containers, and is wrong elsewhere."""
+
+    name: str
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        if any(isinstance(child, nn.Sequential) for child in model.children()):
+            raise Unsupported("only a flat Sequential")
+        return {name: 1.5 * j for name, j in jaccheck.jacobian(model, x).items()}
+
+
+@pytest.mark.parametrize("law", ["sizes", "every_input"])
+def test_paths_that_decline_the_model_and_are_wrong_on_those_made_of_it_are_both_told(law):
+    names = ("one", "another")
+    for name in names:
+        register_path(Flat(name))
+    try:
+        model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU()))
+        report = jaccheck.check(model, torch.ones(2, 2), paths=names, properties=[law])
+        assert {verdict.kind for verdict in report.verdicts.values()} == {"value"}
+        assert len({verdict.looks_like for verdict in report.verdicts.values()}) == 1
+    finally:
+        for name in names:
+            unregister_path(name)
 
 
 @pytest.mark.parametrize("options", [{"paths": ["nobody"]}, {"properties": ["beauty"]}, {"paths": []}])

@@ -70,12 +70,14 @@ def crew(
     Only this process has the paths that were `registered` before its modules were loaded.
     """
     from jaccheck.fuzz.crew import CallingWorker
+    from jaccheck.fuzz.once import warned_once
     from jaccheck.fuzz.pool import cores, hired
 
     own = [path for path in plan.paths if path in registered]
     number = (1 if own else _fitting(plan, len(cores()))) if workers is None else workers
     if number == 1 and timeout is None and dask is None:
-        yield [CallingWorker()]
+        with warned_once():  # what others print goes to a file
+            yield [CallingWorker()]
         return
     if own:
         raise InvalidProblem(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.rules.dropout import Dropped
@@ -43,11 +44,22 @@ class Scene:
     @cached_property
     def nan(self) -> Masks:
         """Where the path gives NaN; one of a user's own, only where autograd's loop does, too."""
+        return self._nan_as("autograd")
+
+    @cached_property
+    def nan_forward(self) -> Masks:
+        """Where the path gives NaN in forward mode; one of a user's own, only where `vmap_jacfwd` does, too."""
+        return self._nan_as("vmap_jacfwd") if mode(self.path) == "forward" else self.nowhere()
+
+    def _nan_as(self, like: str) -> Masks:
         nan = {name: j.isnan() for name, j in self.got.items()}
         if self.path.name in SHIPPED:
             return nan
-        loop = self._by(get("autograd"), self.problem.x)
-        return {name: mask & loop[name].isnan() for name, mask in nan.items()}
+        try:
+            theirs = self._by(get(like), self.problem.x)
+        except Unsupported:
+            return self.nowhere()
+        return {name: mask & theirs[name].isnan() for name, mask in nan.items()}
 
     def alone(self, n: int) -> dict[str, Tensor]:
         """What the path gives for sample n without the others, ``[C, *p.shape]``."""
@@ -94,7 +106,7 @@ class Scene:
     @cached_property
     def rows_outside(self) -> dict[int, list[int]]:
         """The rows (n, c) of which some entry is outside: for each such sample its classes."""
-        anywhere = torch.stack([mask.flatten(2).any(2) for mask in self.outside.values()]).any(0)
+        anywhere = torch.stack([mask[..., None].flatten(2).any(2) for mask in self.outside.values()]).any(0)
         return {n: classes for n, row in enumerate(anywhere) if (classes := row.nonzero()[:, 0].tolist())}
 
     def nowhere(self) -> Masks:

@@ -102,7 +102,7 @@ def _likeness(trial: Trial, verdict: Verdict) -> Likeness | None:
     if verdict.kind == "nondeterministic":
         return None if trial.latest is None else doubled(trial.run.jacobian, trial.latest.jacobian)
     if verdict.property == "sequence":
-        return accumulates(problem, path)
+        return accumulates(problem, path) if verdict.kind == "value" else None
     if verdict.kind == "shape" and verdict.parameter is not None:
         return _misshapen(trial, verdict.parameter)
     if verdict.kind != "value":

@@ -106,6 +106,14 @@ class Evidence:
                 return False
         return True
 
+    def explains(self, expected: Callable[[Ball], Ball], names: Iterable[str] | None = None) -> bool:
+        """Whether all `fits`, and that tells: of most of what is outside, what it should be wouldn't fit."""
+        names = list(self.got if names is None else names)
+        if not self.fits(expected, names):
+            return False
+        told = [expected(self.balls[n]).excludes(self.balls[n].centre)[self.outside[n]] for n in names]
+        return 2 * sum(int(t.sum()) for t in told) > sum(len(t) for t in told)
+
     @cached_property
     def flat(self) -> tuple[Tensor, Ball]:
         """All elements of which something is known, ``[K]``, in float64."""

@@ -64,14 +64,14 @@ def summed(evidence: Evidence) -> Likeness | None:
                 sums = Ball(ball.centre.sum(axis, keepdim=True), radius)
                 return scaled(sums, factor, evidence.dtype).moved(lambda t: t.expand(ball.shape))
 
-            if size > 1 and evidence.fits(total):
+            if size > 1 and evidence.explains(total):
                 return Likeness("sum and mean", f"each row is the {what} over all {over}")
     return None
 
 
 def _each(evidence: Evidence, moved: Callable[[Ball], Ball]) -> list[str] | None:
     """The parameters that are right once their enclosure is moved, if all are that aren't right without."""
-    return evidence.wrong if evidence.fits(moved, evidence.wrong) else None
+    return evidence.wrong if evidence.explains(moved, evidence.wrong) else None
 
 
 def _permuted_each(evidence: Evidence, axis: int, what: str) -> Likeness | None:
@@ -112,8 +112,11 @@ def _permuted(evidence: Evidence, names: Iterable[str], axis: int, what: str) ->
         if not candidates[-1]:
             return None
     order = _matching(candidates)
+    first = [options[0] for options in candidates]
+    told = ball[order or first].excludes(ball.centre)[outside]
+    if 2 * int(told.sum()) <= len(told):  # of most of what is outside, what it should be would do as well
+        return None
     if order is None:
-        first = [options[0] for options in candidates]
         return Likeness(f"wrong {what}", f"the {what} are mixed up: they are those of {_listed(first)}")
     return Likeness(f"permuted {what}", f"permuted {what}: they are those of {_listed(order)}")
 

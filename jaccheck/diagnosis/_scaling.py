@@ -14,7 +14,7 @@ SHARP = 0.01  # a factor that is known less precisely, relatively, is none that 
 
 def sign(evidence: Evidence) -> Likeness | None:
     """Minus the Jacobian."""
-    if not evidence.fits(lambda ball: scaled(ball, -1.0, evidence.dtype)):
+    if not evidence.explains(lambda ball: scaled(ball, -1.0, evidence.dtype)):
         return None
     return Likeness("sign", "the sign is wrong: -1 times the Jacobian")
 

@@ -179,8 +179,13 @@ class Arithmetic:
         known = (reach < self.largest) | not_finite(t)
         return Ball(t.centre, torch.where(known, t.radius, inf), t.reach)
 
-    def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
-        """What a function makes of `z`; `at_infinity`, `at_nan`: `value` is right where z is infinite, or NaN, too."""
+    def applied(
+        self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True, lost: float = 0.0
+    ) -> Ball:
+        """What a function makes of `z`; `at_infinity`, `at_nan`: `value` is right where z is infinite, or NaN, too.
+
+        There it may be `lost` off, besides 8 roundings.
+        """
         size = value.abs().add_(radius)
         if z.finite and self._all_below(size, self.largest):
             return Ball(value, radius, finite=True)
@@ -188,7 +193,7 @@ class Arithmetic:
         if not (at_infinity and at_nan):  # it may be either
             known &= z.radius < inf
         radius = torch.where(known, radius, inf)
-        at_limit = torch.where(value.isfinite(), up(value.abs() * self.gamma(8)), 0.0)
+        at_limit = torch.where(value.isfinite(), up(value.abs() * self.gamma(8), lost), 0.0)
         at_limit[~torch.where(z.centre.isnan(), at_nan, at_infinity)] = inf
         return Ball(value, torch.where(not_finite(z), at_limit, radius))
 

@@ -101,6 +101,12 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
             index += len(parts)
             yield from parts
             continue
+        elif node.target in (torch.unbind, "unbind") and isinstance(args[0], Wire):
+            dim, number = (*args[1:], kwargs.get("dim", 0))[0], len(tracer.values[node])
+            values[node] = tuple(Wire(index + 1 + i) for i in range(number))
+            index += number
+            yield from _places(args[0], dim % (1 + tracer.values[node][0].dim()), number)
+            continue
         elif node.target is operator.getitem and isinstance(args[0], tuple):
             values[node] = args[0][args[1]]  # of the parts
             continue
@@ -159,6 +165,12 @@ def _parts(args: tuple[Any, ...], kwargs: dict[str, Any], pieces: Sequence[Tenso
         Call("narrow", torch.narrow, (args[0], dim, start, piece.shape[dim]), {})
         for start, piece in zip(starts, pieces, strict=False)
     ]
+
+
+def _places(wire: Wire, dim: int, number: int) -> Iterator[Call]:
+    """Each place of an axis by itself."""
+    for place in range(number):
+        yield Call("getitem", operator.getitem, (wire, (*[slice(None)] * dim, place)), {})
 
 
 def _constant(call: Call) -> Any:

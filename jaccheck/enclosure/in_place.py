@@ -10,7 +10,7 @@ OPERATORS = ("iadd", "isub", "imul", "itruediv", "ipow")
 VIEWING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout)
 """Layers whose value may lie in the memory of their input, and `VIEWS`: functions and methods."""
 VIEWS = {*"view reshape flatten unflatten unsqueeze squeeze permute transpose swapaxes swapdims narrow".split()}  # noqa: SIM905
-VIEWS |= {*"getitem chunk split tensor_split contiguous detach dropout pos positive".split()}  # noqa: SIM905
+VIEWS |= {*"getitem chunk split tensor_split unbind expand contiguous detach dropout pos positive".split()}  # noqa: SIM905
 
 
 def in_place(call: Call) -> bool:

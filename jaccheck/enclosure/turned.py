@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure.call import Call, replaced
+from jaccheck.enclosure.rules.matmul import affine
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,9 @@ def with_layers_weight(call: Call) -> Call:
         return Call("linear", F.linear, (a, b.matrix), {})
     if call.name == "addmm" and isinstance(rest[0], Turned) and not call.kwargs:
         return Call("linear", F.linear, (b, rest[0].matrix, a), {})
-    if call.name == "linear" and isinstance(b, Turned) and rest[0] is None and not call.kwargs:
-        return Call("matmul", torch.matmul, (a, b.matrix), {})
+    if call.name == "linear" and isinstance(b, Turned) and call.kwargs.keys() <= {"bias"}:
+        bias = call.kwargs.get("bias", rest[0])
+        if bias is None:
+            return Call("matmul", torch.matmul, (a, b.matrix), {})
+        return Call("linear", affine, (a, b.matrix, bias), {})
     raise Unsupported(f"no enclosure for the function {call.name} of a transposed parameter")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from hypothesis.errors import Flaky
 
 from jaccheck._errors import Disagreement
-from jaccheck._finding import CRASH, Finding, alike, examined
+from jaccheck._finding import CRASH, Finding, alike
 from jaccheck._network import Network
 from jaccheck._report import Report
-from jaccheck.fuzz.checking import found_on
+from jaccheck.fuzz.checking import asked, found_on
 from jaccheck.fuzz.drawing import run
 from jaccheck.fuzz.hand import Hand
 from jaccheck.fuzz.plan import ROUND, Plan
@@ -112,9 +112,9 @@ def chase(plan: Plan, index: int, finding: Finding, seconds: float, hand: Hand) 
 
 
 def _whole(plan: Plan, finding: Finding, properties: tuple[str, ...]) -> Report | None:
-    """The report with the verdicts on all paths, and with pictures."""
+    """The report with the verdicts on all paths, the known ones being named, and with pictures."""
     try:
-        _, reports = examined(finding.network, plan.paths, properties, images=True)
+        found = asked(plan, finding.network, plan.paths, properties, images=True).found
     except Exception:  # of another path, or a picture: what has been found is worth more than they are
         return finding.report
-    return reports.get(finding.failure._replace(shape=""), finding.report)
+    return found.get(finding.failure._replace(shape=""), finding).report

@@ -103,13 +103,19 @@ class Answer:
 
 
 def asked(
-    plan: Plan, network: Network, paths: tuple[str, ...], properties: tuple[str, ...], *, words: bool = True
+    plan: Plan,
+    network: Network,
+    paths: tuple[str, ...],
+    properties: tuple[str, ...],
+    *,
+    words: bool = True,
+    images: bool = False,
 ) -> Answer:
     """Check `network`, and tell what is known from what isn't; without `words`, a second check finds these if need be.
 
     That is for networks with nothing new, as nearly all are while none has been found.
     """
-    report, reports = examined(network, paths, properties, words=words)
+    report, reports = examined(network, paths, properties, words=words, images=images)
     answer = Answer(report)
     if reports and not answer.explained(plan, network, reports) and not words:
         reports |= examined(network, paths, properties)[1]  # what comes and goes stays

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from jaccheck._capabilities import ABSENT
 from jaccheck._culprit import culprit
 from jaccheck._errors import Unsupported
 
@@ -22,6 +23,7 @@ REFUSALS = (
     "can't be used with Jitted modules",
     "can't be used with nn.DataParallel module",
     "don't yet support saved tensor hooks",  # as of torch.utils.checkpoint
+    ABSENT,  # a kernel for this dtype, which forward mode has of its own
 )
 
 

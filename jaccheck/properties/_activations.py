@@ -30,14 +30,16 @@ class Found:
 
 
 def activations(problem: Problem) -> dict[str, Found]:
-    """The model's activations, by what they are called; each kind once.
+    """The model's activations, by what they are called; each kind once, and none that depends on the channel.
 
     Raises:
         Unsupported: there is no enclosure for a part of the model.
     """
     rules = Oracle(problem.model, problem.x, seed=problem.seed).rules
     return {
-        _said(call): Found(partial(_module, call), rule.phi) for call, rule in rules if isinstance(rule, Elementwise)
+        _said(call): Found(partial(_module, call), rule.phi)
+        for call, rule in rules
+        if isinstance(rule, Elementwise) and rule.alike
     }
 
 

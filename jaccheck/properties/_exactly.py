@@ -122,7 +122,9 @@ class Exactly(Arithmetic):
         if not phi.exact and (phi.exact_where is None or not phi.exact_where(t).all()):
             raise Rounds("an activation is evaluated where its value or derivative is rounded")
 
-    def applied(self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True) -> Ball:
+    def applied(
+        self, z: Ball, value: Tensor, radius: Tensor, *, at_infinity: bool, at_nan: bool = True, lost: float = 0.0
+    ) -> Ball:
         self._holds("a value or derivative of an activation", value)
         return _exact(value)
 

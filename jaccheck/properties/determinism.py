@@ -29,10 +29,14 @@ class Determinism:
         return Verdict(path, "agrees", property=self.name, seconds=first.seconds)
 
 
+class Raising(str):
+    """A difference, in words, in what is raised, not in what comes out."""
+
+
 def difference(one: Run, other: Run, here: str, there: str) -> str | None:
     """In words, how two results differ, of which one came up `here` and the other `there`; None if they don't."""
     if type(one.raised) is not type(other.raised):
-        return f"{_outcome(one)} {here}, {_outcome(other)} {there}"
+        return Raising(f"{_outcome(one)} {here}, {_outcome(other)} {there}")
     a, b = one.jacobian, other.jacobian
     if not isinstance(a, Mapping) or not isinstance(b, Mapping):
         return None if type(a) is type(b) else f"it gave a {type(a).__name__} {here}, a {type(b).__name__} {there}"

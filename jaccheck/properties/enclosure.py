@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from jaccheck._report import Verdict
-from jaccheck.paths import extra_roundings, mode
+from jaccheck.paths import SHIPPED, extra_roundings, mode
 from jaccheck.properties._form import malformed
+from jaccheck.properties._judge import Comparison
 from jaccheck.properties._trial import Trial
 
 
@@ -60,6 +61,7 @@ class Enclosure:
                 path,
                 "disagrees",
                 "value",
+                reason=FORWARD if _holds_forward(trial, found) else None,
                 parameter=name,
                 shape=tuple(trial.problem.parameters[name].shape),
                 index=index,
@@ -74,6 +76,18 @@ class Enclosure:
             reason = f"nothing is known of any element: {trial.problem.dtype} overflows, or the input isn't finite"
             return Verdict(path, "vacuous", reason=reason.replace("torch.", ""), **common)
         return Verdict(path, "agrees", **common)
+
+
+FORWARD = 'it lies in the enclosure of forward mode: a path that goes that way has to say so, by `mode = "forward"`'
+
+
+def _holds_forward(trial: Trial, found: Comparison) -> bool:
+    """Whether what is wrong for a path of a user's, which goes backward unless it says otherwise, is right forward."""
+    path = trial.path
+    if path.name in SHIPPED or mode(path) == "forward":
+        return False
+    forward = trial.judge.compare(trial.run.jacobian, mode="forward", extra_roundings=extra_roundings(path))
+    return forward.worst is None and forward.vacuous <= found.vacuous
 
 
 def no_jacobian(trial: Trial, verdict: Verdict) -> bool:

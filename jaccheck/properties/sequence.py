@@ -15,6 +15,7 @@ from jaccheck.properties._form import malformed
 from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
 from jaccheck.properties._trial import Trial
+from jaccheck.properties.determinism import Raising
 from jaccheck.properties.enclosure import Enclosure, no_jacobian
 
 LENGTH = 3  # of a sequence, where none is given: then the problem decides which
@@ -77,7 +78,7 @@ class Sequence:
             if stage.left and not trial.run.changes:  # else the state is wrong without any sequence
                 return verdict("disagrees", "state", f"{after(happened)}: {stage.left[0]}")
             if apart is not None:
-                return verdict("disagrees", "value", apart)
+                return verdict("disagrees", "raised" if isinstance(apart, Raising) else "value", str(apart))
         if own.status == "agrees" and end.raised is None:
             fault = malformed(trial.problem, end.jacobian)
             if fault is not None:

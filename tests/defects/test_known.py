@@ -403,6 +403,7 @@ class Own:
     base: str
     make: Callable[[Tensor], Tensor] = lambda j: j
     name: str = "own"
+    mode: str = "reverse"
 
     def jacobian(self, model, x):
         return {name: self.make(j) for name, j in get(self.base).jacobian(model, x).items()}
@@ -425,5 +426,39 @@ def test_the_spread_of_nan_is_known_in_others_paths_where_autograd_has_it(path, 
         found = list(failures(jaccheck.check(model, x, paths=["own"])))
         assert found
         assert all(known(failure, model, x) for failure in found) == excused
+    finally:
+        unregister_path("own")
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.scale = nn.Linear(2, 2), nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.linear(x) * self.scale
+
+
+def test_defects_are_known_where_a_parameter_is_a_scalar():
+    model, x = Scaled(), torch.tensor([[1.0, torch.nan], [1, 1]])
+    (failure,) = failures(jaccheck.check(model, x, paths=["autograd"]))
+    assert [entry.id for entry in known(failure, model, x)] == ["autograd-other-sample-not-finite"]
+
+
+@pytest.mark.parametrize(
+    ("path", "excused"),
+    [
+        (Own("vmap_jacfwd", mode="forward"), True),
+        (Own("vmap_jacfwd", lambda j: torch.nan * j, mode="forward"), False),
+        (Own("autograd", lambda j: torch.nan * j), False),
+    ],
+    ids=["forward mode by another name", "NaN in all of it", "NaN in reverse mode"],
+)
+def test_nan_of_forward_mode_is_known_in_others_paths_where_ours_has_it(path, excused):
+    model, x = nn.Linear(1, 1), torch.tensor([[torch.inf], [1.0]])
+    register_path(path)
+    try:
+        (failure,) = failures(jaccheck.check(model, x, paths=["own"]))
+        assert bool(known(failure, model, x)) == excused
     finally:
         unregister_path("own")

@@ -260,3 +260,21 @@ def test_half_of_a_number_is_no_rounding_to_bfloat16_though_it_is_one_of_its_num
         model[0].bias.zero_()
     with planted(lambda model, x, J: {name: j / 2 for name, j in J.items()}) as path:
         assert check(model, x, paths=(path,)).verdicts[path].looks_like == "a constant factor of 1/2"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("samples", [50, 300, 3000])
+def test_noise_is_no_sum_though_so_wide_a_radius_holds_anything(samples, dtype):
+    """The rounding of a sum of many terms, and that of a mean, are as large as the values."""
+    generator = torch.Generator().manual_seed(0)
+    right = (0.15 + 0.1 * torch.rand(samples, 1, 1, generator=generator)).to(dtype).double()
+    noise = 0.05 * torch.randn(samples, 1, 1, generator=generator)
+    found = likeness(evidence(right * (1 + noise), right, 0.01, dtype))
+    assert found is None or found.shape != "sum and mean"
+
+
+def test_a_row_whose_radius_holds_anything_is_none_that_took_another_ones_place():
+    wide = evidence(J * (1 + 0.05 * torch.cos(7 * J)), J, FEW)
+    wide.balls["0.weight"].radius[1] = 10.0
+    found = likeness(wide)
+    assert found is None or "samples" not in found.shape

@@ -174,6 +174,33 @@ class Turned(nn.Module):
         return judge.linear([summed(left), summed(right)], self.U, self.b)
 
 
+class Copies(nn.Module):
+    """Elements by constant indices, turned about and several times, bounds, and a transposed weight with a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head, self.V = nn.Linear(3, 3), nn.Linear(7, 2), nn.Parameter(torch.ones(3, 2))
+        self.b = nn.Parameter(torch.ones(2))
+        self.register_buffer("places", torch.tensor([2, 0, 2]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.tanh(self.layer(x))
+        a, b, c = y.flip(1).unbind(1)
+        several = y[:, [0, 0, 1]] * y.index_select(1, self.places) + y.roll(1, 1)
+        many = torch.stack([a, b * c], 1).repeat(1, 2)
+        held = torch.clamp_max(y.clamp_min(-0.5), 0.25)[:, :1].expand(-1, 2)
+        return self.head(torch.cat([several, many], 1)) + F.linear(y, self.V.t(), self.b) * held
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        y = judge(nn.Tanh(), judge(self.layer, x))
+        several = plus(times([y[0], y[0], y[1]], [y[2], y[0], y[2]]), [y[2], y[0], y[1]])
+        many = 2 * [y[2], y[1] * y[0]]
+        held = 2 * [judge(nn.Hardtanh(-0.5, 0.25), y[:1])[0]]
+        columns = [list(column) for column in zip(*judge.weights[id(self.V)], strict=True)]
+        turned = plus([summed(times(y, column)) for column in columns], judge.weights[id(self.b)])
+        return plus(judge(self.head, several + many), times(turned, held))
+
+
 class Classifier(nn.Module):
     """PReLU with a parameter for each channel, normalization by fixed statistics, softmax and its logarithm."""
 
@@ -284,7 +311,7 @@ class Functional(nn.Module):
         return judge(self.head, judge(self.as_layer[0], judge(self.inner, x)))
 
 
-MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Classifier, Standardized, Elementary)
+MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Copies, Classifier, Standardized, Elementary)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 2.0**-12], ids=lambda scale: f"x{scale:g}")

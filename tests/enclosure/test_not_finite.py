@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf, nan
 
 import pytest
@@ -61,3 +62,15 @@ def test_celu_may_overflow_where_the_gradient_divided_by_alpha_does():
     x = torch.ones(1, 1)
     assert not torch.autograd.grad(model(x).sum(), model[0].bias)[0].isfinite()  # though it is about 1e23
     assert check(model, x).ok
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("make", [partial(nn.ELU, 1.7), partial(nn.ELU, 0.3), nn.SELU, partial(nn.CELU, 1.7)])
+def test_in_place_a_slope_is_that_of_the_rounded_value_at_minus_infinity_too(make, dtype):
+    """torch computes it as a + λ α, which is the rounding of a."""
+    model = nn.Sequential(linear(1.0), make(inplace=True)).to(dtype)
+    x = torch.tensor([[-inf]], dtype=dtype)
+    assert check(model, x, paths=["autograd", "vmap_jacrev"]).ok
+    model[1].inplace = False
+    oracle = Oracle(model, x)
+    assert oracle.jacobians()["0.bias"].rows(oracle.fl, slice(None), slice(None)).radius < 1e-6

@@ -24,6 +24,8 @@ class Written(nn.Module):
         super().__init__()
         self.layer, self.scale = nn.Linear(d, d), nn.Parameter(torch.randn(d))
         self.register_buffer("shift", torch.randn(d))
+        self.register_buffer("places", torch.tensor([d - 1, 0]))
+        self.order = torch.tensor([2, 0, 1])
         self.tenth = torch.tensor(0.1, dtype=torch.float64)
         self.function = function
 
@@ -111,6 +113,18 @@ def near_zero(m, x):
     return torch.expm1(-y.absolute()) + torch.log1p(y.square()) + torch.erf(y) + torch.special.expit(y)
 
 
+def copied(m, x):
+    y = m.layer(x)
+    some = y[:, [0, -1, 0]] + x.index_select(1, m.places)[:, :1].expand(-1, 3)
+    return x.flip(1) + y.roll(1, 1) * torch.cat([some, y.repeat(1, 2)], 1)[:, : x.shape[1]]
+
+
+def parted(m, x):
+    one, other = torch.stack([x, m.layer(x)], 2).unbind(-1)
+    return other.clamp_min(-0.5) * torch.clamp_max(one, 0.75) + F.linear(x, m.layer.weight.t(), m.scale)
+
+
+FUNCTIONS += (copied, parted)
 FUNCTIONS += (turned, attending, shifted, by_rank_one, in_place, near_zero)
 
 
@@ -192,6 +206,23 @@ MIXING = (
 def test_of_what_mixes_samples_or_is_written_to_from_elsewhere_nothing_is_said(function):
     report = check(Written(3, function), torch.randn(3, 3), paths=PATHS)
     assert report.forward is None
+    assert {verdict.status for verdict in report.verdicts.values()} == {"vacuous"}, report
+
+
+MOVING = (
+    lambda m, x: m.layer(x).flip(0),
+    lambda m, x: m.layer(x).roll(1),
+    lambda m, x: m.layer(x).index_select(0, m.order),
+    lambda m, x: m.layer(x)[m.order, :],
+    lambda m, x: m.layer(x)[..., [2, 0, 1], :],
+    lambda m, x: m.layer(x).repeat(2, 1)[:3],
+    lambda m, x: sum(m.layer(x).unbind(0)).expand(3, 3),
+)
+
+
+@pytest.mark.parametrize("function", MOVING)
+def test_of_what_moves_samples_nothing_is_said(function):
+    report = check(Written(3, function), torch.randn(3, 3), paths=("autograd", "autograd_batched"))
     assert {verdict.status for verdict in report.verdicts.values()} == {"vacuous"}, report
 
 

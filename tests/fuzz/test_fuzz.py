@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+import warnings
 from collections import Counter
 from dataclasses import replace
 
@@ -16,9 +17,12 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._finding import CRASH, Failure, Finding, examined
 from jaccheck._layers import Activation, Linear
 from jaccheck._network import Network
+from jaccheck.defects.register import register
 from jaccheck.fuzz.campaign import Campaign
-from jaccheck.fuzz.checking import turn
+from jaccheck.fuzz.checking import found_on, turn
+from jaccheck.fuzz.once import warned_once
 from jaccheck.fuzz.plan import Plan
+from tests.defects.showing import network_of
 from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
 
 PLAN = Plan(
@@ -361,7 +365,6 @@ def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monk
         return examined(network, paths, properties, **options)
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "examined", note)
-    monkeypatch.setattr(jaccheck.fuzz.chasing, "examined", note)
     with planted(doubled_behind_tanh) as path:
         summary = run(paths=("batch_grad", path))
     assert asked.count(((path,), ("enclosure",))) == summary.shrinking
@@ -370,15 +373,44 @@ def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monk
 
 
 def test_a_finding_outlives_its_pictures(monkeypatch):
-    def broken(network, paths, properties, **options):
+    def broken(plan, network, paths, properties, **options):
         raise KeyError("picture")
 
-    monkeypatch.setattr(jaccheck.fuzz.chasing, "examined", broken)
+    monkeypatch.setattr(jaccheck.fuzz.chasing, "asked", broken)
     with planted(doubled_behind_tanh) as path:
         (finding,) = run(paths=("batch_grad", path), properties=("enclosure",)).findings
     assert finding.failure == Failure(path, "enclosure", "value")
     assert not finding.unfinished
     assert finding.report.verdicts[path].status == "disagrees"
+
+
+def test_the_report_on_a_small_network_names_the_other_paths_known_defects():
+    network = network_of(next(defect for defect in register() if defect.id == "hardsigmoid-float64"))
+    with planted(doubled) as path:
+        plan = replace(PLAN, paths=("autograd", path), properties=("enclosure",), dtypes=("float64",))
+        (finding,) = found_on(plan, network, plan.paths, plan.properties).values()
+        report = jaccheck.fuzz.chasing._whole(plan, finding, plan.properties)
+    assert report.verdicts[path].status == report.verdicts["autograd"].status == "disagrees"
+    assert report.verdicts["autograd"].reason == "known: hardsigmoid-float64"
+
+
+def test_each_warning_is_shown_once_though_its_filters_are_put_back(monkeypatch):
+    shown = []
+    monkeypatch.setattr(warnings, "showwarning", lambda *warned: shown.append(str(warned[0])))
+
+    def warning(model, x, J):
+        warnings.warn("seldom heard", stacklevel=1)
+        return J
+
+    with planted(warning) as path, warnings.catch_warnings(), warned_once():
+        warnings.simplefilter("default")
+        summary = run(paths=(path, "vmap_jacrev"), examples=5)
+        with warnings.catch_warnings(record=True) as collected:
+            warnings.simplefilter("always")
+            warnings.warn("seldom heard", stacklevel=1)
+    assert summary.ok
+    assert shown == ["seldom heard"]
+    assert len(collected) == 1
 
 
 def test_a_finding_shows_again_from_its_file(tmp_path):

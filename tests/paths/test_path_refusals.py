@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from jaccheck._errors import Unsupported
 from jaccheck.paths import get
+from jaccheck.paths._functional import refusals
 
 SHARED, RELU = nn.Linear(3, 3), nn.ReLU()
 
@@ -124,6 +125,12 @@ def test_an_exception_of_the_models_own_is_no_refusal(where: str, name: str) -> 
     model[1].armed = where
     with pytest.raises(LookupError, match=f"in the {where} pass"):
         get(name).jacobian(model, torch.randn(4, 3))
+
+
+def test_a_kernel_that_only_forward_mode_lacks_is_a_refusal() -> None:
+    """That of GLU in bfloat16, in torch 2.13."""
+    with pytest.raises(Unsupported, match="glu_jvp_cpu"), refusals(nn.GLU()):
+        raise NotImplementedError("\"glu_jvp_cpu\" not implemented for 'BFloat16'")
 
 
 def test_a_container_of_its_own_is_fine_for_batch_grad() -> None:

@@ -24,13 +24,13 @@ CASES = [
 ]
 
 
-def problem(layer, dtype):
+def problem(layer, dtype, width=1):
     dtype = getattr(torch, dtype)
-    return nn.Sequential(nn.Linear(1, 1), layer).to(dtype), torch.ones(1, 1, dtype=dtype)
+    return nn.Sequential(nn.Linear(1, width), layer).to(dtype), torch.ones(1, 1, dtype=dtype)
 
 
-def judged(layer, dtype, paths="all"):
-    return check(*problem(layer, dtype), paths=paths, properties=("every_input",), images=False).verdicts
+def judged(layer, dtype, paths="all", width=1):
+    return check(*problem(layer, dtype, width), paths=paths, properties=("every_input",), images=False).verdicts
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -84,9 +84,11 @@ def test_functions_are_activations_too():
     [
         (nn.Identity(), "float16", "there is no activation"),
         (nn.Softmin(1), "float16", "no enclosure for Softmin"),
+        (nn.PReLU(3), "float16", "there is no activation"),
     ],
 )
 def test_nothing_is_said_where_there_is_nothing_to_try(layer, dtype, words):
-    verdict = judged(layer, dtype, ("autograd",))["autograd"]
+    width = layer.weight.numel() if isinstance(layer, nn.PReLU) else 1
+    verdict = judged(layer, dtype, ("autograd",), width)["autograd"]
     assert verdict.status == "vacuous"
     assert words in verdict.reason

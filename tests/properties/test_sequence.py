@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from threading import current_thread, main_thread
+
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, find, settings
@@ -13,8 +16,9 @@ from jaccheck._finding import asked_of, examined
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
 from jaccheck.fuzz.machine import machine
-from jaccheck.paths import get, paths
+from jaccheck.paths import get, paths, register_path, unregister_path
 from jaccheck.properties._happenings import HAPPENINGS
+from jaccheck.properties._stage import Stage
 from jaccheck.properties.sequence import LENGTH, drawn
 from jaccheck.selftest.faults import bank
 from jaccheck.strategies import in_use, networks
@@ -103,3 +107,66 @@ def test_layers_of_chance_draw_the_same_numbers_for_the_users_own_gradients():
     x = torch.ones(3, 2)
     report = check(model, x, paths=("autograd",), properties=("sequence:backward_after,backward",), seed=3)
     assert report.ok, report
+
+
+class Normalized(nn.Module):
+    """Its few rows are divided among threads in the backward pass, and so summed in another way."""
+
+    def __init__(self, normalization, features=3):
+        super().__init__()
+        self.normalization, self.last = normalization, nn.Linear(features, 1)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.normalization(x)).sum(1))
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return nn.functional.layer_norm(x, (3,), self.weight)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.LayerNorm(3), Functional(), nn.BatchNorm1d(7).eval()], ids=["layer", "function", "batch"]
+)
+def test_sums_that_threads_divide_however_few_there_are_are_not_asked_for_bits(layer):
+    torch.manual_seed(0)
+    model = Normalized(layer)
+    stage = Stage(admit(model, torch.randn(3, 7, 3)), get("autograd"))
+    with pytest.raises(InvalidProblem, match="normalization"):
+        HAPPENINGS["threads"](stage)
+
+
+@pytest.mark.parametrize("network", [nn.Linear(3, 1), Normalized(nn.Identity())], ids=["a layer", "a sum"])
+def test_a_path_that_is_wrong_with_more_threads_is_found(network):
+    with bank()["wrong_with_more_threads"].inject():
+        x = torch.ones(2, 3) if isinstance(network, nn.Linear) else torch.ones(2, 7, 3)
+        report = check(network, x, paths=["wrong_with_more_threads"], properties=["sequence:threads"])
+        assert not report.ok
+
+
+class RaisesInThreads:
+    name = "raises_in_threads"
+
+    def jacobian(self, model, x):
+        if current_thread() is not main_thread():
+            raise LookupError("there is nothing here")
+        return get("autograd").jacobian(model, x)
+
+
+def test_what_is_raised_after_a_step_is_no_value():
+    network = Network.from_json(ONE)
+    register_path(RaisesInThreads())
+    try:
+        report = check(*network.build(), paths=("raises_in_threads",), properties=("sequence:thread",))
+    finally:
+        unregister_path("raises_in_threads")
+    verdict = report.verdicts["raises_in_threads"]
+    assert verdict.kind == "raised"
+    assert verdict.reason == (
+        f"it raised LookupError: there is nothing here in {STEPS['thread']}, there was no exception for a fresh model"
+    )
+    json.dumps(report.to_json())

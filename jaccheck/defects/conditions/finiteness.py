@@ -50,8 +50,8 @@ def other_sample_not_finite(scene: Scene) -> Masks:
 
 
 def own_sample_not_finite(scene: Scene) -> Masks:
-    """Where the path gives NaN and something in the sample's forward pass isn't finite."""
+    """Where the path, in forward mode, gives NaN and something in the sample's forward pass isn't finite."""
     explained = scene.nowhere()
-    for name, got in scene.got.items():
-        explained[name][~scene.finite] = got[~scene.finite].isnan()
+    for name, nan in scene.nan_forward.items():
+        explained[name][~scene.finite] = nan[~scene.finite]
     return explained

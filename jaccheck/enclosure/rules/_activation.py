@@ -60,6 +60,7 @@ class Activation:
     slope: Callable[[Tensor], Tensor]  # φ'(t); at a kink, and at NaN, what torch's own derivative gives
     value_error: Callable[[Span, Tensor], Tensor] | float  # of the span and sup |φ|; or as many times sup |φ|
     slope_error: Callable[[Span, Tensor, Tensor], Tensor] | float  # of the same and sup |φ'|; or as many times sup |φ'|
+    limit_error: float = 0.0  # of φ' at t = ±∞, besides 8 roundings: where it is computed from φ, which was rounded
     max_curvature: Callable[[Span], Tensor] | float = 0.0  # sup |φ''| away from the kinks, in the span or anywhere
     decay: float = inf  # sup |φ'' / φ'|: where φ is flat, so is φ'
     linear_above: float = inf  # φ'' = 0 from here on
@@ -68,6 +69,7 @@ class Activation:
     underflow: Callable[[Span], Tensor | float] = lambda t: 4.0  # what it costs φ and φ', in units of η
     losses: Callable[[Span], Tensor] | float = 3.0  # what D loses on the way to D φ', in units of η; see `vjp`
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
+    slope_floor: float = 0.0  # what φ' alone loses there, in the same units
     on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
     factor: float = 1.0  # a constant by which D may be multiplied before the rest of φ'
     exact: bool = False  # neither formula rounds, and a path's doesn't
@@ -78,6 +80,8 @@ class Activation:
 
 class Elementwise(NoParameters):
     """``a = φ(z)``, so that ``∂f/∂z = D φ'(z)``."""
+
+    alike = True  # φ is the same function for each element
 
     def __init__(self, phi: Activation) -> None:
         self.phi = phi
@@ -107,19 +111,21 @@ class Elementwise(NoParameters):
         value_radius = steepest.mul_(r)
         if step is not None:
             value_radius.add_(step)
+        unit = (fl.u + EPS / 2) * COMPOUND  # theirs and ours
         if not phi.exact:
-            unit = (fl.u + EPS / 2) * COMPOUND  # theirs and ours
             size, slope_size = value.abs().add_(value_radius), slope.abs().add_(slope_radius)
             value_error = phi.value_error(span, size) if callable(phi.value_error) else phi.value_error
             slope_error = phi.slope_error(span, size, slope_size) if callable(phi.slope_error) else phi.slope_error
-            lost = fl.eta * phi.underflow(span) + phi.floor / fl.opmath_largest
-            value_radius = _with(value_radius, size, value_error, unit, lost)
-            slope_radius = _with(slope_radius, slope_size, slope_error, unit, lost)
+            underflow = fl.eta * phi.underflow(span) + phi.floor / fl.opmath_largest
+            slope_underflow = underflow + phi.slope_floor / fl.opmath_largest
+            value_radius = _with(value_radius, size, value_error, unit, underflow)
+            slope_radius = _with(slope_radius, slope_size, slope_error, unit, slope_underflow)
             if phi.on_the_way is not None:
                 value_radius = torch.where(phi.on_the_way(span) < fl.opmath_largest, value_radius, inf)
         losses = 0.0 if phi.exact else phi.losses
         self.losses = losses(span)[:, None] if callable(losses) else losses
-        self.psi = fl.applied(z, slope, slope_radius, at_infinity=phi.at_infinity, at_nan=phi.at_nan)
+        lost = phi.limit_error * unit
+        self.psi = fl.applied(z, slope, slope_radius, at_infinity=phi.at_infinity, at_nan=phi.at_nan, lost=lost)
         return fl.applied(z, value, value_radius, at_infinity=phi.at_infinity)
 
     @property

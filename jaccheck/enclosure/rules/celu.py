@@ -24,6 +24,7 @@ def celu_rule(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementw
             slope_error=lambda t, a, s: (
                 t.not_positive * ((FUNCTION + 4) * (1 if inplace else s) + 2 * s * (t.low / alpha).clamp(max=0).abs())
             ),
+            limit_error=FUNCTION + 4 if inplace else 0.0,
             max_curvature=1 / alpha,
             decay=1 / alpha,
             factor=1 / alpha,

@@ -21,6 +21,7 @@ def elu(wire: Wire, alpha: float = 1.0, inplace: bool = False) -> Elementwise:
             value_error=lambda t, a: t.not_positive * (FUNCTION * size + 3 * a),
             # in place it is a + α, which keeps the absolute error of a
             slope_error=lambda t, a, s: t.not_positive * ((FUNCTION + 3) * (size if inplace else s)),
+            limit_error=(FUNCTION + 3) * size if inplace else 0.0,
             max_curvature=size,
             decay=1.0,
             factor=size,

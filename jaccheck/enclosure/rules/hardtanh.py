@@ -40,10 +40,24 @@ def hardtanh(wire: Wire, min_val: float = -1.0, max_val: float = 1.0, inplace: b
 
 @rule(torch.clamp, torch.clip, "clamp", "clip")
 def clamp(input: Wire, min: float | None = None, max: float | None = None) -> Elementwise:
+    return _clamped(min, max, "clamp")
+
+
+@rule(torch.clamp_min, "clamp_min")
+def clamp_min(input: Wire, min: float) -> Elementwise:
+    return _clamped(min, None, "clamp_min")
+
+
+@rule(torch.clamp_max, "clamp_max")
+def clamp_max(input: Wire, max: float) -> Elementwise:
+    return _clamped(None, max, "clamp_max")
+
+
+def _clamped(min: float | None, max: float | None, method: str) -> Elementwise:
     bounds = -inf if min is None else min, inf if max is None else max
     if not all(isinstance(bound, (int, float)) for bound in bounds) or not bounds[0] <= bounds[1]:
         raise Unsupported(f"no enclosure for a clamp to {min} and {max}: only for two numbers in their order")
-    return held(float(bounds[0]), float(bounds[1]), open_at_bounds=clamps_openly())
+    return held(float(bounds[0]), float(bounds[1]), open_at_bounds=clamps_openly(method))
 
 
 @rule(nn.ReLU6, F.relu6, "relu6")

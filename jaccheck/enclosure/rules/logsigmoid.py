@@ -15,6 +15,7 @@ LOGSIGMOID = Activation(
     value_error=2 * FUNCTION + 2,  # log1p(z) <= |a|; the error of z costs it no more than z
     # as 1 / (exp(t) + 1), or 1 - z / (1 + z) where that is at least 1/2
     slope_error=FUNCTION + 5,
+    slope_floor=1.0,  # as 1 / (exp(t) + 1): where exp(t) overflows, φ' < exp(-t) is below 1 / largest
     max_curvature=0.25,
     decay=1.0,
 )

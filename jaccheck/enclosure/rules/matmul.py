@@ -16,10 +16,10 @@ from jaccheck.enclosure.rules.linear import Linear
 
 
 class Times:
-    """``z = a W`` with a ``[N, …, I]`` and W ``[I, O]``: a linear layer with the transposed weight."""
+    """``z = a W + b`` with a ``[N, …, I]``, W ``[I, O]`` and b ``[O]`` or none: a linear layer whose weight is Wᵀ."""
 
-    def __init__(self, W: Tensor) -> None:
-        self.W, self.linear = W, Linear(W.mT, None)
+    def __init__(self, W: Tensor, b: Tensor | None = None) -> None:
+        self.W, self.linear = W, Linear(W.mT, b)
 
     def forward(self, fl: Arithmetic, a: Ball) -> Ball:
         if a.centre.dim() < 2:
@@ -34,8 +34,8 @@ class Times:
         return self.linear.vjp(fl, D)
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
-        ((_, J),) = self.linear.jacobians(fl, D)
-        return ((self.W, Transposed(J)),)
+        (_, J), *of_bias = self.linear.jacobians(fl, D)
+        return ((self.W, Transposed(J)), *of_bias)
 
 
 @rule(operator.matmul, torch.matmul, torch.mm, "matmul", "mm")
@@ -43,3 +43,15 @@ def matmul(input: Wire, other: Tensor) -> Times:
     if not isinstance(input, Wire) or not isinstance(other, Tensor) or other.dim() != 2:
         raise Unsupported("no enclosure for a matrix product other than of a value with one matrix")
     return Times(other)
+
+
+def affine(input: Tensor, other: Tensor, bias: Tensor) -> Tensor:
+    """What `torch.nn.functional.linear` computes of a transposed weight."""
+    return input @ other + bias
+
+
+@rule(affine)
+def affine_rule(input: Wire, other: Tensor, bias: Tensor) -> Times:
+    if not isinstance(input, Wire) or not isinstance(bias, Tensor) or bias.dim() != 1:
+        raise Unsupported("no enclosure for a product with a transposed matrix and a bias that isn't a parameter")
+    return Times(other, bias)

@@ -20,6 +20,7 @@ class PReLU(Elementwise):
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
+        self.alike = weight.numel() == 1
 
     def forward(self, fl: Arithmetic, z: Ball) -> Ball:
         channels = self.weight.numel()

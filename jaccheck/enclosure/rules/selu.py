@@ -23,6 +23,7 @@ def selu_rule(wire: Wire, inplace: bool = False) -> Elementwise:
             # constants and products 3; below 0 as exp(t) - 1, of which each term is at most 1
             value_error=lambda t, a: 3 * a + t.not_positive * (FUNCTION * size),
             slope_error=lambda t, a, s: 2 * s + t.not_positive * ((FUNCTION + 3) * (size if inplace else s)),
+            limit_error=(FUNCTION + 3) * size if inplace else 0.0,
             max_curvature=size,
             decay=1.0,
             factor=size,

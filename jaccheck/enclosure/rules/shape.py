@@ -15,6 +15,7 @@ from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
+from jaccheck.enclosure.rules.copied import Copied, chosen
 
 
 class Reshaped(NoParameters):
@@ -223,7 +224,9 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Stacked:
 
 
 @rule(operator.getitem)
-def getitem(input: Wire, index: Any) -> Indexed:
+def getitem(input: Wire, index: Any) -> Indexed | Copied:
+    if isinstance(index, tuple) and any(isinstance(i, (list, Tensor)) for i in index):
+        return chosen(index)
     return Indexed(index)
 
 

@@ -31,6 +31,8 @@ def softplus(wire: Wire, beta: float = 1.0, threshold: float = 20.0) -> Elementw
             # s > 0; then exp, log1p, a sum and a division
             value_error=lambda t, a: (2 * FUNCTION + 4 + 2 * (-beta * t.low).clamp(min=0)) * a,
             slope_error=lambda t, a, s: (FUNCTION + 5 + 2 * (-beta * t.low).clamp(min=0)) * s,
+            # as σ(β t), that is 1 / (1 + exp(-β t)): where exp(-β t) overflows, φ' < exp(β t) is below 1 / largest
+            slope_floor=1.0,
             max_curvature=beta / 4,
             decay=beta,
             linear_above=threshold / beta,

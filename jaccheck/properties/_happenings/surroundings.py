@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.utils._device
+from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
 
 from jaccheck._errors import InvalidProblem
@@ -21,7 +22,9 @@ from jaccheck.properties._stage import Stage, tensors
 from jaccheck.properties._trial import Run
 
 FEW = 2**10
-"""Numbers that no kernel divides among threads."""
+"""Numbers that no kernel divides among threads, but for those of normalizations."""
+DIVIDING = "Norm"
+"""In the name of a backward function that sums by thread, however few there are: those of LayerNorm, BatchNorm, …"""
 
 
 @step("no_grad")
@@ -100,12 +103,26 @@ def in_a_thread(stage: Stage) -> str | None:
 def threads(stage: Stage) -> str | None:
     if max(t.numel() for t in (stage.x, *tensors(stage.model))) > FEW:
         raise InvalidProblem("with more threads, sums may be split in another way")
+    if any(DIVIDING in name for name in _backward_functions(output(stage, stage.fresh_model()))):
+        raise InvalidProblem("with more threads, the sums of a normalization's backward pass are split in another way")
     number = torch.get_num_threads()
     torch.set_num_threads(number + 1)
     try:
         return stage.apart(stage.call(), f"in {STEPS['threads']}")
     finally:
         torch.set_num_threads(number)
+
+
+def _backward_functions(f: Tensor | None) -> set[str]:
+    """The names of those in the graph of `f`."""
+    left: list[Any] = [None if f is None else f.grad_fn]
+    seen: set[Any] = {None}
+    while left:
+        function = left.pop()
+        if function not in seen:
+            seen.add(function)
+            left += [before for before, _ in function.next_functions]
+    return {function.name() for function in seen - {None}}
 
 
 def _under(stage: Stage, context: AbstractContextManager[object], name: str) -> str | None:
