@@ -74,7 +74,9 @@ def leave_inference_mode(world: World) -> None:
     world.guard.__enter__()
 
 
-ENGINE = next(name for name in torch.backends.quantized.supported_engines if name != torch.backends.quantized.engine)
+ENGINE = next(
+    (one for one in torch.backends.quantized.supported_engines if one != torch.backends.quantized.engine), "none"
+)
 CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
     "value": (lambda w: w.model[0].weight.data.add_(1), "0.weight: 6 of 6 values changed, the first at [0, 0]"),
     "one value": (
