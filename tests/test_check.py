@@ -414,10 +414,11 @@ def test_an_error_above_the_resolution_is_caught(network):
     J = jaccheck.jacobian(model, x)
     correct = judge.compare(J, mode="reverse", extra_roundings=0)
     assume(not correct.outside and not correct.vacuous)
+    balls = jaccheck.enclosure(model, x)
     for name, j in J.items():
         if not j.numel():
             continue
-        resolution, largest = correct.resolutions[name], jaccheck.enclosure(model, x)[name].centre.abs().max()
+        resolution, largest = correct.resolutions[name], balls[name].centre.abs().max()
         error = 1.01 * resolution * largest
         if not 0 < error < float("inf"):
             continue

@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_networks():
 
 
 def test_what_was_measured_has_a_number_for_each_dtype(capsys):
-    false_alarms.main(["--networks", "60", "--path", "batch_grad", "--measure-every", "1"])
+    false_alarms.main(["--networks", "60", "--path", "batch_grad", "--property", "enclosure", "--measure-every", "1"])
     summary = json.loads(capsys.readouterr().out)
     assert summary["median |radius| / |Jacobian| in u"].keys() == {"float64", "float32", "float16", "bfloat16"}
     assert all(
