@@ -105,6 +105,7 @@ def networks(
         inputs=tuple(sizes.inputs(max_width)),
         targets=tuple(product(chosen("dtypes", dtypes, DTYPES), places)),
         regimes=ordered(chosen("values", values, REGIMES)),
+        forms=(*_FORMS, "last first") if containers else _FORMS,
         # half of the networks have none of these forms, so that all paths do them
         built=(built((), frozen), built(asked_for, frozen)),
         hooks=_HOOKED if hooks else (0,),
@@ -141,6 +142,7 @@ class _Limits:
     inputs: tuple[tuple[int, ...], ...]
     targets: tuple[tuple[str, str], ...]
     regimes: tuple[str, ...]
+    forms: tuple[str, ...]
     built: tuple[tuple[Built, ...], ...]
     hooks: tuple[int, ...]
     retained: tuple[bool, ...]
@@ -152,6 +154,7 @@ class _Limits:
 
 
 _HOOKED = (*(0,) * 12, 1, 1, 2, 2)  # how many
+_FORMS = ("", "", "alone", "", "alone", "", "alone", "whole")
 _SELDOM = (*(False,) * 7, True)
 _USES = (*("",) * 6, "autograd", *USES[1:])
 _LAYOUTS = (*("contiguous",) * 8, *LAYOUTS[1:])
@@ -162,7 +165,7 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
     dtype, device = choices.pick(limits.targets)
     regime = choices.pick(limits.regimes)
     names = choices.pick(_palettes(limits.activations, dtype, device))
-    form = choices.pick(("", "", "alone", "", "alone", "", "alone", "whole"))
+    form = choices.pick(limits.forms)
     layout = choices.pick(_LAYOUTS)
     requires_grad, training = choices.pick((False, True)), choices.pick((True, False))
     before = choices.pick(extra(names))
@@ -195,9 +198,13 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
         *((Flatten(),) if len(inputs) > 1 else ()),
         *(layer for block, width in zip(drawn, widths, strict=True) for layer in block.layers(width)),
     )
+    if form == "whole":  # in one more Sequential
+        layers = (Sequential(layers),)
+    if form == "last first":
+        layers = (Sequential(layers, own=True, last_first=True),)
     return Network(
-        layers=(Sequential(layers),) if form == "whole" else layers,  # in one more Sequential
-        bare=form == "alone" and len(layers) == 1,
+        layers=layers,
+        bare=form in ("alone", "last first") and len(layers) == 1,
         batch=batch,
         inputs=inputs,
         x=x,

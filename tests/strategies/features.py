@@ -93,6 +93,7 @@ IF_ASKED = (
     "used before",
     "used before with BackPACK",
     *(f"a {kind} hook" for kind in HOOKS),
+    "layers registered last first",
 )
 FEATURES: dict[str, Callable[[Built], bool]] = {
     **{name: has for name, has in DESCRIBED.items() if name not in IF_ASKED},
