@@ -20,7 +20,7 @@ from jaccheck._values import DTYPES
 
 from . import sizes
 from ._choices import BYTES, Choices
-from .blocks import OPTIONAL, Built, block, built, extra
+from .blocks import OPTIONAL, SEVERAL, Built, alike, block, built, extra
 from .targets import chosen, computes, present
 from .values import REGIMES, ordered, recipes, special
 
@@ -106,8 +106,7 @@ def networks(
         targets=tuple(product(chosen("dtypes", dtypes, DTYPES), places)),
         regimes=ordered(chosen("values", values, REGIMES)),
         forms=(*_FORMS, "last first") if containers else _FORMS,
-        # half of the networks have none of these forms, so that all paths do them
-        built=(built((), frozen), built(asked_for, frozen)),
+        built=_tables(asked_for, frozen),
         hooks=_HOOKED if hooks else (0,),
         retained=_SELDOM if retained else (False,),
         uses=_USES if used_before else ("",),
@@ -227,6 +226,13 @@ def _hooks(choices: Choices, number: int) -> tuple[Hook, ...]:
         place = choices.pick(range(64))
         hooks.append(Hook(kind, place) if kind else hooks[-1])
     return tuple(hooks)
+
+
+def _tables(asked_for: Sequence[str], frozen: bool) -> tuple[tuple[Built, ...], ...]:
+    """Half of the networks have no form asked for, so that all paths do them; a quarter have several blocks of one."""
+    several = tuple(alike(form, frozen) for form in SEVERAL if form in asked_for)
+    number = max(1, len(several))
+    return (*(built((), frozen),) * 2 * number, *(built(asked_for, frozen),) * number, *several)
 
 
 @cache
