@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ._activations import ACTIVATIONS
 from ._errors import InvalidProblem
-from ._modules import Chain, Either, Functional, Sum
+from ._modules import Chain, Either, Functional, LastFirst, Sum
 from ._values import ZEROS, Spec, Values, a_bool, a_tuple, an_integer, invalid, one_of
 
 Shape = tuple[int, ...]
@@ -171,13 +171,18 @@ class Sequential(_Container):
     """A `torch.nn.Sequential` in the network's own."""
 
     own: bool = False  # a module class of our own with the same forward
+    last_first: bool = False  # it registers its layers in the reverse of the order in which it calls them
 
     def __post_init__(self) -> None:
         super().__post_init__()
         a_bool("own", self.own)
+        a_bool("last_first", self.last_first)
+        if self.last_first and not self.own:
+            raise InvalidProblem("last_first is for a module class of our own; set own as well")
 
     def build(self, shape: Shape, target: Target) -> nn.Module:
-        return (Chain if self.own else nn.Sequential)(_modules(self.layers, shape, target))
+        kind = LastFirst if self.last_first else Chain if self.own else nn.Sequential
+        return kind(_modules(self.layers, shape, target))
 
 
 @dataclass(frozen=True, repr=False)

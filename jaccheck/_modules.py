@@ -37,6 +37,20 @@ class Chain(nn.Module):
         return x
 
 
+class LastFirst(nn.Module):
+    """Likewise, but registered last first: its parameters come in another order than they are used in."""
+
+    def __init__(self, layers: OrderedDict[str, nn.Module]) -> None:
+        super().__init__()
+        for i in reversed(layers):
+            self.add_module(f"layer{i}", layers[i])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in reversed(list(self.children())):
+            x = layer(x)
+        return x
+
+
 class Sum(nn.Module):
     """``x + inner(x)``"""
 

@@ -13,17 +13,20 @@ from ._choices import Choices
 from .activations import PER_NAME, table
 from .values import DIGITS, Recipe, recipes
 
-SQUARE: dict[str, Callable[[tuple[Layer, ...]], Layer]] = {  # their Linear keeps the width
-    "residual": Residual,
+SQUARE: dict[str, Callable[[tuple[Layer, ...], int], Layer]] = {
+    "residual": lambda layers, times: Residual(layers),
     "reuse": Repeat,
     "tied": partial(Repeat, tied=True),
 }
+"""Of layers, and of how often they are used: their Linear keeps the width. One in another: "residual of tied"."""
+SEVERAL = (*SQUARE, "dropout", "dropout")
+"""Forms of which some networks have several blocks, and no others; in every second one Dropout isn't active."""
 Built = tuple[str, tuple[str, ...]]
 """The form of a block, and which parameters of its Linear are frozen."""
 
 OPTIONAL = ("residual", "reuse", "tied", "own", "functional", "switch", "dropout")
 """The forms that aren't drawn unless asked for."""
-DROPPED = (0.5, 0.5, 0.5, 0.25, 0.1, 0.9, 0.7, 1.0)
+DROPPED = (*(0.5,) * 6, *(0.25,) * 3, *(0.1,) * 3, 0.7, 0.7, 0.9, 1.0)
 """The share of elements that a Dropout drops."""
 
 TIMES = (2, 2, 2, 3, 4)
@@ -51,9 +54,10 @@ class Block:
             return (*inner, Dropout(DROPPED[self.extra % len(DROPPED)]))
         if self.form == "switch":
             return (Switch(inner, other=(Linear(width, DIGITS(self.extra), bias=None),)),)
-        if self.form in SQUARE:
-            layer = SQUARE[self.form](inner)
-            return (replace(layer, times=TIMES[self.extra % len(TIMES)]) if isinstance(layer, Repeat) else layer,)
+        if square(self.form):
+            outer, _, form = self.form.rpartition(" of ")
+            layer = SQUARE[form](inner, TIMES[self.extra % len(TIMES)])
+            return (SQUARE[outer]((layer,), 2) if outer else layer,)
         return inner if self.form == "plain" else (Sequential(inner, own=self.form == "own"),)
 
 
@@ -61,9 +65,22 @@ def built(optional: Sequence[str], frozen: bool) -> tuple[Built, ...]:
     """Forms and frozen parameters of blocks, the plain ones first."""
     forms, parts = ("nested", *optional), _FROZEN if frozen else ()
     found: list[Built] = [("plain", ())] * 70
-    found += [(form, ()) for form in forms for _ in range(max(5, 30 // len(forms)))]
+    found += [(form, ()) for form in forms for _ in range(max(8, 30 // len(forms)))]
     found += [("plain", part) for part in parts for _ in range(3)]
-    return (*found, *product(forms, parts))
+    squares = [form for form in forms if square(form)]
+    return (*found, *product(forms, parts), *((f"{outer} of {form}", ()) for outer in squares for form in squares))
+
+
+def alike(form: str, frozen: bool) -> tuple[Built, ...]:
+    """Two blocks in three of one form; of square ones every third stands in another."""
+    forms = (form, form, f"{form} of {form}" if square(form) else form)
+    found = list(product(forms, ((), (), (), *_FROZEN) if frozen else ((),)))
+    return (*[("plain", ())] * (len(found) // 2), *found)
+
+
+def square(form: str) -> bool:
+    """Whether the Linear of such a block keeps the width."""
+    return form.partition(" ")[0] in SQUARE
 
 
 @cache
@@ -103,7 +120,7 @@ def block(
     weight, bias = choices.pick(recipes(regime, "weight", dtype)), choices.pick(_biases(regime, dtype))
     weight_seed, bias_seed = choices.seed(), choices.seed()
     linear = Linear(
-        width=0 if form in SQUARE else width,
+        width=0 if square(form) else width,
         weight=weight(weight_seed),
         bias=None if bias is None else bias(bias_seed),
         frozen=frozen if bias is not None else tuple(name for name in frozen if name == "weight"),

@@ -20,7 +20,7 @@ from jaccheck._values import DTYPES
 
 from . import sizes
 from ._choices import BYTES, Choices
-from .blocks import OPTIONAL, Built, block, built, extra
+from .blocks import OPTIONAL, SEVERAL, Built, alike, block, built, extra
 from .targets import chosen, computes, present
 from .values import REGIMES, ordered, recipes, special
 
@@ -105,8 +105,8 @@ def networks(
         inputs=tuple(sizes.inputs(max_width)),
         targets=tuple(product(chosen("dtypes", dtypes, DTYPES), places)),
         regimes=ordered(chosen("values", values, REGIMES)),
-        # half of the networks have none of these forms, so that all paths do them
-        built=(built((), frozen), built(asked_for, frozen)),
+        forms=(*_FORMS, "last first") if containers else _FORMS,
+        built=_tables(asked_for, frozen),
         hooks=_HOOKED if hooks else (0,),
         retained=_SELDOM if retained else (False,),
         uses=_USES if used_before else ("",),
@@ -141,6 +141,7 @@ class _Limits:
     inputs: tuple[tuple[int, ...], ...]
     targets: tuple[tuple[str, str], ...]
     regimes: tuple[str, ...]
+    forms: tuple[str, ...]
     built: tuple[tuple[Built, ...], ...]
     hooks: tuple[int, ...]
     retained: tuple[bool, ...]
@@ -152,6 +153,7 @@ class _Limits:
 
 
 _HOOKED = (*(0,) * 12, 1, 1, 2, 2)  # how many
+_FORMS = ("", "", "alone", "", "alone", "", "alone", "whole")
 _SELDOM = (*(False,) * 7, True)
 _USES = (*("",) * 6, "autograd", *USES[1:])
 _LAYOUTS = (*("contiguous",) * 8, *LAYOUTS[1:])
@@ -162,7 +164,7 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
     dtype, device = choices.pick(limits.targets)
     regime = choices.pick(limits.regimes)
     names = choices.pick(_palettes(limits.activations, dtype, device))
-    form = choices.pick(("", "", "alone", "", "alone", "", "alone", "whole"))
+    form = choices.pick(limits.forms)
     layout = choices.pick(_LAYOUTS)
     requires_grad, training = choices.pick((False, True)), choices.pick((True, False))
     before = choices.pick(extra(names))
@@ -195,9 +197,13 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
         *((Flatten(),) if len(inputs) > 1 else ()),
         *(layer for block, width in zip(drawn, widths, strict=True) for layer in block.layers(width)),
     )
+    if form == "whole":  # in one more Sequential
+        layers = (Sequential(layers),)
+    if form == "last first":
+        layers = (Sequential(layers, own=True, last_first=True),)
     return Network(
-        layers=(Sequential(layers),) if form == "whole" else layers,  # in one more Sequential
-        bare=form == "alone" and len(layers) == 1,
+        layers=layers,
+        bare=form in ("alone", "last first") and len(layers) == 1,
         batch=batch,
         inputs=inputs,
         x=x,
@@ -220,6 +226,13 @@ def _hooks(choices: Choices, number: int) -> tuple[Hook, ...]:
         place = choices.pick(range(64))
         hooks.append(Hook(kind, place) if kind else hooks[-1])
     return tuple(hooks)
+
+
+def _tables(asked_for: Sequence[str], frozen: bool) -> tuple[tuple[Built, ...], ...]:
+    """Half of the networks have no form asked for, so that all paths do them; a quarter have several blocks of one."""
+    several = tuple(alike(form, frozen) for form in SEVERAL if form in asked_for)
+    number = max(1, len(several))
+    return (*(built((), frozen),) * 2 * number, *(built(asked_for, frozen),) * number, *several)
 
 
 @cache

@@ -136,6 +136,7 @@ def test_containers_are_what_they_are_named_for() -> None:
         (
             Sequential(inner),
             Sequential(inner, own=True),
+            Sequential(inner, own=True, last_first=True),
             Residual(inner),
             Repeat((square,), times=3),
             Repeat(inner, tied=True),
@@ -148,9 +149,12 @@ def test_containers_are_what_they_are_named_for() -> None:
         training=False,
     )
     model, x = network.build()
-    nested, chain, residual, reused, tied, functional, dropout = model
-    assert [type(m) for m in (nested, chain, residual)] == [nn.Sequential, layers.Chain, layers.Sum]
+    nested, chain, last_first, residual, reused, tied, functional, dropout = model
+    kinds = [nn.Sequential, layers.Chain, layers.LastFirst, layers.Sum]
+    assert [type(m) for m in (nested, chain, last_first, residual)] == kinds
     assert torch.equal(chain(x), nested(x))
+    assert torch.equal(last_first(x), nested(x))
+    assert [name for name, _ in last_first.named_children()] == ["layer1", "layer0"]
     assert torch.equal(residual(x), x + nested(x))
     assert reused[0] is reused[1] is reused[2]
     assert (tied[0] is not tied[1], tied[0][0].weight is tied[1][0].weight, tied[0][0].bias is tied[1][0].bias) == (
@@ -161,7 +165,7 @@ def test_containers_are_what_they_are_named_for() -> None:
     assert torch.equal(tied(x), nested(nested(x)))
     assert torch.equal(functional(x), nn.LeakyReLU(0.5)(x))
     assert dropout.p == 0.25
-    assert network.parameters == sum(p.numel() for p in model.parameters()) == 5 * 12
+    assert network.parameters == sum(p.numel() for p in model.parameters()) == 6 * 12
     names = [name for name, _ in model.named_parameters()]
     assert names[:2] + names[2:4] == ["0.0.weight", "0.0.bias", "1.layer0.weight", "1.layer0.bias"]
 
@@ -266,6 +270,8 @@ MALFORMED = [
         network_json(layers=[{"kind": "Residual", "layers": [{"kind": "Linear", "width": 3}]}]),
         r"^layers\[0\] is a layer that takes \[1\] to \[3\]",
     ),
+    (network_json(layers=[{"kind": "Sequential", "last_first": 1}]), r"^layers\[0\]\.last_first is 1"),
+    (network_json(layers=[{"kind": "Sequential", "last_first": True}]), r"^layers\[0\]\.last_first is for a module"),
     (network_json(layers=[{"kind": "Repeat", "times": 0}]), r"^layers\[0\]\.times is 0"),
     (network_json(layers=[{"kind": "ReLU"}] * (MAX_LAYERS + 1)), f"^layers are more than {MAX_LAYERS}"),
     (network_json(layers=[{"kind": "Linear", "width": 2**20}] * 2), "^layers and batch need"),

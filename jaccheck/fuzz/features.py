@@ -96,6 +96,9 @@ FEATURES: dict[str, Feature] = {
     "used before with BackPACK": lambda d: d.network.used_before == "backpack",
     **{f"a {kind} hook": _hooked(kind) for kind in HOOKS},
     "a layer by itself": lambda d: d.network.bare,
+    "layers registered last first": lambda d: (
+        len(d.linears) > 1 and any(isinstance(layer, Sequential) and layer.last_first for layer in d.network.layers)
+    ),
 }
 """In the order of their bits in a log; a new one goes to the end. Dtypes and kinds of layers are features, too."""
 

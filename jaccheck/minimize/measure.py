@@ -38,4 +38,4 @@ def _options(layer: Layer) -> float:
         return float(len(layer.frozen))
     if isinstance(layer, Repeat):
         return layer.times + float(layer.tied)
-    return float(layer.own) if isinstance(layer, Sequential) else 0.0
+    return float(layer.own + layer.last_first) if isinstance(layer, Sequential) else 0.0

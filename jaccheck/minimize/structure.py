@@ -35,7 +35,9 @@ def unwrapped(network: Network) -> Candidates:
         if isinstance(layer, Repeat) and layer.tied:
             yield partial(changed, network, place, tied=False)
         if isinstance(layer, Sequential) and layer.own:
-            yield partial(changed, network, place, own=False)
+            yield partial(changed, network, place, own=False, last_first=False)
+        if isinstance(layer, Sequential) and layer.last_first:
+            yield partial(changed, network, place, last_first=False)
 
 
 def merged(network: Network) -> Candidates:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from jaccheck._modules import Chain, Either, Functional, Sum
+from jaccheck._modules import Chain, Either, Functional, LastFirst, Sum
 from jaccheck.reproducer._errors import NoReproducer
 from jaccheck.reproducer._hooks import hook_lines
 from jaccheck.reproducer._tensors import tensor
@@ -21,6 +21,14 @@ class Chain(nn.Sequential):
         for layer in self:
             x = layer(x)
         return x"""
+LAST_FIRST = """\
+class LastFirst(nn.Sequential):
+    def forward(self, x):
+        for layer in reversed(self):
+            x = layer(x)
+        return x"""
+OWN = {Chain: CHAIN, LastFirst: LAST_FIRST}
+"""Containers in which layers are called one after another."""
 SUM = """\
 class Sum(nn.Module):
     def __init__(self, inner):
@@ -106,15 +114,16 @@ def _expression(module: nn.Module, source: Source, twice: set[int]) -> str:
 
 
 def _made(module: nn.Module, source: Source, twice: set[int]) -> str:
-    if type(module) in (nn.Sequential, Chain):
+    if type(module) in (nn.Sequential, *OWN):
         inside = [_expression(child, source, twice) for child in module._modules.values() if child is not None]
         names = list(module._modules)
         plain = [str(i) if type(module) is nn.Sequential else f"layer{i}" for i in range(len(names))]
-        if type(module) is Chain:
-            source.classes["Chain"] = CHAIN
-        if type(module) is Chain or names != plain:
+        kind = "nn.Sequential"
+        if type(module) in OWN:
+            kind = type(module).__name__
+            source.classes[kind] = OWN[type(module)]
+        if type(module) in OWN or names != plain:
             made = ", ".join(f'("{name}", {child})' for name, child in zip(names, inside, strict=True))
-            kind = "Chain" if type(module) is Chain else "nn.Sequential"
             return f"{kind}(OrderedDict([{made}]))"
         return f"nn.Sequential({', '.join(inside)})"
     if type(module) is Sum:

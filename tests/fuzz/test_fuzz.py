@@ -134,7 +134,7 @@ def test_two_faults_of_a_path_that_look_different_are_two_findings_and_each_is_c
     assert {finding.failure[:3] for finding in summary.findings} == {(path, "enclosure", "value")}
     assert len({finding.file_name for finding in summary.findings}) == 2
     assert all(summary.again[finding.failure] > 0 for finding in summary.findings)
-    assert all(finding.network.parameters <= 5 for finding in summary.findings)
+    assert all(finding.network.parameters <= 8 for finding in summary.findings)
 
 
 def drawn(**changes) -> list[str]:

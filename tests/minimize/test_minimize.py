@@ -25,7 +25,11 @@ UNIFORM = Values("uniform", seed=7)
 BIG = Network(
     layers=(
         Activation("Tanh"),
-        Sequential((Linear(6, UNIFORM, UNIFORM, ("weight",)), Activation("GELU", (("approximate", "tanh"),)))),
+        Sequential(
+            (Linear(6, UNIFORM, UNIFORM, ("weight",)), Activation("GELU", (("approximate", "tanh"),))),
+            own=True,
+            last_first=True,
+        ),
         Residual((Linear(6, UNIFORM), Dropout(0.5), Activation("ReLU", functional=True))),
         Repeat((Linear(6, UNIFORM),), 3, tied=True),
         Linear(5, UNIFORM, UNIFORM),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from jaccheck import Network, jacobian
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._history import HOOKS
-from jaccheck._layers import Dropout, Flatten, Layer, Repeat, Residual, Sequential, Switch
+from jaccheck._layers import Dropout, Flatten, Layer, Linear, Repeat, Residual, Sequential, Switch, within
 from jaccheck._values import DTYPES
 from jaccheck.fuzz.features import FEATURES as DESCRIBED
 from jaccheck.fuzz.features import Described
@@ -76,6 +76,10 @@ def repeated_rows(tensor: Tensor) -> bool:
     return len(tensor) > 1 and len(tensor.flatten(1).unique(dim=0)) < len(tensor)
 
 
+def _weight_frozen(layer: Layer) -> bool:
+    return isinstance(layer, Linear) and layer.bias is not None and layer.frozen == ("weight",)
+
+
 KINKED = (
     nn.ReLU,
     nn.LeakyReLU,
@@ -93,6 +97,7 @@ IF_ASKED = (
     "used before",
     "used before with BackPACK",
     *(f"a {kind} hook" for kind in HOOKS),
+    "layers registered last first",
 )
 FEATURES: dict[str, Callable[[Built], bool]] = {
     **{name: has for name, has in DESCRIBED.items() if name not in IF_ASKED},
@@ -122,6 +127,21 @@ OPTIONAL: dict[str, Callable[[Built], bool]] = {
     "a layer used twice": lambda b: any(isinstance(c, Repeat) and not c.tied for c in b.containers),
     "tied parameters": lambda b: any(isinstance(c, Repeat) and c.tied for c in b.containers),
     "residual sums": lambda b: any(isinstance(c, Residual) for c in b.containers),
+    "two residual sums": lambda b: sum(isinstance(c, Residual) for c in b.containers) > 1,
+    "a residual sum in another": lambda b: any(
+        isinstance(c, Residual) and any(isinstance(inner, Residual) for inner in containers(c.layers))
+        for c in b.containers
+    ),
+    "a layer used four times": lambda b: any(
+        isinstance(c, Repeat) and not c.tied and c.times > 3 for c in b.containers
+    ),
+    "a layer used twice, its weight frozen": lambda b: any(
+        isinstance(c, Repeat) and not c.tied and any(_weight_frozen(layer) for layer in within(c.layers))
+        for c in b.containers
+    ),
+    "two Dropouts in training mode": lambda b: (
+        b.network.training and sum(isinstance(layer, Dropout) and layer.p > 0 for layer in b.layers) > 1
+    ),
     "own containers": lambda b: any(isinstance(c, Sequential) and c.own for c in b.containers),
     "a part that isn't active": lambda b: any(isinstance(c, Switch) for c in b.containers),
     "Dropout in evaluation mode": lambda b: not b.network.random and any(isinstance(a, Dropout) for a in b.layers),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable
 
-from jaccheck.selftest.wrong_paths import At, Jacobian, altered, made, right
+import torch
+from torch import Tensor, nn
+
+from jaccheck.selftest.wrong_paths import At, Jacobian, altered, computed, made, right
 
 
 def _square(at: At) -> bool:
@@ -36,6 +38,23 @@ def _swapped_layers(J: Jacobian) -> Jacobian:
             return {**J, name: J[other], other: j}
         by_shape[j.shape] = name
     return J
+
+
+def _by_calls(model: nn.Module, x: Tensor) -> Jacobian:
+    """To the names in their order goes what the layers have in the order of their calls."""
+    called: dict[str, None] = {}
+
+    def noting(name: str) -> Callable[..., None]:
+        return lambda module, *_: called.update(dict.fromkeys(f"{name}.{p}" for p in module._parameters))
+
+    handles = [module.register_forward_hook(noting(name)) for name, module in model.named_modules()]
+    try:
+        J = right(model, x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    results = (J[name] for name in called if name in J)
+    return {name: next(results) if name in called else j for name, j in J.items()}
 
 
 FAULTS = [
@@ -80,6 +99,7 @@ FAULTS = [
         "two parameters of one shape have each other's",
         lambda: lambda model, x: _swapped_layers(right(model, x)),
     ),
+    computed("by_order_of_calls", "results go by the order of the layers' calls instead of by name", _by_calls),
     altered(
         "sorted_by_sample",
         "samples are sorted by their first number",
