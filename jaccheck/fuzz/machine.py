@@ -42,6 +42,7 @@ def machine(path: Path, networks: SearchStrategy[Network]) -> type[RuleBasedStat
             apart = None
             with suppress(InvalidProblem):  # it can't happen to this model
                 apart = HAPPENINGS[step](stage)
+            stage.problem.before.restore()
             self.happened.append(STEPS[step])
             here = f"after {', '.join(self.happened)}"
             apart = apart or stage.overwritten(here)

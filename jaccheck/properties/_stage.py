@@ -156,11 +156,6 @@ def _named(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
-def tensors(model: nn.Module) -> list[Tensor]:
-    """Parameters and buffers."""
-    return [*model.parameters(), *model.buffers()]
-
-
 def _memory(t: Tensor) -> int:
     return t.untyped_storage().data_ptr()
 

@@ -41,6 +41,12 @@ class Sequence:
         return Sequence(sequence(text))
 
     def judge(self, trial: Trial) -> Verdict:
+        try:
+            return self._judged(trial)
+        finally:
+            trial.problem.before.restore()  # what the steps leave behind, as BackPACK's handles, is no path's fault
+
+    def _judged(self, trial: Trial) -> Verdict:
         own = Enclosure().judge(trial)
         if no_jacobian(trial, own):
             return own

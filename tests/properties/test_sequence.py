@@ -132,12 +132,19 @@ class Functional(nn.Module):
 @pytest.mark.parametrize(
     "layer", [nn.LayerNorm(3), Functional(), nn.BatchNorm1d(7).eval()], ids=["layer", "function", "batch"]
 )
-def test_sums_that_threads_divide_however_few_there_are_are_not_asked_for_bits(layer):
+def test_sums_that_threads_divide_are_not_asked_for_bits(layer):
     torch.manual_seed(0)
-    model = Normalized(layer)
-    stage = Stage(admit(model, torch.randn(3, 7, 3)), get("autograd"))
-    with pytest.raises(InvalidProblem, match="normalization"):
-        HAPPENINGS["threads"](stage)
+    stage = Stage(admit(Normalized(layer), torch.randn(3, 7, 3)), get("autograd"))
+    assert HAPPENINGS["threads"](stage) is None
+
+
+def test_nor_are_products_that_they_divide():
+    torch.manual_seed(0)
+    for outputs in range(3, 24):
+        stage = Stage(
+            admit(nn.Sequential(nn.Linear(5, outputs), nn.Linear(outputs, 2)), torch.randn(9, 5)), get("autograd")
+        )
+        assert HAPPENINGS["threads"](stage) is None
 
 
 @pytest.mark.parametrize("network", [nn.Linear(3, 1), Normalized(nn.Identity())], ids=["a layer", "a sum"])
@@ -146,6 +153,12 @@ def test_a_path_that_is_wrong_with_more_threads_is_found(network):
         x = torch.ones(2, 3) if isinstance(network, nn.Linear) else torch.ones(2, 7, 3)
         report = check(network, x, paths=["wrong_with_more_threads"], properties=["sequence:threads"])
         assert not report.ok
+
+
+def test_what_the_steps_leave_behind_is_no_ones_fault_in_the_next_property():
+    laws = ("sequence:extend,again", "state", "layout")
+    report = check(nn.Linear(3, 3), torch.ones(2, 3), paths=("autograd", "batch_grad", "vmap_jacrev"), properties=laws)
+    assert report.ok, report
 
 
 class RaisesInThreads:

@@ -11,20 +11,18 @@ from typing import Any
 
 import torch
 import torch.utils._device
-from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._problem import admit
 from jaccheck._steps import STEPS
+from jaccheck.paths import extra_roundings, mode
+from jaccheck.properties._form import malformed
 from jaccheck.properties._happenings._step import OTHER, step
 from jaccheck.properties._happenings.gradients import output
-from jaccheck.properties._stage import Stage, tensors
+from jaccheck.properties._judge import Judge
+from jaccheck.properties._stage import Stage
 from jaccheck.properties._trial import Run
-
-FEW = 2**10
-"""Numbers that no kernel divides among threads, but for those of normalizations."""
-DIVIDING = "Norm"
-"""In the name of a backward function that sums by thread, however few there are: those of LayerNorm, BatchNorm, …"""
 
 
 @step("no_grad")
@@ -101,28 +99,32 @@ def in_a_thread(stage: Stage) -> str | None:
 
 @step("threads")
 def threads(stage: Stage) -> str | None:
-    if max(t.numel() for t in (stage.x, *tensors(stage.model))) > FEW:
-        raise InvalidProblem("with more threads, sums may be split in another way")
-    if any(DIVIDING in name for name in _backward_functions(output(stage, stage.fresh_model()))):
-        raise InvalidProblem("with more threads, the sums of a normalization's backward pass are split in another way")
+    """Kernels may divide a sum among threads in another way, so that where bits differ the enclosure decides."""
+    stage.fresh()
     number = torch.get_num_threads()
     torch.set_num_threads(number + 1)
     try:
-        return stage.apart(stage.call(), f"in {STEPS['threads']}")
+        run = stage.call()
     finally:
         torch.set_num_threads(number)
+    apart = stage.apart(run, f"in {STEPS['threads']}")
+    return None if apart is None or _is_inside(stage, run) else apart
 
 
-def _backward_functions(f: Tensor | None) -> set[str]:
-    """The names of those in the graph of `f`."""
-    left: list[Any] = [None if f is None else f.grad_fn]
-    seen: set[Any] = {None}
-    while left:
-        function = left.pop()
-        if function not in seen:
-            seen.add(function)
-            left += [before for before, _ in function.next_functions]
-    return {function.name() for function in seen - {None}}
+def _is_inside(stage: Stage, run: Run) -> bool:
+    """Whether the enclosure doesn't exclude what came out.
+
+    Raises:
+        InvalidProblem: nothing can be said.
+    """
+    problem = admit(stage.fresh_model(), stage.x, seed=stage.problem.seed)
+    judge = Judge(problem)
+    if judge.reason is not None:
+        raise InvalidProblem(judge.reason)
+    if run.raised is not None or malformed(problem, run.jacobian) is not None:
+        return False
+    found = judge.compare(run.jacobian, mode=mode(stage.path), extra_roundings=extra_roundings(stage.path))
+    return found.worst is None
 
 
 def _under(stage: Stage, context: AbstractContextManager[object], name: str) -> str | None:
