@@ -116,7 +116,7 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_the_rest_goes_on(
     assert outcomes[kind] == 1 + summary.again[finding.failure] == (1 if kind == "hung" else 2)
     assert summary.verdicts["lives"]["agrees"] > 0
     assert rows(log, "SELECT path, property, kind, smallest FROM finding") == [(path, "process", kind, 1)]
-    (file,) = tmp_path.glob(f"{path}-{kind}-*.json")
+    (file,) = tmp_path.glob(f"{path}-process-{kind}-*.json")
     assert Finding.from_json(file.read_text()) == finding
     assert main(["replay", str(file), "--load", deadly, "--json"]) == 1
     again = json.loads(capsys.readouterr().out)
