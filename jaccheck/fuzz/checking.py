@@ -142,6 +142,9 @@ EVERY = 2
 ALL_BUT = 4
 """Of so many that have an activation of `SELDOM`, all but one are asked about its every input."""
 
+TWICE = "sequence"
+"""This property has by far the most to try, each thing that may happen to a model: it gets two shares, or turns."""
+
 
 def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
     """The properties for network `index`: those that cost little, and of every second network one of the others.
@@ -157,9 +160,11 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     elif not others or index % every:
         return [cheap]
     elif plan.examples is not None:
-        law = others[number % len(others)]
+        half = len(others) // 2
+        turns = (*others[:half], TWICE, *others[half:]) if TWICE in others else others
+        law = turns[number % len(turns)]
     else:
-        law = min(others, key=lambda name: spent.get(name, 0.0))
+        law = min(others, key=lambda name: spent.get(name, 0.0) / (1 + (name == TWICE)))
     return [cheap, (law,)] if cheap else [(law,)]
 
 

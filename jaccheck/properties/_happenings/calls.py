@@ -77,11 +77,12 @@ def _raise(error: type[BaseException], raised: list[BaseException], *_: object) 
 
 @step("interrupt")
 def interrupt(stage: Stage) -> str | None:
-    """In the forward pass, and in the backward pass."""
+    """In the forward pass, which takes no time, by all of `FAILURES`, in the backward pass by one."""
     *_, last = stage.model.modules()
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
-    for places in ([last.register_forward_pre_hook], [p.register_hook for p in parameters]):
-        for error in (stage.chance.choice(FAILURES), _Stopped):
+    forward, backward = [last.register_forward_pre_hook], [p.register_hook for p in parameters]
+    for places, failures in ((forward, FAILURES), (backward, [stage.chance.choice(FAILURES)])):
+        for error in (*failures, _Stopped):
             raised: list[BaseException] = []
             handles = [register(partial(_raise, error, raised)) for register in places]
             run = stage.call()

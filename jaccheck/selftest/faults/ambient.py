@@ -44,6 +44,33 @@ def _no_grad_behind_an_exception(model: nn.Module, x: Tensor) -> Jacobian:
     return J
 
 
+def _gradients_on_at_the_end(model: nn.Module, x: Tensor) -> Jacobian:
+    J = right(model, x)
+    torch.set_grad_enabled(True)
+    return J
+
+
+def _weights_lost_behind_an_exception(model: nn.Module, x: Tensor) -> Jacobian:
+    before = [p.detach().clone() for p in model.parameters()]
+    with torch.no_grad(), torch.random.fork_rng():
+        for p in model.parameters():
+            p.zero_()
+        model(x)
+        for p, old in zip(model.parameters(), before, strict=True):
+            p.copy_(old)
+    return right(model, x)
+
+
+def _swallows(error: type[Exception]) -> Callable[[nn.Module, Tensor], Jacobian]:
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        try:
+            return right(model, x)
+        except error:
+            return {name: p.new_zeros(len(x), 1, *p.shape) for name, p in model.named_parameters() if p.requires_grad}
+
+    return compute
+
+
 def _ids(model: nn.Module, x: Tensor) -> list[int]:
     return [id(p) for p in model.parameters()]
 
@@ -77,5 +104,13 @@ FAULTS = [
         "where the model raises, gradients stay switched off",
         _no_grad_behind_an_exception,
     ),
+    computed("gradients_on_at_the_end", "afterwards gradients are switched on", _gradients_on_at_the_end),
+    computed(
+        "weights_lost_behind_an_exception",
+        "where the model raises, its weights stay zero as a probe left them",
+        _weights_lost_behind_an_exception,
+    ),
+    computed("swallows_runtime_error", "where the model raises RuntimeError: zeros", _swallows(RuntimeError)),
+    computed("swallows_memory_error", "where the model raises MemoryError: zeros", _swallows(MemoryError)),
     computed("one_mode_for_all", "afterwards all modules are in the model's mode", _one_mode),
 ]

@@ -38,40 +38,6 @@ def _from_call(first: int, last: int | None = None) -> Callable[[], Compute]:
     return make
 
 
-def _kept_by(key: Callable[[nn.Module, Tensor], Hashable]) -> Callable[[], Compute]:
-    """The result is kept under a key that doesn't say all."""
-
-    def make() -> Compute:
-        kept: dict[Hashable, Jacobian] = {}
-
-        def compute(model: nn.Module, x: Tensor) -> Jacobian:
-            under = key(model, x)
-            if under not in kept:
-                kept[under] = right(model, x)
-            return kept[under]
-
-        return compute
-
-    return make
-
-
-def _by_model(key: Callable[[nn.Module, Tensor], Hashable]) -> Callable[[], Compute]:
-    """The result is kept for each model, as long as the key is the same."""
-
-    def make() -> Compute:
-        kept: Memory = WeakKeyDictionary()
-
-        def compute(model: nn.Module, x: Tensor) -> Jacobian:
-            under = key(model, x)
-            if model not in kept or kept[model][0] != under:
-                kept[model] = under, right(model, x)
-            return {name: j.clone() for name, j in kept[model][1].items()}
-
-        return compute
-
-    return make
-
-
 def _accumulating() -> Compute:
     sums: Memory = WeakKeyDictionary()
 
@@ -228,41 +194,6 @@ def _if_extended(model: nn.Module, x: Tensor) -> Jacobian:
     return _scaled(loop, 2 if any("_backpack_extend" in vars(m) for m in model.modules()) else 1)
 
 
-def _ptr(model: nn.Module, x: Tensor) -> Hashable:
-    return (x.data_ptr(), tuple(x.shape), x.dtype, *(p.data_ptr() for p in model.parameters()))
-
-
-def _shapes(model: nn.Module, x: Tensor) -> Hashable:
-    return (str(model), tuple(x.shape), x.dtype, tuple((name, p.requires_grad) for name, p in model.named_parameters()))
-
-
-def _ids(model: nn.Module, x: Tensor) -> Hashable:
-    return (
-        id(model),
-        id(x),
-        tuple(x.shape),
-        x.dtype,
-        tuple((name, p.requires_grad) for name, p in model.named_parameters()),
-    )
-
-
-def _versions(model: nn.Module, x: Tensor) -> Hashable:
-    return (
-        x._version,
-        tuple(x.shape),
-        x.dtype,
-        tuple((p._version, p.dtype, p.requires_grad) for p in model.parameters()),
-    )
-
-
-def _first_values(model: nn.Module, x: Tensor) -> Hashable:
-    return (
-        tuple(x.shape),
-        x.dtype,
-        tuple((p.dtype, p.requires_grad, float(p.detach().flatten()[0])) for p in model.parameters()),
-    )
-
-
 def _requires_grad(model: nn.Module, x: Tensor) -> list[bool]:
     return [p.requires_grad for p in model.parameters()]
 
@@ -276,19 +207,6 @@ FAULTS = [
     made("accumulates_over_calls", "results are added to those before", _accumulating),
     made("broken_by_an_exception", "after a failed call it gives zeros", _broken_by_an_exception),
     made("parameters_as_they_were", "the model is copied in the first call", _copying_once),
-    made("kept_by_shapes", "results are kept by shapes", _kept_by(_shapes)),
-    made("kept_by_addresses", "results are kept by addresses", _kept_by(_ptr)),
-    made("kept_by_ids", "results are kept by the objects' ids", _kept_by(_ids)),
-    made("kept_by_the_model", "the result is kept while the input has the same shape", _by_model(_shapes)),
-    made(
-        "kept_by_all_but_settings",
-        "the result is kept until a number changes, or a name",
-        _by_model(lambda model, x: (_versions(model, x), [float(p.double().sum()) for p in model.parameters()])),
-    ),
-    made("kept_by_versions", "the result is kept until a version counter goes up", _by_model(_versions)),
-    made(
-        "kept_by_first_values", "the result is kept until a parameter's first number changes", _by_model(_first_values)
-    ),
     computed("adds_what_grad_holds", "what stands in .grad is added", _adds_grad),
     computed("on_the_default_device", "tensors are made without a device", _on_the_default_device),
     computed("swallows_exceptions", "where the model raises it gives zeros", _swallows),

@@ -90,6 +90,30 @@ FAULTS = [
         lambda at: at.N % 2 == 1 and at.N > 3,
     ),
     altered(
+        "n_from_33_and_c_from_9_on",
+        "twice the right value for N from 33 and C from 9 on",
+        lambda j, at: 2 * j,
+        lambda at: at.N > 32 and at.C > 8,
+    ),
+    altered(
+        "from_1100_rows_on",
+        "twice the right value where N C is over 1,100",
+        lambda j, at: 2 * j,
+        lambda at: at.N * at.C > 1100,
+    ),
+    altered(
+        "n_over_512",
+        "zero from sample 512 on",
+        lambda j, at: torch.cat((j[:512], torch.zeros_like(j[512:]))),
+        lambda at: at.N > 512,
+    ),
+    altered(
+        "over_a_million_entries",
+        "twice the right value where there are over 2^20 entries",
+        lambda j, at: 2 * j,
+        lambda at: sum(j.numel() for j in at.J.values()) > 2**20,
+    ),
+    altered(
         "n_equal_to_fan_in",
         "transposed where N equals the fan-in",
         lambda j, at: j.flip(0),
