@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,7 +91,8 @@ def _own_changes(problem: Problem, model: nn.Module, x: Tensor) -> set[str]:
     """What the model changes by itself once there are gradients: hooks of the user's, or BackPACK's, keep some."""
     before = Snapshot.take(model, x)
     try:
-        with problem.chance(), torch.inference_mode(False), torch.enable_grad():
+        with warnings.catch_warnings(), problem.chance(), torch.inference_mode(False), torch.enable_grad():
+            warnings.simplefilter("ignore")
             f = model(x)
             torch.autograd.grad(f.sum(), [p for p in model.parameters() if p.requires_grad], allow_unused=True)
     except KeyboardInterrupt:

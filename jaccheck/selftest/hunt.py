@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import examined
+from jaccheck._finding import FORWARD, examined
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
 from jaccheck.fuzz.checking import Answer, turn
@@ -152,7 +152,7 @@ def _confirmed(
     named = search.wrong(network, (*fault.paths, *witnesses), which).get(law, set())
     others = set() if named <= set(fault.accused) else search.without(network, witnesses, which).get(law, set())
     by = dict.fromkeys(
-        law
+        law if law == FORWARD else one  # some begin with the enclosure
         for one in properties
         for law, named in search.wrong(network, fault.paths, (one,)).items()
         if named >= set(fault.accused)
