@@ -58,5 +58,14 @@ def clamps_openly(method: str = "clamp") -> bool:
     return not slope
 
 
+@cache
+def hardswish_is_closed() -> bool:
+    """Whether Hardswish's derivative at -3 and 3 is that from between them, as in torch 2.2, and not 0 and 1."""
+    with torch.inference_mode(False), torch.enable_grad():
+        t = torch.full((1,), -3.0, device="cpu", dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(nn.functional.hardswish(t.clone()).sum(), t)
+    return bool(slope)
+
+
 TELLS_OF_HOOKS_ON_SAVED_TENSORS = hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks")
 """Whether torch says which hooks it applies to saved tensors: 2.2 and 2.6 take them and don't."""

@@ -291,7 +291,7 @@ class Cached(nn.Module):
         return x @ self.kernel
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
 def test_of_what_is_made_of_parameters_beforehand_nothing_is_proved():
     x = torch.ones(4, 3)
     model = nn.Sequential(nn.utils.weight_norm(nn.Linear(3, 2)), nn.Tanh())
