@@ -183,3 +183,41 @@ def test_what_is_raised_after_a_step_is_no_value():
         f"it raised LookupError: there is nothing here in {STEPS['thread']}, there was no exception for a fresh model"
     )
     json.dumps(report.to_json())
+
+
+SHOWS = {
+    "gradients_on_at_the_end": "no_grad",
+    "kept_by_the_first_parameter": "small_update",
+    "kept_by_rounded_numbers": "small_update",
+    "kept_by_the_inputs_version": "one_sample",
+    "modules_of_the_first_call": "new_module",
+    "swallows_memory_error": "interrupt",
+    "no_grad_behind_an_exception": "interrupt",
+}
+
+
+@pytest.mark.parametrize(("fault", "step"), SHOWS.items())
+def test_a_step_shows_what_it_is_for(fault, step):
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), torch.randn(2, 3)
+    with bank()[fault].inject():
+        assert check(model, x, paths=[fault], properties=["sequence:again"]).ok
+        found = [check(model, x + k, paths=[fault], properties=[f"sequence:{step}"]) for k in range(6)]  # by chance
+    assert not all(report.ok for report in found)
+
+
+class Listing(nn.Module):
+    """It keeps its layer in a list, too, and goes through that."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.steps = [self.layer]
+
+    def forward(self, x):
+        return self.steps[0](x)
+
+
+def test_a_layer_that_the_model_keeps_elsewhere_is_not_replaced():
+    report = check(Listing(), torch.ones(2, 3), paths=["autograd"], properties=["sequence:new_module,again"])
+    assert report.ok, report
