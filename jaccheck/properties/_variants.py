@@ -150,6 +150,8 @@ def _judged(trial: Trial, variant: Variant, name: str) -> Verdict:
             runs[take.problem] = trial.run if take.problem is None else Trial(take.problem, path, judge).run
         run = runs[take.problem]
         seconds += run.seconds
+        if run.changes and not trial.run.changes:  # else the state is wrong without any variant
+            return verdict("disagrees", "state", reason=f"{variant.words}: {run.changes[0]}")
         if run.unsupported is not None:
             return verdict("unsupported", reason=f"{variant.words}: {run.unsupported}")
         if run.raised is not None:

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from jaccheck import check
+import jaccheck
+from jaccheck import check, register_path
 from jaccheck._problem import admit
+from jaccheck.paths import unregister_path
 from jaccheck.properties._variants import Variant
 from jaccheck.properties.layout import Layout, negated_when_read, shifted, strided, transposed, views_of_one_buffer
 
@@ -66,3 +68,21 @@ def test_a_model_that_can_not_be_copied_is_tried_with_other_inputs_alone():
     found = list(Layout().variants(admit(Single(2, 3), torch.randn(3, 2))))
     assert [isinstance(variant, Variant) for variant in found] == [False, False, False, True, False]
     assert "the model can't be copied: there is but one" in str(found[0])
+
+
+def test_what_a_path_changes_in_one_layout_alone_is_its_fault():
+    class Contiguous:
+        name = "contiguous"
+
+        def jacobian(self, model, x):
+            for p in model.parameters():
+                p.data = p.data.contiguous()
+            return jaccheck.jacobian(model, x)
+
+    register_path(Contiguous())
+    try:
+        report = check(nn.Linear(3, 2), torch.ones(2, 3), paths=("contiguous",), properties=("state", "layout"))
+    finally:
+        unregister_path("contiguous")
+    verdict = report.verdicts["contiguous"]
+    assert (verdict.property, verdict.kind) == ("layout", "state"), report
