@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandFunctionType
 
 AGREEMENT, DISAGREEMENT, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 UNREAD = 128 + 13  # as of a program that SIGPIPE ends
@@ -28,7 +30,7 @@ class _Help(_Base):
         return params
 
 
-class Command(_Help, TyperCommand):
+class _Command(_Help, TyperCommand):
     """One command."""
 
 
@@ -42,7 +44,14 @@ class _Commands(_Help, TyperGroup):
             raise typer.Abort from error
 
 
-app = typer.Typer(
+class _App(typer.Typer):
+    """All of its commands are of one class."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        return super().command(name, cls=_Command, **options)
+
+
+app = _App(
     name="jaccheck",
     cls=_Commands,
     help="Is every way to compute a batched Jacobian right? Exit status: 0 all agree, or "

@@ -15,7 +15,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, Command, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import AllPaths, Json, Load, chosen, drawable, import_modules, path_names, written
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HALVES = ("float16", "bfloat16")
 
 
-@app.command(cls=Command)
+@app.command()
 def atlas(
     activation: Annotated[
         list[str] | None, typer.Option("--activation", help="Its name; repeat it for several.", metavar="NAME")

@@ -12,12 +12,12 @@ import typer
 
 from jaccheck._errors import InvalidProblem
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, Command, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, Load, drawable, given, import_modules, path_names, seed_of, written
 
 
-@app.command(cls=Command)
+@app.command()
 def bench(
     context: typer.Context,
     targets: Annotated[

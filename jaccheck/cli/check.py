@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jaccheck.cli._app import Command, app
+from jaccheck.cli._app import app
 from jaccheck.cli._options import (
     Json,
     Load,
@@ -23,7 +23,7 @@ from jaccheck.cli._scripts import of_report
 from jaccheck.cli._shown import show_report
 
 
-@app.command(cls=Command)
+@app.command()
 def check(
     target: Annotated[str, typer.Argument(help="network.json, file.py:function or module:function.")],
     path: Paths = None,

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, Command, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json
 
 
-@app.command(cls=Command)
+@app.command()
 def compare(
     before: Annotated[Path, typer.Argument(help="What jaccheck record has kept.", metavar="DIR")],
     after: Annotated[Path, typer.Argument(help="The same under other versions.", metavar="DIR")],

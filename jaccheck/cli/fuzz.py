@@ -11,7 +11,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, Command, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
 from jaccheck.cli._campaign import TIMEOUT, check_folders, crew, logged, registered, resumed, saved
 from jaccheck.cli._json import put
 from jaccheck.cli._live import watching
@@ -33,7 +33,7 @@ MOST = 1024  # workers
 SECONDS = 30.0  # if neither --seconds nor --examples says otherwise
 
 
-@app.command(cls=Command)
+@app.command()
 def fuzz(
     context: typer.Context,
     seconds: Annotated[float | None, typer.Option(help="Stop after this time.", metavar="S")] = None,

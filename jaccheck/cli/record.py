@@ -11,12 +11,12 @@ from jaccheck._report import COUNTED
 from jaccheck._text import several
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, Command, app
+from jaccheck.cli._app import AGREEMENT, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import AllPaths, Json, Load, device_names, import_modules, path_names
 
 
-@app.command(cls=Command)
+@app.command()
 def record(
     folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.", metavar="DIR")],
     path: AllPaths = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jaccheck._errors import InvalidProblem
-from jaccheck.cli._app import DISAGREEMENT, Command, app
+from jaccheck.cli._app import DISAGREEMENT, app
 from jaccheck.cli._campaign import TIMEOUT
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, Load, Plot, Reproducer, again, import_modules
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaccheck.fuzz.crew import Loss
 
 
-@app.command(cls=Command)
+@app.command()
 def replay(
     file: Annotated[str, typer.Argument(help="A failure that fuzz has saved.")],
     plot: Plot = None,

@@ -9,7 +9,7 @@ import typer
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._text import several
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, Command, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, creatable, written
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaccheck.exports.content import Content
 
 
-@app.command(cls=Command)
+@app.command()
 def report(
     log: Annotated[Path, typer.Argument(help="A log of jaccheck fuzz --log.")],
     html: Annotated[

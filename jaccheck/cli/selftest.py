@@ -11,12 +11,12 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._text import several
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, Command, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, seed_of
 
 
-@app.command(cls=Command)
+@app.command()
 def selftest(
     sample: Annotated[int | None, typer.Option(help="Only so many faults, spread over all.", metavar="K")] = None,
     fault: Annotated[list[str] | None, typer.Option(help="A fault; repeat it for several.", metavar="NAME")] = None,

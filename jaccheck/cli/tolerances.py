@@ -11,12 +11,12 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, Command, app
+from jaccheck.cli._app import AGREEMENT, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, drawable, seed_of, written
 
 
-@app.command(cls=Command)
+@app.command()
 def tolerances(
     networks: Annotated[int, typer.Option(help="On so many networks.", metavar="K")] = 100,
     sample: Annotated[int | None, typer.Option(help="Only so many faults, spread over all.", metavar="K")] = None,

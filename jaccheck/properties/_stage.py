@@ -32,7 +32,7 @@ class Stage:
         """Another model, which is in use in turns with this one."""
         self.chance = chance(problem)
         self.left: list[str] = []
-        """What calls have left behind; it is put back each time."""
+        """What calls have left behind: settings are put back, the model in use stays as it is."""
         self._x = self.x.clone()
         self._original = {name: t.clone() for name, t in self._first.state_dict().items()}
         self._fresh: Run | None = None

@@ -61,7 +61,7 @@ class Enclosure:
                 path,
                 "disagrees",
                 "value",
-                reason=FORWARD if _holds_forward(trial, found) else None,
+                reason=UNDECLARED if _holds_forward(trial, found) else None,
                 parameter=name,
                 shape=tuple(trial.problem.parameters[name].shape),
                 index=index,
@@ -78,7 +78,7 @@ class Enclosure:
         return Verdict(path, "agrees", **common)
 
 
-FORWARD = 'it lies in the enclosure of forward mode: a path that goes that way has to say so, by `mode = "forward"`'
+UNDECLARED = 'it lies in the enclosure of forward mode: a path that goes that way has to say so, by `mode = "forward"`'
 
 
 def _holds_forward(trial: Trial, found: Comparison) -> bool:

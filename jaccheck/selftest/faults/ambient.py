@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from jaccheck.selftest.faults.calls import once
+from jaccheck.selftest.faults.calls import once, swallowing
 from jaccheck.selftest.wrong_paths import Compute, Jacobian, computed, made, right
 
 
@@ -61,16 +61,6 @@ def _weights_lost_behind_an_exception(model: nn.Module, x: Tensor) -> Jacobian:
     return right(model, x)
 
 
-def _swallows(error: type[Exception]) -> Callable[[nn.Module, Tensor], Jacobian]:
-    def compute(model: nn.Module, x: Tensor) -> Jacobian:
-        try:
-            return right(model, x)
-        except error:
-            return {name: p.new_zeros(len(x), 1, *p.shape) for name, p in model.named_parameters() if p.requires_grad}
-
-    return compute
-
-
 def _ids(model: nn.Module, x: Tensor) -> list[int]:
     return [id(p) for p in model.parameters()]
 
@@ -110,7 +100,7 @@ FAULTS = [
         "where the model raises, its weights stay zero as a probe left them",
         _weights_lost_behind_an_exception,
     ),
-    computed("swallows_runtime_error", "where the model raises RuntimeError: zeros", _swallows(RuntimeError)),
-    computed("swallows_memory_error", "where the model raises MemoryError: zeros", _swallows(MemoryError)),
+    computed("swallows_runtime_error", "where the model raises RuntimeError: zeros", swallowing(RuntimeError)),
+    computed("swallows_memory_error", "where the model raises MemoryError: zeros", swallowing(MemoryError)),
     computed("one_mode_for_all", "afterwards all modules are in the model's mode", _one_mode),
 ]

@@ -107,13 +107,18 @@ def _on_the_default_device(model: nn.Module, x: Tensor) -> Jacobian:
     return {name: j.to(torch.empty(0).device) for name, j in right(model, x).items()}
 
 
-def _swallows(model: nn.Module, x: Tensor) -> Jacobian:
-    try:
-        return right(model, x)
-    except Exception:
-        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        outputs = [m.out_features for m in model.modules() if isinstance(m, nn.Linear)][-1:] or [1]
-        return {name: p.new_zeros(len(x), outputs[0], *p.shape) for name, p in named.items()}
+def swallowing(error: type[Exception]) -> Callable[[nn.Module, Tensor], Jacobian]:
+    """Where the model raises an `error` it gives zeros."""
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        try:
+            return right(model, x)
+        except error:
+            named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+            outputs = [m.out_features for m in model.modules() if isinstance(m, nn.Linear)][-1:] or [1]
+            return {name: p.new_zeros(len(x), outputs[0], *p.shape) for name, p in named.items()}
+
+    return compute
 
 
 def _mode_lost_by_ctrl_c(model: nn.Module, x: Tensor) -> Jacobian:
@@ -209,7 +214,7 @@ FAULTS = [
     made("parameters_as_they_were", "the model is copied in the first call", _copying_once),
     computed("adds_what_grad_holds", "what stands in .grad is added", _adds_grad),
     computed("on_the_default_device", "tensors are made without a device", _on_the_default_device),
-    computed("swallows_exceptions", "where the model raises it gives zeros", _swallows),
+    computed("swallows_exceptions", "where the model raises it gives zeros", swallowing(Exception)),
     computed("mode_lost_by_ctrl_c", "after Ctrl-C the model is in evaluation mode", _mode_lost_by_ctrl_c),
     computed("wrong_in_another_thread", "other threads get half", _in_another_thread),
     computed("wrong_with_more_threads", "with more than one torch thread it is half", _with_more_threads),
