@@ -2,14 +2,14 @@
 
     nice python -m tests.false_alarms --checks 1000000 --seed 0 --workers 2 --keep false-alarms.jsonl > result.json
 
-draws networks as `jaccheck fuzz` does, judges every path on each by the properties that cost little and by one of the
-others in turn (with --all by all of them), and prints as JSON: how many checks there were, of one path by one property
-on one network each (not of a path that takes a pass for each parameter where there are many of these); the verdicts of
-each path; the disagreements, each with the known defects that explain it or with none, which is a false alarm or a
-discovery; for each dtype the largest ``|value - centre| / radius``, the share of elements of which nothing is known,
-and the median of ``‖radius‖ / ‖Jacobian‖`` in units of u. Exit status 1: something unexplained. The same seed gives the
-same networks, with any number of workers. What --keep names holds each round that is done: the same command goes on
-from there, after an interruption or with a higher number.
+draws networks and asks properties of them as `jaccheck fuzz` does (with --all all properties of each network), and
+prints as JSON: how many checks there were, of one path by one property on one network each (not of a path that takes a
+pass for each parameter where there are many of these); the verdicts of each path; the disagreements, each with the
+known defects that explain it or with none, which is a false alarm or a discovery; for each dtype the largest
+``|value - centre| / radius``, the share of elements of which nothing is known, and the median of
+``‖radius‖ / ‖Jacobian‖`` in units of u. Exit status 1: something unexplained. The same seed gives the same networks,
+with any number of workers. What --keep names holds each round that is done: the same command goes on from there, after
+an interruption or with a higher number.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ from jaccheck._values import DTYPES
 from jaccheck.defects.known import known
 from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.probe import UNIT_ROUNDOFF
+from jaccheck.fuzz.checking import turn
 from jaccheck.fuzz.drawing import tried
+from jaccheck.fuzz.plan import Plan
 from jaccheck.paths import extra_roundings, get, mode, resolve
 from jaccheck.properties import PROPERTIES
 from jaccheck.strategies.drawing import collected
@@ -205,10 +207,12 @@ class Task:
     whole: bool
     """All properties on each network."""
 
-    def turn(self, number: int) -> tuple[str, ...]:
-        cheap = tuple(law for law in self.properties if PROPERTIES[law].cheap)
-        others = [law for law in self.properties if law not in cheap]
-        return self.properties if self.whole or not others else (*cheap, others[number % len(others)])
+    def asked(self, number: int, network: Network) -> tuple[str, ...]:
+        """The properties for network `number` of a round."""
+        if self.whole:
+            return self.properties
+        plan = Plan(0, self.paths, self.properties, tuple(DTYPES), (), examples=ROUND)
+        return tuple(itertools.chain.from_iterable(turn(plan, number, network, {})))
 
 
 def round_of(seed: str, number: int, task: Task) -> Tally:
@@ -216,7 +220,7 @@ def round_of(seed: str, number: int, task: Task) -> Tally:
     torch.set_num_threads(1)
     tally = Tally()
     for i, network in enumerate(drawn(seed, number)):
-        tally.judge(network, task.paths, task.turn(i), measured=i % task.every == 0)
+        tally.judge(network, task.paths, task.asked(i, network), measured=i % task.every == 0)
     return tally
 
 

@@ -17,6 +17,7 @@ import json
 import statistics
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ import torch
 from jaccheck._check import versions
 from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.drawing import run
-from jaccheck.fuzz.plan import ROUND, Plan
+from jaccheck.fuzz.plan import Plan
 from jaccheck.fuzz.pool import hired
 from jaccheck.fuzz.summary import Summary
 from jaccheck.paths import DEFAULT, get
@@ -59,8 +60,10 @@ def bare(what: Plan) -> float:
             with suppress(Exception):
                 get(path).jacobian(model, x)
 
-    for number in range((what.examples or 0) // ROUND):
-        run(what, number, ROUND, visit)
+    for number in count():
+        if not (size := what.round_size(number)):
+            break
+        run(what, number, size, visit)
     return done / (time.perf_counter() - start)
 
 

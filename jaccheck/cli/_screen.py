@@ -64,6 +64,8 @@ def show_summary(summary: Summary, files: Sequence[Path | None], scripts: Sequen
     say(f"{done} in {summary.seconds:.1f} s; {STOPPED[summary.stopped]}; --seed {plan.seed}{limit}")
     for line in _table(summary):
         say(line, "none")
+    for path in summary.unjudged:
+        say(f"  nothing is shown of {path}: it was judged on no network", "yellow")
     show_known(summary.known)
     for reason, number in summary.refused.most_common():
         say(f"  refused: {several(number, 'network')}: {reason}")
@@ -105,6 +107,7 @@ def summary_data(summary: Summary, files: Sequence[Path | None], scripts: Sequen
         "verdicts": {path: {status: counts[status] for status in COUNTED} for path, counts in summary.verdicts.items()},
         "elements": dict(summary.elements),
         "vacuous": dict(summary.vacuous),
+        "unjudged": list(summary.unjudged),
         "known": dict(summary.known),
         "refused": dict(summary.refused),
         "replayed": summary.replayed,

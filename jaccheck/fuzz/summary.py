@@ -54,6 +54,12 @@ class Summary:
         return sum(counter.total() for counter in self.verdicts.values())
 
     @property
+    def unjudged(self) -> tuple[str, ...]:
+        """Paths that were tried, and declined each network, or about which nothing could be said on any."""
+        nothing = {"unsupported", "vacuous"}
+        return tuple(path for path, counts in self.verdicts.items() if nothing.issuperset(counts))
+
+    @property
     def ok(self) -> bool:
         return not self.findings
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 import torch
@@ -664,6 +665,15 @@ def program(*arguments: str, **options) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", "from jaccheck.cli import entry_point; entry_point()", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.Popen(command, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes)
+
+
+def test_a_path_that_declines_all_networks_is_said_to_have_shown_nothing(capsys):
+    summary = Summary(Plan(0, ("autograd", "batch_grad"), ("enclosure",), ("float32",), ("cpu",)))
+    summary.verdicts = {"autograd": Counter(agrees=2, vacuous=1), "batch_grad": Counter(unsupported=2, vacuous=1)}
+    show_summary(summary, [], [])
+    out = capsys.readouterr().out
+    assert "nothing is shown of batch_grad: it was judged on no network" in out
+    assert "shown of autograd" not in out
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
