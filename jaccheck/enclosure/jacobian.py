@@ -87,9 +87,15 @@ class Outer:
         work = torch.promote_types(value.dtype, torch.float32)
         u, tiny = torch.finfo(work).eps / 2, torch.finfo(work).tiny
         live = size > 0
-        least = float(torch.where(live, size, inf).amin()) * float(torch.where(steps > 0, steps, inf).amin())
+        least, shortest = (float(torch.where(t > 0, t, inf).amin()) for t in (size, steps))
         # underflow in the precision at hand, overflow, a nan, or more samples than fit the test below
-        if not (least > 64 * tiny and extent.largest + extent.widest < min(fl.largest, SCALE)) or len(steps) > 1:
+        if (
+            not (
+                min(least, shortest, least * shortest) > 64 * tiny
+                and extent.largest + extent.widest < min(fl.largest, SCALE)
+            )
+            or len(steps) > 1
+        ):
             return None
         rho = torch.where(live, torch.add(D.radius, size, alpha=gamma - 6 * u), 0.0)  # [1, c, O]
         if a.radius.amax() == 0:

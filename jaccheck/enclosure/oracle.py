@@ -112,9 +112,10 @@ class Oracle:
             rule, wires = self._calls[index - 1][1:]
             D = fl.total(cotangents.pop(index))
             if mode == "forward":
-                # A tangent underflows in each operation on its way, and ∂f/∂(value) carries that on to f.
+                # A tangent underflows in each operation on its way, and ∂f/∂(value) carries that on to f: in a sum
+                # over features, in at most eight operations besides, and in those whose result the call multiplies.
                 terms = 8 + max(self._values[wire.index].shape[1:].numel() for wire in wires)
-                drift = up(drift + _summed(D) * (terms * fl.eta))
+                drift = up(drift + _summed(D.mag * (rule.tangent_loss + terms)) * fl.eta)
             for p, jacobian in rule.jacobians(fl, D):
                 if id(p) in parts:
                     parts[id(p)].append(Drifted(jacobian, drift) if mode == "forward" else jacobian)
@@ -122,7 +123,7 @@ class Oracle:
                 for wire, part in zip(wires, rule.vjp(fl, D), strict=True):
                     cotangents.setdefault(wire.index, []).append(part)
                     if mode == "forward" and fl.flushed:  # a tangent that counts as zero where it goes in
-                        drift = up(drift + _summed(part) * fl.flushed)
+                        drift = up(drift + _summed(part.mag) * fl.flushed)
         return {name: total(parts[id(p)], (N, C, *p.shape), self.x.device) for name, p in self._trainable.items()}
 
     def rows(self, name: str, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0) -> Ball:
@@ -169,6 +170,6 @@ class Oracle:
         return None
 
 
-def _summed(D: Ball) -> Tensor:
-    """Magnitudes over all features, ``[N, C]``; there may be no axis of these, and no samples."""
-    return D.mag.reshape(*D.shape[:2], math.prod(D.shape[2:])).sum(2)
+def _summed(D: Tensor) -> Tensor:
+    """Over all features, ``[N, C]``; there may be no axis of these, and no samples."""
+    return D.reshape(*D.shape[:2], math.prod(D.shape[2:])).sum(2)

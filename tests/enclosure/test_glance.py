@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -15,22 +17,40 @@ EVERY = slice(None)
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
-def recipe(seed: int, *, exact: bool, zeros: bool, dtype: torch.dtype, outputs: int = 3) -> Outer:
-    """Factors of one sample as a sweep leaves them: radii of some units around numbers of the dtype."""
+def recipe(
+    seed: int, *, exact: bool, zeros: bool, dtype: torch.dtype, outputs: int = 3, exponents: tuple[int, int] = (0, 0)
+) -> Outer:
+    """Factors of one sample as a sweep leaves them: radii of some units around numbers of the dtype's range."""
     generator = torch.Generator().manual_seed(seed)
     u = torch.finfo(dtype).eps / 2
 
-    def ball(*shape: int, spread: float) -> Ball:
-        centre = torch.randn(*shape, dtype=torch.float64, generator=generator)
+    def ball(*shape: int, spread: float, exponent: int) -> Ball:
+        centre = torch.randn(*shape, dtype=torch.float64, generator=generator) * 2.0**exponent
         if zeros:
             centre[torch.rand(*shape, generator=generator) < 0.3] = 0
         units = torch.rand(*shape, dtype=torch.float64, generator=generator) * 40 + 10
         return Ball(centre, units * u * centre.abs() * spread)
 
-    return Outer(ball(1, 2, outputs, spread=1.0), ball(1, 5, spread=0.0 if exact else 1.0))
+    left, right = exponents
+    return Outer(
+        ball(1, 2, outputs, spread=1.0, exponent=left), ball(1, 5, spread=0.0 if exact else 1.0, exponent=right)
+    )
+
+
+def product_of_rounded(outer: Outer, dtype: torch.dtype) -> torch.Tensor:
+    left, right = (factor.centre.to(dtype).double() for factor in (outer.left, outer.right))
+    return left[..., None] * right[:, None, None, :]
+
+
+def exponents(dtype: torch.dtype) -> st.SearchStrategy[tuple[int, int]]:
+    """Of two factors: none, or one among the smallest numbers, whose product with the other one is none of them."""
+    lowest = round(math.log2(torch.finfo(dtype).smallest_normal))
+    pair = st.tuples(st.integers(lowest - 12, lowest + 3), st.integers(16, 75))
+    return st.one_of(st.just((0, 0)), pair, pair.map(lambda e: (e[1], e[0])))
 
 
 @given(
+    data=st.data(),
     seed=st.integers(0, 2**31),
     exact=st.booleans(),
     zeros=st.booleans(),
@@ -40,11 +60,11 @@ def recipe(seed: int, *, exact: bool, zeros: bool, dtype: torch.dtype, outputs: 
     off=st.sampled_from((0.0, 0.5, 0.9, 0.999, 1.0, 1.001, 1.1, 2.0, 1e3)),
     sign=st.sampled_from((-1, 1)),
 )
-def test_what_a_glance_accepts_is_inside(seed, exact, zeros, dtype, roundings, place, off, sign):
+def test_what_a_glance_accepts_is_inside(data, seed, exact, zeros, dtype, roundings, place, off, sign):
     fl = arithmetic(dtype, torch.device("cpu"))
-    outer = recipe(seed, exact=exact, zeros=zeros, dtype=dtype)
+    outer = recipe(seed, exact=exact, zeros=zeros, dtype=dtype, exponents=data.draw(exponents(dtype)))
     ball = fl.rounded(outer.rows(fl, EVERY, EVERY), roundings)
-    value = ball.centre.clone()
+    value = product_of_rounded(outer, dtype) if data.draw(st.booleans()) else ball.centre.clone()
     value.view(-1)[place] += sign * off * ball.radius.view(-1)[place]
     value = value.to(dtype)
     if outer.glance(fl, value, EVERY, EVERY, roundings) is not None:
@@ -58,7 +78,7 @@ def test_a_glance_accepts_the_product_itself(dtype, exact, zeros):
     """Or it would be of no use: each look closer costs ten times as much."""
     fl = arithmetic(dtype, torch.device("cpu"))
     outer = recipe(0, exact=exact, zeros=zeros, dtype=dtype)
-    value = outer.left.centre.to(dtype)[..., None] * outer.right.centre.to(dtype)[:, None, None, :]
+    value = product_of_rounded(outer, dtype).to(dtype)
     assert outer.glance(fl, value, EVERY, EVERY, 0) is not None
 
 

@@ -135,6 +135,10 @@ class Elementwise(NoParameters):
         steepest = self.psi.centre.abs()  # a wide ball reaches further than φ' does anywhere
         return float((2 * steepest[steepest.isfinite()] + 1).max()) if steepest.isfinite().any() else 1.0
 
+    @property
+    def tangent_loss(self) -> Tensor | float:
+        return self.losses  # the same factors one by one
+
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, …]
         # torch multiplies D by the factors of φ' one by one, four at most (CELU), or adds what it does to two terms
         # (Softsign). Each result but the last may lose η, times the factors to come, which are at most 1 by default.
@@ -149,8 +153,8 @@ def _jumps(phi: Activation, fl: Arithmetic, z: Ball) -> tuple[Tensor | None, Ten
     for kink, slope_jump, value_jump in phi.kinks:
         if not slope_jump and not value_jump:
             continue
-        if kink:  # a number that was rounded, perhaps, up to three times
-            blur = 3 * fl.u * abs(kink) + phi.kink_blur * fl.eta
+        if kink:  # a number that was rounded, perhaps, up to three times, and once among the smallest
+            blur = 3 * fl.u * abs(kink) + (1 + phi.kink_blur) * fl.eta
             near = (z.centre - kink).abs_() <= (z.radius * (1 + EPS)).add_(blur)
         else:
             blur = phi.kink_blur * fl.eta

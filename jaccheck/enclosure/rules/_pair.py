@@ -24,6 +24,10 @@ class Pair:
     s: Ball
     t: Ball
 
+    @property
+    def tangent_loss(self) -> Tensor | float:
+        return 0.0
+
     def __init__(self, operands: Sequence[Operand]) -> None:
         self.operands = operands
 

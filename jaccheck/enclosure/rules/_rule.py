@@ -41,6 +41,13 @@ class Rule(Protocol):
     def gain(self) -> float:
         """How many times an input's tangent a tangent of the value can be, in the largest element."""
 
+    @property
+    def tangent_loss(self) -> Tensor | float:
+        """What a tangent loses on its way through the call as its products underflow one by one, in units of η.
+
+        A number, or broadcast against ``[N, C, *features]``. A few, and one for each term of a sum, may be left out.
+        """
+
 
 @runtime_checkable
 class Random(Protocol):
@@ -56,6 +63,10 @@ class NoParameters:
     @property
     def gain(self) -> float:
         return 1.0
+
+    @property
+    def tangent_loss(self) -> Tensor | float:
+        return 0.0
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         return ()

@@ -60,6 +60,11 @@ class BatchNorm:
         """A tangent is multiplied by s and γ, in either order."""
         return float(torch.maximum(self.s, self.gamma).maximum(self.slope.mag).max()) if len(self.mean) else 0.0
 
+    @property
+    def tangent_loss(self) -> Tensor:
+        """It underflows when it is multiplied by s or γ, and the other one multiplies that."""
+        return torch.maximum(self.s, self.gamma)
+
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, K, …]
         factors = self.s + self.gamma
         # D is multiplied by γ and s, in either order

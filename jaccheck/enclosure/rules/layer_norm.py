@@ -84,6 +84,17 @@ class LayerNorm:
         largest = 1.0 if self.gamma is None else float(self.gamma.mag.max())
         return (3 + sqrt(self.n)) * largest * float(self.most.max()) if self.most.numel() else 1.0
 
+    @property
+    def tangent_loss(self) -> Tensor:
+        """Of ``γ (s (τ - mean τ) - (z - m) s³ mean((z - m) τ))``, with the factors in any order.
+
+        The last product has eight factors, of which s and w are three and two, so that what underflows, η each, is
+        multiplied by no more than ``(1 + s)³ (1 + w)² (1 + γ)``; there are three operations on τ, and three means.
+        """
+        most, w = (per_sample(Ball(t, t), t.dim() + 1).centre for t in (self.most, self.w))
+        gamma = 0.0 if self.gamma is None else self.gamma.mag
+        return 12 * (1 + most) ** 3 * (1 + w) ** 2 * (1 + gamma)
+
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …, *shape]
         P = D if self.gamma is None else fl.product(D, self.gamma)
         dim = D.centre.dim()

@@ -29,6 +29,10 @@ class Linear:
     def gain(self) -> float:
         return float(self.magnitude.sum(1).amax()) if self.magnitude.numel() else 0.0
 
+    @property
+    def tangent_loss(self) -> float:
+        return 0.0
+
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …, O] -> [N, C, …, I]
         return (fl.contraction(D, self.W, absolute=self.magnitude),)
 

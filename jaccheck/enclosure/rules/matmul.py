@@ -30,6 +30,10 @@ class Times:
     def gain(self) -> float:
         return self.linear.gain
 
+    @property
+    def tangent_loss(self) -> float:
+        return 0.0
+
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
         return self.linear.vjp(fl, D)
 

@@ -14,25 +14,31 @@ from jaccheck.enclosure.rules._pair import Operand, Pair, per_sample
 from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
 
 
-def quotient(fl: Arithmetic, s: Ball, t: Ball, k: int = 1) -> Ball:
-    """``s / t``, element by element and broadcast, rounded k times.
+def quotient(fl: Arithmetic, s: Ball, t: Ball, *, inverted: bool = False) -> Ball:
+    """``s / t``, element by element and broadcast; or `inverted`, as ``s (1/t)``, where 1/t may underflow.
 
     ``|s/t - c_s/c_t| <= (δs + |c_s/c_t| δt) / (|c_t| - δt)``; unknown where t may be 0 or something isn't finite.
     """
-    centre = s.centre / t.centre
-    least = (t.centre.abs() * (1 - EPS) - t.radius) * (1 - 2 * EPS)  # no more than any |t|
+    centre, least = s.centre / t.centre, _least(t)
     spread = up((s.radius + centre.abs() * t.radius) / least + EPS * centre.abs())
     known = (least > 0) & centre.isfinite() & spread.isfinite()
     reach = None if s.reach is None and t.reach is None else torch.where(known, up(s.mag / least), inf)
-    return fl.rounded(Ball(centre, torch.where(known, spread, inf), reach), k)
+    if inverted:
+        spread = up(spread, s.mag * fl.eta)
+    return fl.rounded(Ball(centre, torch.where(known, spread, inf), reach), k=2 if inverted else 1)
+
+
+def _least(t: Ball) -> Tensor:
+    """No more than any |t|."""
+    return (t.centre.abs() * (1 - EPS) - t.radius) * (1 - 2 * EPS)
 
 
 class Divided(Pair):
     """``q = s / t``, so that ``∂q/∂s = 1/t`` and ``∂q/∂t = -(s/t)/t``."""
 
     def value(self, fl: Arithmetic) -> Ball:
-        self.k = 1 if isinstance(self.operands[1], (Wire, Tensor)) else 2  # CUDA multiplies by 1/t, rounded
-        self.q = quotient(fl, self.s, self.t, self.k)
+        self.inverted = not isinstance(self.operands[1], (Wire, Tensor))  # CUDA multiplies by 1/t, rounded
+        self.q = quotient(fl, self.s, self.t, inverted=self.inverted)
         return self.q
 
     @property
@@ -43,11 +49,18 @@ class Divided(Pair):
         known = reached[reached.isfinite()]
         return 2 * float(known.max()) if known.numel() else 0.0
 
+    @property
+    def tangent_loss(self) -> Tensor:
+        """``(s/t) τ`` underflows, and is divided by t."""
+        _, t = self.against(self.q.moved(lambda q: q[:, None]))
+        least = _least(t)
+        return torch.where(least > 0, 1 / least, inf)
+
     def derivatives(self, fl: Arithmetic, D: Ball) -> tuple[Ball, Ball]:
         _, t = self.against(D)
         q = per_sample(self.q, D.centre.dim())
         for_t = fl.product(D, quotient(fl, q, t), k=2)  # -D ((s/t)/t), or forward, for a tangent τ, -(τ (s/t))/t
-        return quotient(fl, D, t, self.k), -for_t
+        return quotient(fl, D, t, inverted=self.inverted), -for_t
 
 
 class Inverse(NoParameters):
@@ -61,6 +74,11 @@ class Inverse(NoParameters):
         inverse = quotient(fl, Ball.exact(torch.ones_like(t.centre)), t)
         self.square = fl.product(inverse, inverse)
         return inverse if self.c == 1 else fl.product(inverse, self.factor)
+
+    @property
+    def tangent_loss(self) -> float:
+        """``τ / t²`` underflows, and is multiplied by c."""
+        return abs(self.c)
 
     @property
     def gain(self) -> float:

@@ -16,7 +16,8 @@ def threshold_rule(wire: Wire, threshold: float, value: float, inplace: bool = F
         Activation(
             value=lambda t: torch.where(t <= threshold, t.new_full((), value), t),
             slope=lambda t: (~(t <= threshold)).double(),
-            value_error=lambda t, a: (t.low <= threshold + 2**-6 * abs(threshold)) * abs(value),  # if it is rounded up
+            # where it may be the value, as the threshold is rounded up, by η at least, which is 2^-25 at most
+            value_error=lambda t, a: (t.low <= threshold + 2**-6 * abs(threshold) + 2**-25) * abs(value),
             slope_error=0,
             kinks=((threshold, 1.0, abs(threshold - value)),),
             exact_where=lambda t: t.isfinite(),
