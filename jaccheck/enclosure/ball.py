@@ -23,8 +23,8 @@ UP = 1 + 2.0**-20
 class Ball:
     """The tensors t with ``|t - centre| <= radius``, element by element.
 
-    Inclusion: for all x in X and y in Y, ``x + y`` lies in ``X + Y``; likewise ``-``, ``*``, ``@`` and ``abs``. No
-    rounding but float64's own is in these; that of a dtype is `Arithmetic`'s.
+    Inclusion: for all x in X and y in Y, ``x + y`` lies in ``X + Y``; likewise ``-x`` and ``x @ y``. No rounding but
+    float64's own is in these; that of a dtype is `Arithmetic`'s.
 
     A radius that is inf (or nan) says that nothing is known. A centre that isn't finite, with a finite radius, says
     that a correct path isn't finite either: one that depends on a NaN of the input, for example.
@@ -62,9 +62,6 @@ class Ball:
     def __getitem__(self, index: Any) -> Ball:
         return self.moved(lambda t: t[index])
 
-    def __abs__(self) -> Ball:
-        return Ball(self.centre.abs(), self.radius, self.reach)
-
     def __neg__(self) -> Ball:
         return Ball(-self.centre, self.radius, self.reach)
 
@@ -74,15 +71,8 @@ class Ball:
         reach = None if self.reach is None and other.reach is None else (self.mag + other.mag).mul_(UP)
         return Ball(centre, radius, reach)
 
-    def __sub__(self, other: Ball) -> Ball:
-        return self + -other
-
-    def __mul__(self, other: Ball) -> Ball:  # |xy - ab| <= |a| δb + δa (|b| + δb)
-        centre = self.centre * other.centre
-        a, b = self.centre.abs(), other.centre.abs() + other.radius
-        return Ball(centre, up(a * other.radius + self.radius * b + EPS * centre.abs()))
-
-    def __matmul__(self, other: Ball) -> Ball:  # the same, sum by sum; γ(n) <= n EPS (Rump 1999)
+    def __matmul__(self, other: Ball) -> Ball:
+        """Sums of ``|xy - ab| <= |a| δb + δa (|b| + δb)``, with γ(n) <= n EPS (Rump 1999); `reach` is left out."""
         n = self.centre.shape[-1]
         a, b = self.centre.abs(), other.centre.abs()
         spread = a @ other.radius + self.radius @ (b + other.radius)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,29 +12,24 @@ from jaccheck.enclosure.ball import Ball
 from tests.enclosure.balls import balls, contains, not_finite_too, points_of, rows, says_nothing
 
 PAIRS = st.integers(1, 3).flatmap(lambda n: st.tuples(balls(n), balls(n)))
-OPERATIONS = {"+": lambda s, t: s + t, "-": lambda s, t: s - t, "*": lambda s, t: s * t}
 
 
 def ball(centre: float, radius: float) -> Ball:
     return Ball(torch.tensor([centre], dtype=torch.float64), torch.tensor([radius], dtype=torch.float64))
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 @given(PAIRS, st.data())
-@example((ball(2.0**-1074, 0.0), ball(0.5, 0.0)), None)  # the product underflows
-@example((ball(2.0**-537, 2.0**-537), ball(2.0**-537, 2.0**-537)), None)
-@example((ball(1.7e308, 1e292), ball(1.7e308, 0.0)), None)  # every one overflows
-def test_element_by_element(operation, pair, data):
+@example((ball(1.7e308, 1e292), ball(1.7e308, 0.0)), None)  # it overflows
+def test_a_sum(pair, data):
     X, Y = pair
     x, y = _points(X, data), _points(Y, data)
-    assert contains(operation(X, Y), [operation(p, q) for p, q in zip(x, y, strict=True)])
+    assert contains(X + Y, [p + q for p, q in zip(x, y, strict=True)])
 
 
 @given(st.integers(1, 3).flatmap(balls), st.data())
-def test_negation_absolute_value_and_magnitude(X, data):
+def test_negation_and_magnitude(X, data):
     x = _points(X, data)
     assert contains(-X, [-p for p in x])
-    assert contains(abs(X), [abs(p) for p in x])
     bounds = X.mag.flatten().tolist()
     assert all(bound == torch.inf or abs(p) <= Fraction(bound) for bound, p in zip(bounds, x, strict=True))
 
@@ -62,15 +56,14 @@ def _points(X: Ball, data: st.DataObject | None) -> list[Fraction]:
     return [Fraction(c) + Fraction(r) for c, r in parts]
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 @given(
     st.integers(1, 3).flatmap(
         lambda n: st.tuples(*[balls(n, centres=not_finite_too, radii=not_finite_too.map(abs))] * 2)
     )
 )
-def test_nothing_finite_is_claimed_of_what_depends_on_what_is_not(operation, pair):
+def test_nothing_finite_is_claimed_of_a_sum_with_what_is_not(pair):
     unknown = [~(X.centre.isfinite() & X.radius.isfinite()) for X in pair]
-    assert says_nothing(operation(*pair), unknown[0] | unknown[1])
+    assert says_nothing(pair[0] + pair[1], unknown[0] | unknown[1])
 
 
 @given(
@@ -101,9 +94,6 @@ def test_what_is_clearly_outside_is_excluded():
 
 
 def test_the_judge_notices_a_radius_too_small_by_one_bit():
-    X, Y = ball(1.0, 0.1), ball(3.0, 0.2)
-    tight = Ball(
-        (X * Y).centre,
-        torch.tensor([0.1 * 3.2 + 0.2], dtype=torch.float64).nextafter(torch.tensor(0.0, dtype=torch.float64)),
-    )
-    assert not contains(tight, [(1 + Fraction(0.1)) * (3 + Fraction(0.2))])
+    corner = [Fraction(1.5) + Fraction(3.25)]
+    assert contains(ball(4.0, 0.75), corner)
+    assert not contains(ball(4.0, 0.75 - 2.0**-53), corner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -18,7 +18,7 @@ from jaccheck.enclosure.rules.broadcast import summed_to
 Operand = Wire | Tensor | float | int
 
 
-class Pair:
+class Pair(ABC):
     """A function of s and t, element by element and broadcast."""
 
     s: Ball

@@ -54,6 +54,14 @@ def behind_the_batch(what: str, dims: Sequence[int], axes: int) -> list[int]:
     return found
 
 
+def integers(what: str, given: tuple[Any, ...]) -> list[int]:
+    """The arguments of a call that takes them one by one, or together as a list."""
+    flat = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list, torch.Size)) else given
+    if not all(isinstance(number, int) for number in flat):
+        raise Unsupported(f"no enclosure for {what} by numbers that depend on the input")
+    return list(flat)
+
+
 def chosen(index: Sequence[Any]) -> Copied:
     """Of one axis behind the batch's the elements that a list or a constant tensor names, and slices of others."""
     index = tuple(index)
@@ -78,13 +86,6 @@ def _places(index: Any) -> bool:
     return bool(index) and all(isinstance(i, int) for i in index)
 
 
-def _numbers(what: str, given: tuple[Any, ...]) -> list[int]:
-    flat = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list, torch.Size)) else given
-    if not all(isinstance(number, int) for number in flat):
-        raise Unsupported(f"no enclosure for {what} by numbers that depend on the input")
-    return list(flat)
-
-
 @rule(torch.index_select, "index_select")
 def index_select(input: Wire, dim: int, index: Any) -> Copied:
     if not isinstance(index, Tensor):
@@ -98,7 +99,7 @@ def index_select(input: Wire, dim: int, index: Any) -> Copied:
 
 
 def _flipped(dims: tuple[Any, ...]) -> Copied:
-    numbers = _numbers("a flip", dims)
+    numbers = integers("a flip", dims)
 
     def copy(shape: torch.Size) -> Callable[[Tensor], Tensor]:
         behind = behind_the_batch("a flip", numbers, len(shape))
@@ -121,7 +122,7 @@ def flip_function(input: Wire, dims: Any) -> Copied:
 def roll(input: Wire, shifts: Any, dims: Any = None) -> Copied:
     if dims is None or dims in ((), []):
         raise Unsupported("no enclosure for a roll over all axes, the batch's among them")
-    by, along = _numbers("a roll", (shifts,)), _numbers("a roll", (dims,))
+    by, along = integers("a roll", (shifts,)), integers("a roll", (dims,))
 
     def copy(shape: torch.Size) -> Callable[[Tensor], Tensor]:
         behind = behind_the_batch("a roll", along, len(shape))
@@ -132,7 +133,7 @@ def roll(input: Wire, shifts: Any, dims: Any = None) -> Copied:
 
 @rule("expand")
 def expand(input: Wire, *sizes: Any) -> Copied:
-    numbers = _numbers("an expansion", sizes)
+    numbers = integers("an expansion", sizes)
 
     def copy(shape: torch.Size) -> Callable[[Tensor], Tensor]:
         if len(numbers) != len(shape) or numbers[0] not in (-1, shape[0]):
@@ -144,7 +145,7 @@ def expand(input: Wire, *sizes: Any) -> Copied:
 
 @rule("repeat")
 def repeat(input: Wire, *repeats: Any) -> Copied:
-    numbers = _numbers("a repetition", repeats)
+    numbers = integers("a repetition", repeats)
 
     def copy(shape: torch.Size) -> Callable[[Tensor], Tensor]:
         if len(numbers) != len(shape) or numbers[0] != 1:
