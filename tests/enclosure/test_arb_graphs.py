@@ -212,7 +212,7 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.phi(self.layer(x)))
-        return torch.cat([F.softmax(y, dim=1), y.log_softmax(-1)], dim=1)
+        return torch.cat([F.softmax(y, dim=1), y.log_softmax(-1), y.logsumexp(1, keepdim=True)], dim=1)
 
     def on_duals(self, judge: Judge, x: Nested) -> Nested:
         z = judge(self.layer, x)
@@ -226,7 +226,7 @@ class Classifier(nn.Module):
         y = plus(times(y, judge.weights[id(self.norm.weight)]), judge.weights[id(self.norm.bias)])
         powers = [t.scaled(t.value.exp(), t.value.exp()) for t in y]
         p = [quotient(t, summed(powers)) for t in powers]
-        return p + [t.scaled(t.value.log(), 1 / t.value) for t in p]
+        return p + [t.scaled(t.value.log(), 1 / t.value) for t in (*p, summed(powers))]
 
 
 class Standardized(nn.Module):
@@ -255,11 +255,11 @@ def standard(z: list[Dual], eps: float) -> list[Dual]:
 
 
 class Elementary(nn.Module):
-    """Exponentials, logarithms, sines, powers and roots."""
+    """Exponentials, logarithms, sines, powers, roots and their reciprocals."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer, self.head = nn.Linear(3, 2), nn.Linear(14, 2)
+        self.layer, self.head = nn.Linear(3, 2), nn.Linear(16, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.layer(x)
@@ -272,6 +272,7 @@ class Elementary(nn.Module):
             torch.pow(y, 3),
             even.sqrt(),
             (even + y.square()) ** 0.5,
+            even.rsqrt(),
         ]
         return self.head(torch.cat(parts, dim=1))
 
@@ -287,6 +288,7 @@ class Elementary(nn.Module):
             times(y, times(y, y)),
             mapped(root, even),
             mapped(root, plus(even, times(y, y))),
+            [quotient(one[0], root(t)) for t in even],
         ]
         return judge(self.head, flattened(rows))
 

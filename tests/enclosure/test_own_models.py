@@ -124,7 +124,12 @@ def parted(m, x):
     return other.clamp_min(-0.5) * torch.clamp_max(one, 0.75) + F.linear(x, m.layer.weight.t(), m.scale)
 
 
-FUNCTIONS += (copied, parted)
+def energy(m, x):
+    y = m.layer(x)
+    return (y - y.logsumexp(1, keepdim=True)) * (0.5 + y.square()).rsqrt() + torch.logsumexp(x, (1,)).unsqueeze(1)
+
+
+FUNCTIONS += (copied, parted, energy)
 FUNCTIONS += (turned, attending, shifted, by_rank_one, in_place, near_zero)
 
 

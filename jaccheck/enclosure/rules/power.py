@@ -1,4 +1,4 @@
-"""Powers with a constant exponent, and the square root."""
+"""Powers with a constant exponent, the square root and its reciprocal."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ SQRT = Activation(
     slope_error=POW + 1,  # as 1 / (2 √t), or as t^(-1/2) / 2
     max_curvature=lambda t: torch.where(t.low > 0, 0.25 * t.low**-1.5, inf),
     exact_where=lambda t: t == 1,
+)
+RSQRT = Activation(
+    value=torch.rsqrt,
+    slope=lambda t: -0.5 * t**-1.5,
+    value_error=FUNCTION,
+    slope_error=3 * FUNCTION + POW + 2,  # as -(φ³) / 2, with φ as it was rounded
+    max_curvature=lambda t: torch.where(t.low > 0, 0.75 * t.low**-2.5, inf),
+    losses=lambda t: 3 + torch.where(t.low > 0, t.low**-1.5, inf),  # D / 2, times φ³
+    on_the_way=lambda t: torch.where(t.low > 0, t.low**-1.5, inf),
+    exact_where=lambda t: t == 1,
+    at_infinity=False,
 )
 
 
@@ -47,6 +58,11 @@ def power(input: Wire, exponent: float) -> Elementwise:
 @rule(torch.sqrt, "sqrt")
 def sqrt(input: Wire) -> Elementwise:
     return Elementwise(SQRT)
+
+
+@rule(torch.rsqrt, "rsqrt")
+def rsqrt(input: Wire) -> Elementwise:
+    return Elementwise(RSQRT)
 
 
 @rule(torch.square, "square")

@@ -1,7 +1,8 @@
-"""Softmax and its logarithm."""
+"""Softmax, its logarithm, and the logarithm of the sum that it divides by."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf, log
 
 import torch
@@ -99,6 +100,31 @@ class LogSoftmax(_Normalized):
         return (fl.added(D, -fl.product(_total(fl, D, self.axis + 1), p), k=2),)
 
 
+class LogSumExp(_Normalized):
+    """``y = max z + log Σ exp(z_i - max z)``, so that ``∂f/∂z = D p`` with ``p = exp(z - y)``."""
+
+    def __init__(self, dim: int, keepdim: bool) -> None:
+        super().__init__(dim)
+        self.keepdim = keepdim
+
+    def forward(self, fl: Arithmetic, z: Ball) -> Ball:
+        logarithm, off, _, unit = self.logarithm(fl, z)
+        y = torch.logsumexp(z.centre, self.axis, keepdim=True)
+        # the logarithm of the sum is log n at most, and rounded as a function; then the maximum is added
+        rounding = (unit * FUNCTION + ORACLE) * (log(self.n) + y.abs())
+        radius = off.amax(self.axis, keepdim=True) + rounding
+        # in the exponent y has its own rounding, and the difference another; z is shifted as it was there
+        off = off + rounding + (unit * (FUNCTION + 1) + ORACLE) * (logarithm.abs() + y.abs() + 1)
+        self.p = _within(fl, logarithm, off, 4)
+        value = fl.rounded(Ball(y, torch.where(radius < inf, up(radius, 4 * fl.eta), inf)))
+        return value if self.keepdim else value.moved(lambda t: t.squeeze(self.axis))
+
+    def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
+        if not self.keepdim:
+            D = D.moved(lambda t: t.unsqueeze(self.axis + 1))
+        return (fl.product(D, per_sample(self.p, D.centre.dim())),)
+
+
 def _total(fl: Arithmetic, D: Ball, axis: int) -> Ball:
     """The sum over one axis, which stays."""
     return summed_to(fl, D, [1 if d == axis else size for d, size in enumerate(D.shape)][2:])
@@ -114,3 +140,11 @@ def softmax(input: Wire, dim: int | None = None, _stacklevel: int = 3, dtype: ob
 def log_softmax(input: Wire, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> LogSoftmax:
     same_dtype("a softmax", dtype)
     return LogSoftmax(dim)
+
+
+@rule(torch.logsumexp, "logsumexp", torch.special.logsumexp)
+def logsumexp(input: Wire, dim: int | Sequence[int], keepdim: bool = False) -> LogSumExp:
+    dims = [dim] if isinstance(dim, int) else list(dim)
+    if len(dims) != 1:
+        raise Unsupported("no enclosure for a logsumexp over several axes")
+    return LogSumExp(dims[0], keepdim)
