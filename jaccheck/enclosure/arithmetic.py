@@ -184,7 +184,7 @@ class Arithmetic:
     ) -> Ball:
         """What a function makes of `z`; `at_infinity`, `at_nan`: `value` is right where z is infinite, or NaN, too.
 
-        There it may be `lost` off, besides 8 roundings.
+        There it may be `lost` off, besides the roundings of at most 8 factors, whose limits aren't.
         """
         size = value.abs().add_(radius)
         if z.finite and self._all_below(size, self.largest):

@@ -83,7 +83,8 @@ class Outer:
         gamma = fl.gamma(1) * (1 + fl.operands) + fl.operands + (fl.gamma(extra_roundings) if extra_roundings else 0.0)
         most, reach, mag = float(size.amax()), float(steps.amax()), float(D.mag.amax())
         blur = mag * float(torch.add(a.radius, a.mag, alpha=gamma).amax()) + fl.flushed * (mag + float(a.mag.amax()))
-        extent = Extent(most * reach, (float(D.radius.amax()) * reach + blur) * (1 + gamma) * UP + 8 * fl.eta)
+        widest = (float(D.radius.amax()) * reach + blur) * (1 + gamma) * UP + (2 + extra_roundings) * fl.eta
+        extent = Extent(most * reach, widest)
         work = torch.promote_types(value.dtype, torch.float32)
         u, tiny = torch.finfo(work).eps / 2, torch.finfo(work).tiny
         live = size > 0

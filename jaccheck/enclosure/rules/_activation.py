@@ -66,8 +66,8 @@ class Activation:
     linear_above: float = inf  # φ'' = 0 from here on
     kinks: tuple[tuple[float, float, float], ...] = ()  # (t, |jump of φ'|, |jump of φ|) there
     kink_blur: float = 0.0  # how far underflow moves a kink, in units of η
-    underflow: Callable[[Span], Tensor | float] = lambda t: 4.0  # what it costs φ and φ', in units of η
-    losses: Callable[[Span], Tensor] | float = 3.0  # what D loses on the way to D φ', in units of η; see `vjp`
+    underflow: Callable[[Span], Tensor | float] = lambda t: 4.0  # what it costs φ and φ', in η: one for each operation
+    losses: Callable[[Span], Tensor] | float = 3.0  # what D loses on the way to D φ', in η: four factors, see `vjp`
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
     slope_floor: float = 0.0  # what φ' alone loses there, in the same units
     on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
@@ -132,7 +132,8 @@ class Elementwise(NoParameters):
     def gain(self) -> float:
         if (self.z.centre.isfinite() & ~self.psi.centre.isfinite()).any():  # √ at 0
             return inf
-        steepest = self.psi.centre.abs()  # a wide ball reaches further than φ' does anywhere
+        # A wide ball reaches further than φ' does anywhere; what the dtype makes of φ' is no more than twice as large.
+        steepest = self.psi.centre.abs()
         return float((2 * steepest[steepest.isfinite()] + 1).max()) if steepest.isfinite().any() else 1.0
 
     @property

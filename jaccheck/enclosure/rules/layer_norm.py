@@ -42,7 +42,8 @@ class LayerNorm:
         away = z.centre - mean
         away_off = z.radius + off + fl.gamma(1) * self.w
         variance = self._mean(away.square())
-        # Σ (z - m)² / n, or Σ z² / n - m²: rounded terms of w² at most
+        # Σ (z - m)² / n, or Σ z² / n - m². Either term is at most mean w², since 2 |m| mean |z| is; of m² the error is
+        # twice that of m, n + 1 roundings, of the others n + 4. And η for the squares, the mean, m² and the difference.
         variance_off = up(
             self._mean((2 * away.abs() + away_off) * away_off + 2 * fl.gamma(self.n + 6) * self.w.square())
         )
@@ -78,7 +79,10 @@ class LayerNorm:
 
     @property
     def gain(self) -> float:
-        """``|n|`` is √n at most; where squares may overflow, or s³, so may a tangent."""
+        """Two of the three terms are τ and its mean, and in the third ``|n|`` is √n at most.
+
+        Where squares may overflow, or s³, so may a tangent.
+        """
         if not self.known.all() or not (self.most**3 < self.largest).all():
             return inf
         largest = 1.0 if self.gamma is None else float(self.gamma.mag.max())
@@ -108,8 +112,9 @@ class LayerNorm:
         cubed = most**3 * w
         sums = self._mean(P.mag * w)
         terms = most * (P.mag + self._mean(P.mag)) + cubed * sums
+        # a mean of n terms, each a product of at most eight factors, put together by as many more operations
         radius = inner_off * most + s.radius * inner.abs() + fl.gamma(self.n + 16) * terms
-        # η, times what is multiplied with s³, or s² or s, when it underflows, and with b
+        # η for each of as many, times what is multiplied with s³, or s² or s, when it underflows, and with b
         lost = 8 * fl.eta * (1 + most + cubed + w + self.n * sums * w * (1 + most + most**2))
         radius = torch.where(known, up(radius, lost), inf)
         reach = None if D.reach is None else terms * UP

@@ -42,7 +42,7 @@ def natural(n: int) -> Activation:
         value_error=POW,
         slope_error=POW + 1,
         max_curvature=lambda t: n * (n - 1) * t.mag ** max(n - 2, 0),
-        underflow=lambda t: 4 * n * (1 + t.mag),
+        underflow=lambda t: 4 * n * (1 + t.mag),  # two products for t^(n-1), or a function, then n and t times that
     )
 
 
