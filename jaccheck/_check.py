@@ -98,19 +98,15 @@ def judged(
                 found = [_diagnosed(trial, one, wrong) if one.status == "disagrees" else one for one in found]
             for asked, one in zip(laws, found, strict=True):
                 by_law[asked][name] = one
-            verdict = _first_wrong(found)
+            verdicts[name] = _first_wrong(found)
             whole = _whole(problem, trial.run)
-            if whole is not None and judge.reason is not None:  # without an enclosure there are only the others
-                for other, jacobian in others.items():
-                    apart = difference(jacobian, whole)
-                    verdict = replace(verdict, difference=max(apart, verdict.difference or 0.0))
-                    first = verdicts[other]
-                    verdicts[other] = replace(first, difference=max(apart, first.difference or 0.0))
-                if not others or problem.elements <= MOST_ENTRIES:  # of large ones the first is enough to hold
+            few = problem.elements <= MOST_ENTRIES
+            if whole is not None:
+                _tell_apart(verdicts, name, whole, others)
+                if few or (judge.reason is not None and not others):  # of large ones the first is enough to hold
                     others[name] = whole
-            if whole is not None and (images or (images is None and problem.elements <= MOST_ENTRIES)):
+            if whole is not None and (images or (images is None and few)):
                 pictures[name] = picture(whole, judge, trial.path, now=bool(images))
-            verdicts[name] = verdict
             del trial, whole  # the next path may need the memory
     except BaseException:  # an interrupt, say, in the middle of a path
         problem.before.restore()
@@ -209,6 +205,17 @@ def _diagnosed(trial: Trial, verdict: Verdict, wrong: Wrong) -> Verdict:
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor] | None) -> bool:
     return other is not None and all(torch.equal(j, other[name]) for name, j in one.items())
+
+
+def _tell_apart(
+    verdicts: dict[str, Verdict], name: str, whole: Mapping[str, Tensor], others: Mapping[str, Mapping[str, Tensor]]
+) -> None:
+    """Note how far a path and each other one are apart, if nothing is known of one of them: there is nothing else."""
+    for other, jacobian in others.items():
+        if "vacuous" in (verdicts[name].status, verdicts[other].status):
+            apart = difference(jacobian, whole)
+            for path in (name, other):
+                verdicts[path] = replace(verdicts[path], difference=max(apart, verdicts[path].difference or 0.0))
 
 
 def _law(verdict: Verdict) -> str:

@@ -57,11 +57,13 @@ class Verdict:
     """Elements of which the enclosure says nothing (infinite radius)."""
     resolution: float | None = None
     """The smallest error that would certainly have been caught, relative to the largest entry of its parameter's
-    Jacobian; the worst over the parameters."""
+    Jacobian, in elements of which something is known; the worst over the parameters. Infinite where nothing is known of
+    a parameter."""
     resolutions: Mapping[str, float] = field(default_factory=dict)
     """The same for each parameter."""
     difference: float | None = None
-    """Without an enclosure: the largest difference to any other path, in units of the Jacobian."""
+    """Where nothing is known of it, or of the other: the largest difference to any other path, in units of the
+    Jacobian."""
     seconds: float | None = None
     """The path's own time."""
 

@@ -25,7 +25,8 @@ def in_use(
     """
     if type(max_steps) is not int or not 0 <= max_steps <= MOST:
         raise InvalidArgument(f"{max_steps=} should be an integer from 0 to {MOST}")
-    some = st.lists(st.sampled_from(chosen("steps", steps, tuple(STEPS))), max_size=max_steps)
+    each = st.sampled_from(chosen("steps", steps, tuple(STEPS)))
+    some = st.lists(each, min_size=min(1, max_steps), max_size=max_steps)
 
     @st.composite  # not builds(), which would be shown as a call
     def network(draw: st.DrawFn) -> Network:

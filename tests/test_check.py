@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -403,6 +404,18 @@ def test_every_use_of_a_layer_counts():
 
 
 # What a verdict claims
+
+
+def test_the_resolution_is_infinite_where_nothing_is_known_of_a_parameter():
+    model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)).half()
+    for weight, value in ((model[0].weight, 1e-4), (model[1].weight, 2.0)):
+        nn.init.constant_(weight, value)
+    for N in (1, 70_000):  # as a whole, and slice by slice
+        report = jaccheck.check(model, torch.full((N, 1), 60_000.0, dtype=torch.float16), paths="batch_grad")
+        (verdict,) = report.verdicts.values()
+        assert (verdict.status, verdict.vacuous) == ("agrees", N)
+        assert verdict.resolutions["0.weight"] == verdict.resolution == math.inf
+        assert verdict.resolutions["0.bias"] < 0.01
 
 
 @given(network=networks(max_batch=3, max_width=8, max_depth=2, max_outputs=12))

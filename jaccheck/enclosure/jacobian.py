@@ -21,6 +21,25 @@ class Extent:
     largest: float
     widest: float
 
+    @classmethod
+    def of_all(cls, extents: Sequence[Extent]) -> Extent:
+        """Of all elements of some, or of none."""
+        return cls(max((e.largest for e in extents), default=0.0), max((e.widest for e in extents), default=0.0))
+
+    @property
+    def resolution(self) -> float:
+        """The smallest error, relative to the largest entry, that would certainly have been caught.
+
+        A correct value may lie at one end of its ball, so that an error of up to the diameter may end inside.
+        """
+        if not self.widest:
+            return 0.0
+        return 2 * self.widest / self.largest if self.largest else inf
+
+
+UNKNOWN = Extent(0.0, inf)
+"""Of elements of which nothing is known."""
+
 
 class Jacobian(Protocol):
     """The enclosure of ∂f/∂p, ``[N, C, *p.shape]``."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import UP, Ball
-from jaccheck.enclosure.jacobian import Extent
+from jaccheck.enclosure.jacobian import UNKNOWN, Extent
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +44,15 @@ class Whole:
     def extents(self) -> list[Extent]:
         """Of each parameter, as far as something is known of it."""
         centres, radii = ([*torch.split(t, self.sizes, 2)] for t in (self.ball.centre, self.ball.radius))
+        unknown = [False] * len(centres)
         if not self.ball.finite:
             known = [(r < inf) & c.isfinite() for c, r in zip(centres, radii, strict=True)]
             centres, radii = ([*map(_or_zero, known, tensors)] for tensors in (centres, radii))
+            unknown = [not bool(k.any()) for k in known]
         found = [(*c.aminmax(), r.amax()) for c, r in zip(centres, radii, strict=True) if c.numel()]
         bounds = iter(torch.stack([*chain(*found)]).reshape(-1, 3).tolist() if found else ())
-        return [_extent(*next(bounds)) if c.numel() else Extent(0.0, 0.0) for c in centres]
+        extents = [_extent(*next(bounds)) if c.numel() else Extent(0.0, 0.0) for c in centres]
+        return [UNKNOWN if u and c.numel() else e for u, c, e in zip(unknown, centres, extents, strict=True)]
 
     def extents_after(self, fl: Arithmetic, k: int) -> list[Extent] | None:
         """Bounds of the extents after k more roundings; None if these may overflow: look at what is `rounded`."""

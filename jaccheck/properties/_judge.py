@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,10 +18,10 @@ from jaccheck._report import ForwardFinding
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.doubts import doubts
 from jaccheck.enclosure.ground import doubted
-from jaccheck.enclosure.jacobian import Extent
+from jaccheck.enclosure.jacobian import UNKNOWN, Extent
 from jaccheck.enclosure.oracle import Outside
 from jaccheck.enclosure.whole import Whole, side_by_side
-from jaccheck.properties._own_backward import not_differentiable, own_backward
+from jaccheck.properties._own_backward import OwnBackward, not_differentiable, own_backward
 
 WHOLE = 2**18  # elements of a problem's Jacobians that are judged in one go: float64 balls of a few MB
 SLICE = 2**18  # elements of the slices otherwise: what a core's cache holds
@@ -47,7 +48,7 @@ class Judge:
         self.oracle: Oracle | None = None  # where there is an enclosure
         self._wholes: dict[str, Whole] = {}
         self._inside: dict[tuple[str, int], tuple[Tensor, Comparison]] = {}  # the latest Jacobian of each kind of path
-        self._own_backward: dict[tuple[int, int], str | None] = {}
+        self._own_backward: dict[tuple[int, int], OwnBackward | None] = {}
         doubt = doubted(problem.device)
         if doubt is not None:
             operation, got, right = doubt
@@ -114,7 +115,8 @@ class Judge:
         comparison = self._sliced(jacobian, mode, extra_roundings)
         if comparison.worst is not None:
             n, c, *_ = comparison.worst[2]
-            comparison.doubt = self._wrong_on_the_way or self.own_backward(n, c)
+            kind: dict[str, Any] = {"mode": mode, "extra_roundings": extra_roundings}
+            comparison.doubt = self._wrong_on_the_way or self._excuse_for_all(jacobian, n, c, **kind)
         return comparison
 
     @cached_property
@@ -122,8 +124,26 @@ class Judge:
         """Why no path can have a derivative, if torch raises by itself."""
         return not_differentiable(self.problem)
 
-    def own_backward(self, n: int, c: int) -> str | None:
-        """Why f(x)[n, c] hasn't the derivative that the oracle takes it to have, if that is the model's own doing."""
+    def excuse(self, name: str, index: Sequence[int]) -> str | None:
+        """Why ``∂f(x)[n, c]/∂p`` isn't what the oracle takes it for in this element, if it is the model's own doing."""
+        n, c, *place = index
+        own = self._own(n, c)
+        return own.reason if own is not None and own.touched[name][tuple(place)] else None
+
+    def _excuse_for_all(self, jacobian: Mapping[str, Tensor], n: int, c: int, **kind: Any) -> str | None:
+        """As `excuse`, of all elements of a row that lie outside: one that has none is the path's fault."""
+        assert self.oracle is not None
+        own = self._own(n, c)
+        if own is None:
+            return None
+        for name, j in jacobian.items():
+            row = j[n : n + 1, c : c + 1]
+            outside = self.oracle.against(name, row, slice(n, n + 1), slice(c, c + 1), **kind).excludes(row)
+            if (outside[0, 0] & ~own.touched[name]).any():
+                return None
+        return own.reason
+
+    def _own(self, n: int, c: int) -> OwnBackward | None:
         assert self.oracle is not None
         if (n, c) not in self._own_backward:
             self._own_backward[n, c] = own_backward(self.problem, self.oracle, n, c)
@@ -146,10 +166,7 @@ class Judge:
             extents = whole.extents
             if not whole.ball.holds(value):
                 return None
-        resolutions = {
-            name: _resolution(extent.largest, extent.widest)
-            for name, extent in zip(self.problem.parameters, extents, strict=True)
-        }
+        resolutions = {name: e.resolution for name, e in zip(self.problem.parameters, extents, strict=True)}
         found = Comparison(vacuous=whole.vacuous, resolutions=resolutions)
         self._inside[kind] = value, found
         return found
@@ -168,20 +185,21 @@ class Judge:
         comparison = Comparison()
         with torch.inference_mode():
             for name, j in jacobian.items():
-                largest, widest = 0.0, 0.0
+                extents: list[Extent] = []
                 extent: Extent | None = None
                 for n, c in slices(j.shape):
                     if c.start == 0:  # all outputs of these samples at a glance, or else part by part
                         every = slice(0, j.shape[1])
                         extent = self.oracle.glance(name, j[n], n, every, mode=mode, extra_roundings=extra_roundings)
                     if extent is not None:
-                        largest, widest = max(largest, extent.largest), max(widest, extent.widest)
+                        extents.append(extent)
                         continue
                     ball = self.oracle.against(name, j[n, c], n, c, mode=mode, extra_roundings=extra_roundings)
                     if not (ball.finite and ball.holds(j[n, c])):
                         self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
-                    largest, widest = _extent(ball, largest, widest)
-                comparison.resolutions[name] = _resolution(largest, widest)
+                    extents += _extent(ball)
+                of_all = Extent.of_all(extents) if extents or not j.numel() else UNKNOWN
+                comparison.resolutions[name] = of_all.resolution
         return comparison
 
     def marks(self, jacobian: Mapping[str, Tensor], *, mode: str, extra_roundings: int) -> tuple[Tensor, Tensor]:
@@ -219,26 +237,17 @@ class Judge:
             comparison.worst = (worst, name, where, *numbers)
 
 
-def _extent(ball: Ball, largest: float, widest: float) -> tuple[float, float]:
-    """The largest entry and radius so far, of the elements about which something is known."""
+def _extent(ball: Ball) -> list[Extent]:
+    """That of the elements about which something is known, if there are any."""
     if not ball.centre.numel():
-        return largest, widest
+        return []
     size, radius = float(ball.centre.abs().amax()), float(ball.radius.amax())
-    if not (radius < inf and size < inf):
-        known = (ball.radius < inf) & ball.centre.isfinite()
-        size = float(torch.where(known, ball.centre.abs(), 0.0).amax())
-        radius = float(torch.where(known, ball.radius, 0.0).amax())
-    return max(largest, size), max(widest, radius)
-
-
-def _resolution(largest: float, widest: float) -> float:
-    """The smallest error, relative to the largest entry, that would certainly have been caught.
-
-    A correct value may lie at one end of its ball, so that an error of up to the diameter may end inside.
-    """
-    if not widest:
-        return 0.0
-    return 2 * widest / largest if largest else inf
+    if radius < inf and size < inf:
+        return [Extent(size, radius)]
+    known = (ball.radius < inf) & ball.centre.isfinite()
+    size = float(torch.where(known, ball.centre.abs(), 0.0).amax())
+    radius = float(torch.where(known, ball.radius, 0.0).amax())
+    return [Extent(size, radius)] if known.any() else []
 
 
 def slices(shape: torch.Size) -> Iterator[tuple[slice, slice]]:

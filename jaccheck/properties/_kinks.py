@@ -46,7 +46,7 @@ class Kinked:
         if not outside.any():
             return own
         ratio, index = ball.farthest(got, outside)
-        doubt = trial.judge.own_backward(index[0], index[1])
+        doubt = trial.judge.excuse(BIAS, index)
         if doubt is not None:
             return replace(own, status="vacuous", kind=None, reason=doubt)
         value, centre, radius = (float(t[index]) for t in (got, ball.centre, ball.radius))

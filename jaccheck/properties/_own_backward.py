@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -17,8 +18,18 @@ from jaccheck.properties._graph import nodes, variables
 Gradients = Mapping[str, Tensor]
 
 
-def own_backward(problem: Problem, oracle: Oracle, n: int, c: int) -> str | None:
-    """In words, why the derivative of f(x)[n, c] isn't what follows from the model's calls; None if it is.
+@dataclass(frozen=True, eq=False)
+class OwnBackward:
+    """Of one output, a derivative that isn't what follows from the model's calls."""
+
+    reason: str
+    """In words."""
+    touched: Mapping[str, Tensor]
+    """``[*p.shape]``: which of its elements have another value than they would have; for others there is no excuse."""
+
+
+def own_backward(problem: Problem, oracle: Oracle, n: int, c: int) -> OwnBackward | None:
+    """Why the derivative of f(x)[n, c] isn't what follows from the model's calls; None if it is.
 
     A gradient hook, a function with a backward of its own, or a forward that switches gradients off leave f(x) as it
     is, so that the enclosure of the output can't tell. Here autograd goes through the model as it is, and through its
@@ -33,7 +44,10 @@ def own_backward(problem: Problem, oracle: Oracle, n: int, c: int) -> str | None
         return None
     finally:
         problem.before.restore()
-    if _alike(own, plain) or not _alike(own, own_again) or not _alike(plain, plain_again):
+    touched = _different(own, plain)
+    if not any(map(Tensor.any, touched.values())):
+        return None
+    if any(map(Tensor.any, (*_different(own, own_again).values(), *_different(plain, plain_again).values()))):
         return None
     for name, gradient in plain.items():
         ball = oracle.rows(name, slice(n, n + 1), slice(c, c + 1))
@@ -41,7 +55,7 @@ def own_backward(problem: Problem, oracle: Oracle, n: int, c: int) -> str | None
             return None
     reasons = list(dict.fromkeys(_reasons(problem)))
     perhaps = f", perhaps because {', '.join(reasons)}" if reasons else ""
-    return f"the model's backward pass isn't that of its calls{perhaps}"
+    return OwnBackward(f"the model's backward pass isn't that of its calls{perhaps}", touched)
 
 
 def not_differentiable(problem: Problem) -> str | None:
@@ -86,8 +100,8 @@ def _named(f: Tensor, parameters: Mapping[str, Tensor]) -> Gradients:
     }
 
 
-def _alike(one: Gradients, other: Gradients) -> bool:
-    return all(bool(((one[name] == other[name]) | (one[name].isnan() & other[name].isnan())).all()) for name in one)
+def _different(one: Gradients, other: Gradients) -> dict[str, Tensor]:
+    return {name: ~((g == other[name]) | (g.isnan() & other[name].isnan())) for name, g in one.items()}
 
 
 def _reasons(problem: Problem) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,9 @@ from jaccheck.properties._chance import chance
 from jaccheck.properties._copies import copied, copied_from
 from jaccheck.properties._trial import Run, called
 from jaccheck.properties.determinism import difference
+
+GIVEN, SMALL = 16, 2**16
+"""So many results are kept, of Jacobians of no more entries."""
 
 
 class Stage:
@@ -40,6 +44,8 @@ class Stage:
         """What the path gave in the last call, in the memory where the path put it."""
         self.kept: dict[str, Any] = {}
         """A copy of it."""
+        self.given: deque[tuple[dict[str, Any], dict[str, Any]]] = deque(maxlen=GIVEN)
+        """The same of the latest calls, whichever model they were for."""
 
     def call(self, model: nn.Module | None = None, x: Tensor | None = None) -> Run:
         """What the path gives for the model in use, or for another one, under whatever settings there are just now.
@@ -51,8 +57,16 @@ class Stage:
         self.left += run.changes
         if isinstance(run.jacobian, Mapping):
             self.last, self.kept = dict(run.jacobian), _clones(run.jacobian)
+            if self.problem.elements <= SMALL:
+                self.given.append((self.last, self.kept))
             run = replace(run, jacobian=_clones(run.jacobian))
         return run
+
+    def disowned(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The result of the last call, which the caller may do with as it likes, and a copy of what it was."""
+        last, self.last = self.last or {}, None
+        self.given = deque((pair for pair in self.given if pair[0] is not last), maxlen=GIVEN)
+        return last, self.kept
 
     def another(self) -> Stage:
         """One of another model; what is left behind is known to both."""
@@ -83,10 +97,10 @@ class Stage:
             self._fresh = self._called_afresh(self.x)
         return self._fresh
 
-    def _called_afresh(self, x: Tensor) -> Run:
+    def _called_afresh(self, x: Tensor, model: nn.Module | None = None) -> Run:
         """A call for a fresh model, which isn't the last one of the model in use."""
         last, kept = self.last, self.kept
-        run = self.call(self.fresh_model(), _alike(x))
+        run = self.call(self.fresh_model() if model is None else model, _alike(x))
         self.last, self.kept = last, kept
         return run
 
@@ -115,11 +129,11 @@ class Stage:
             return None  # what a user's hooks may be, BackPACK's among them, a path may refuse
         return difference(run, self.fresh(), here, "for a fresh model")
 
-    def compared(self, here: str, x: Tensor | None = None) -> str | None:
+    def compared(self, here: str, x: Tensor | None = None, *, fresh: nn.Module | None = None) -> str | None:
         """As `apart`, of a call for the model as it is for a while, frozen, say, which a fresh one then is, too."""
         x = self.x if x is None else x
-        run, fresh = self.call(x=x), self._called_afresh(x)
-        return None if run.unsupported is not None else difference(run, fresh, here, "for a fresh model")
+        run, expected = self.call(x=x), self._called_afresh(x, fresh)
+        return None if run.unsupported is not None else difference(run, expected, here, "for a fresh model")
 
     def overwritten(
         self, since: str, last: dict[str, Any] | None = None, kept: dict[str, Any] | None = None
@@ -129,6 +143,10 @@ class Stage:
         if last is None:
             return None
         return difference(Run(kept), Run(last), "when it was given", f"{since}, in the same tensor")
+
+    def any_overwritten(self, since: str) -> str | None:
+        """As `overwritten`, of the latest results."""
+        return next(filter(None, (self.overwritten(since, *pair) for pair in self.given)), None)
 
     def borrowed(self) -> str | None:
         """In words, whose memory the result of the last call lies in, if it is the user's: it changes with that."""

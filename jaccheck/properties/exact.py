@@ -73,7 +73,7 @@ class Exact:
             resolutions = dict.fromkeys(problem.parameters, 0.0)
             return verdict("agrees", resolution=0.0 if own.elements else None, resolutions=resolutions)
         name, index, got, centre = first
-        doubt = trial.judge.own_backward(index[0], index[1])
+        doubt = trial.judge.excuse(name, index)
         if doubt is not None:
             return verdict("vacuous", reason=doubt)
         shape = tuple(problem.parameters[name].shape)

@@ -78,6 +78,7 @@ def _many(numbers: random.Random) -> tuple[list[int], int]:
         (
             ([among(65, 96), among(65, 96), among(1, 3)], among(5, 40)),
             ([among(1, 2), among(1, 3), among(9, 32)], among(33, 96)),
+            ([among(65, 80), among(1, 3), among(1, 2)], among(65, 96)),
             ([among(1, 2), among(1, 3), among(1, 2)], numbers.choice(LARGE)),
             ([among(128, 144), among(128, 144), 4], 16),  # over 2²⁰ entries
         )

@@ -150,3 +150,18 @@ def test_it_is_said_of_a_sample_beside_one_that_is_not_finite_too(value):
     finally:
         unregister_path("one_by_one")
     assert (verdict.status, "'0.weight' has a gradient hook" in verdict.reason) == ("vacuous", True)
+
+
+def test_where_nothing_is_known_of_a_path_the_report_says_how_far_it_is_from_the_others():
+    report = check(with_parameter_hook(), torch.ones(1, 3), paths=("autograd", "vmap_jacrev"))
+    assert [verdict.status for verdict in report.verdicts.values()] == ["vacuous", "agrees"]
+    assert report.verdicts["autograd"].difference > 0.1
+    assert "with differences of up to" in str(report)
+
+
+@pytest.mark.parametrize("make", [with_parameter_hook, with_backward_hook, Cut])
+def test_the_models_own_doing_excuses_no_other_element(make):
+    """A path of zeros is wrong in what is behind the hooks, too."""
+    with planted(lambda model, x, J: {name: 0 * j for name, j in J.items()}, base="autograd") as path:
+        verdict = check(make(), torch.ones(2, 3), paths=[path]).verdicts[path]
+    assert (verdict.status, verdict.kind) == ("disagrees", "value")

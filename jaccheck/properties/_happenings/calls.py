@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Iterator
 from functools import partial
+from math import nan
 
 import torch
 
@@ -90,14 +94,40 @@ def interrupt(stage: Stage) -> str | None:
                 handle.remove()
             if raised and run.raised is None:
                 return f"{STEPS['interrupt']} is lost: the path gave a result all the same"
+            if raised and run.unsupported is None and not any(e is raised[-1] for e in _chain(run.raised)):
+                return f"{STEPS['interrupt']} is lost: the user's was {error.__name__}, the path's {run.exception}"
     return None
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, and those of which its traceback tells."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
 @step("overwrite")
-def overwrite(stage: Stage) -> None:
-    last, stage.last = stage.last, None
-    for j in (last or {}).values():
+def overwrite(stage: Stage) -> str | None:
+    """Parameter by parameter: nothing else changes with it, and nobody asks what was there."""
+    last, kept = stage.disowned()
+    for name, j in last.items():
+        apart = stage.overwritten("after another parameter's was", {name: j}, {name: kept[name]})
+        if apart is not None:
+            return apart
         try:
-            j.zero_()
+            j.fill_(nan)
         except (AttributeError, RuntimeError) as error:  # no tensor; or one whose elements share their memory
             raise InvalidProblem(f"it can't be written to: {error}") from error
+    return None
+
+
+@step("let_go")
+def let_go(stage: Stage) -> None:
+    model = stage.fresh_model()
+    stage.call(model)
+    stage.disowned()
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    if gone() is not None:
+        stage.left.append("another model is kept in memory after its last use")

@@ -8,12 +8,16 @@ from copy import deepcopy
 from torch.nn.modules.dropout import _DropoutNd
 
 from jaccheck import _history
+from jaccheck._activations import ACTIVATIONS
 from jaccheck._errors import InvalidProblem
 from jaccheck._modules import Either
 from jaccheck._steps import STEPS
 from jaccheck.properties._copies import copied
 from jaccheck.properties._happenings._step import OTHER, during, step
 from jaccheck.properties._stage import Stage
+
+NUMBERS = {name for kind in ACTIVATIONS.values() for name in kind.parameters} | {"p"}
+"""Names of attributes of activations and Dropout that say what they compute."""
 
 
 @step("move")
@@ -56,24 +60,20 @@ def mixed_modes(stage: Stage) -> str | None:
 
 @step("settings")
 def settings(stage: Stage) -> str | None:
-    numbers = [
-        (module, name, value)
+    found = [
+        (module, name, value / 2)
         for module in stage.model.modules()
         for name, value in vars(module).items()
-        if name in ("alpha", "beta", "lambd", "negative_slope") and type(value) in (int, float)
+        if name in NUMBERS and type(value) in (int, float)
     ]
-    choices = [module for module in stage.model.modules() if isinstance(module, Either)]
-    if not numbers and not choices:
+    found += [(module, "active", module.active - 1) for module in stage.model.modules() if isinstance(module, Either)]
+    if not found:
         raise InvalidProblem("there are no settings")
-    for module, name, value in numbers:
-        setattr(module, name, 0.5 * value)
-    for either in choices:
-        either.active -= 1
+    module, name, other = stage.chance.choice(found)
+    before = getattr(module, name)
+    setattr(module, name, other)
     apart = stage.compared(during("settings"))
-    for module, name, value in numbers:
-        setattr(module, name, value)
-    for either in choices:
-        either.active += 1
+    setattr(module, name, before)
     return apart
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import combinations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from jaccheck._errors import InvalidProblem
-from jaccheck.properties._copies import copied
 from jaccheck.properties._happenings._step import step
 from jaccheck.properties._stage import Stage
 
@@ -23,11 +22,23 @@ def other_input(stage: Stage) -> None:
 
 @step("one_sample")
 def one_sample(stage: Stage) -> None:
+    one = _one_sample(stage)
+    one.copy_(one.flatten().neg().roll(1).view(one.shape))
+    stage.changed()
+
+
+@step("small_input")
+def small_input(stage: Stage) -> None:
+    one = _one_sample(stage)
+    one.mul_(1 + 2 * torch.finfo(one.dtype).eps)
+    stage.changed()
+
+
+def _one_sample(stage: Stage) -> Tensor:
+    """In whose memory one may write without autograd's knowledge."""
     if not stage.x.is_contiguous() or stage.x.is_neg() or not len(stage.x):
         raise InvalidProblem("the input is the user's own, or empty")
-    last = stage.x.data[-1]
-    last.copy_(last.flatten().neg().roll(1).view(last.shape))
-    stage.changed()
+    return stage.x.data[stage.chance.randrange(len(stage.x))]
 
 
 @step("update")
@@ -41,9 +52,9 @@ def update(stage: Stage) -> None:
 @step("update_one")
 def update_one(stage: Stage) -> None:
     p = stage.chance.choice([p for p in stage.model.parameters() if p.numel()])
-    last = tuple(size - 1 for size in p.shape)
+    place = tuple(stage.chance.randrange(size) for size in p.shape)
     with torch.no_grad():
-        p[last] = 1 - p[last]
+        p[place] = 1 - p[place]
     stage.changed()
 
 
@@ -52,6 +63,19 @@ def small_update(stage: Stage) -> None:
     with torch.no_grad():
         p = stage.chance.choice([*stage.model.parameters()])
         p.mul_(1 + 2 * torch.finfo(p.dtype).eps)
+    stage.changed()
+
+
+@step("exchange")
+def exchange(stage: Stage) -> None:
+    alike = [(p, q) for p, q in combinations(stage.model.parameters(), 2) if p.shape == q.shape]
+    if not alike:
+        raise InvalidProblem("there are no two parameters of one shape")
+    p, q = stage.chance.choice(alike)
+    kept = p.detach().clone()
+    with torch.no_grad():
+        p.copy_(q)
+        q.copy_(kept)
     stage.changed()
 
 
@@ -84,37 +108,6 @@ def new_parameters(stage: Stage) -> None:
             if p is not None:
                 module._parameters[name] = others[id(p)]
     stage.changed()
-
-
-@step("new_module")
-def new_module(stage: Stage) -> None:
-    """Of the same class, with other numbers; nobody else has its parameters."""
-    uses = Counter(p for module in stage.model.modules() for p in module._parameters.values() if p is not None)
-    places = [
-        (parent, name, child)
-        for parent in stage.model.modules()
-        for name, child in parent._modules.items()
-        if child is not None and child._parameters and not child._modules
-        if all(uses[p] == 1 for p in child.parameters())
-    ]
-    if not places or stage.extended():
-        raise InvalidProblem("there is no layer that could be replaced")
-    _, _, old = stage.chance.choice(places)
-    new = copied(old)
-    with torch.no_grad():
-        for p in new.parameters():
-            p.neg_()
-    _replace(old, new, places)
-    if not stage.is_as_fresh():
-        _replace(new, old, places)
-        raise InvalidProblem("the model keeps its layers in other places, too")
-    stage.changed()
-
-
-def _replace(old: nn.Module, new: nn.Module, places: list[tuple[nn.Module, str, nn.Module]]) -> None:
-    for parent, name, _ in places:
-        if parent._modules[name] is old:
-            parent._modules[name] = new
 
 
 @step("grad")

@@ -66,6 +66,27 @@ def _broken_by_an_exception() -> Compute:
     return compute
 
 
+def _raising_another() -> Compute:
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        try:
+            return right(model, x)
+        except (MemoryError, ValueError) as error:
+            raise RuntimeError(str(error)) from None
+
+    return compute
+
+
+def _keeping_models() -> Compute:
+    models: list[nn.Module] = []
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        if all(model is not kept for kept in models):
+            models.append(model)
+        return right(model, x)
+
+    return compute
+
+
 def _copying_once() -> Compute:
     copies: Memory = WeakKeyDictionary()
 
@@ -204,6 +225,8 @@ def _requires_grad(model: nn.Module, x: Tensor) -> list[bool]:
 
 
 FAULTS = [
+    made("exceptions_of_one_class", "what is raised in a call comes out as a RuntimeError", _raising_another),
+    made("models_kept", "each model is kept in memory", _keeping_models),
     made("second_call", "the second call is wrong", _from_call(2, 2)),
     made("third_call", "the third call is wrong", _from_call(3, 3)),
     made("from_the_second_call_on", "it is wrong from the second call on", _from_call(2)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable, Mapping
+from itertools import combinations
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -87,7 +89,8 @@ def _of_parameters(of: Callable[[list[nn.Parameter]], Hashable]) -> Callable[[nn
 
 
 def _bits(t: Tensor) -> bytes:
-    return t.detach().resolve_neg().cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes()
+    flat = t.detach().resolve_neg().cpu().flatten().clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8).numpy().tobytes()
 
 
 def _modules_of_the_first_call() -> Compute:
@@ -109,6 +112,48 @@ def _put(model: nn.Module, modules: Mapping[str, nn.Module]) -> None:
     for name, module in modules.items():
         parent, _, last = name.rpartition(".")
         model.get_submodule(parent)._modules[last] = module
+
+
+def _numbers(model: nn.Module, x: Tensor) -> Hashable:
+    modes = tuple(module.training for module in model.modules())
+    parameters = tuple((name, p.requires_grad, _bits(p)) for name, p in model.named_parameters())
+    return (tuple(x.shape), x.dtype, _bits(x), modes, parameters, tuple(map(_bits, model.buffers())))
+
+
+def _in_turns() -> Compute:
+    pools: dict[Hashable, deque[Tensor]] = {}
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        J = right(model, x)
+        for name, j in J.items():
+            pool = pools.setdefault((name, j.shape, j.dtype), deque())
+            memory = pool.popleft() if len(pool) == 4 else torch.empty_like(j)
+            pool.append(memory.copy_(j))
+            J[name] = memory
+        return J
+
+    return compute
+
+
+def _zeros_kept() -> Compute:
+    zeros: dict[Hashable, Tensor] = {}
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        J = right(model, x)
+        return {name: j if j.any() else zeros.setdefault((j.shape, j.dtype), j) for name, j in J.items()}
+
+    return compute
+
+
+def _equals_are_one() -> Compute:
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        J = right(model, x)
+        for (one, a), (other, b) in combinations(list(J.items()), 2):
+            if torch.equal(a, b):
+                J[other] = J[one]
+        return J
+
+    return compute
 
 
 FAULTS = [
@@ -145,5 +190,19 @@ FAULTS = [
         "the result is kept until autograd sees a change of the input",
         _by_model(lambda model, x: (_shapes(model, x), x._version, [_bits(p) for p in model.parameters()])),
     ),
+    made(
+        "kept_by_the_outer_samples",
+        "the result is kept until the first sample changes, or the last one",
+        _by_model(lambda model, x: (_shapes(model, x), _bits(x[:1]), _bits(x[-1:]), *map(_bits, model.parameters()))),
+    ),
+    made(
+        "kept_by_the_rounded_input",
+        "the result is kept until the input changes in bfloat16",
+        _by_model(lambda model, x: (_shapes(model, x), _bits(x.bfloat16()), *map(_bits, model.parameters()))),
+    ),
+    made("kept_by_numbers", "the result is kept until a number changes", _by_model(_numbers)),
+    made("four_results_in_turns", "each fourth result is in the same memory", _in_turns),
+    made("zeros_are_kept", "all Jacobians of zeros of one shape are one tensor", _zeros_kept),
+    made("equals_are_one", "Jacobians of two parameters that are equal are one tensor", _equals_are_one),
     made("modules_of_the_first_call", "layers are those of a model's first call", _modules_of_the_first_call),
 ]

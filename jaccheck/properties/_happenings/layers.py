@@ -1,0 +1,73 @@
+"""Other layers in the places of a model's own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from jaccheck._activations import ACTIVATIONS
+from jaccheck._errors import InvalidProblem
+from jaccheck.properties._copies import copied
+from jaccheck.properties._happenings._step import during, step
+from jaccheck.properties._stage import Stage
+
+ACTIVATING = tuple(kind.module for kind in ACTIVATIONS.values())
+
+
+@step("new_module")
+def new_module(stage: Stage) -> None:
+    """Of the same class, with other numbers; nobody else has its parameters."""
+    old = stage.chance.choice(_replaceable(stage))
+    new = copied(old)
+    with torch.no_grad():
+        for p in new.parameters():
+            p.neg_()
+    _put(stage, {old: new})
+
+
+def _replaceable(stage: Stage) -> list[nn.Module]:
+    """Layers whose parameters nobody else has."""
+    uses = Counter(p for module in stage.model.modules() for p in module._parameters.values() if p is not None)
+    layers = [
+        layer
+        for layer in stage.model.modules()
+        if layer is not stage.model and layer._parameters and not layer._modules
+        if all(uses[p] == 1 for p in layer.parameters())
+    ]
+    if not layers or stage.extended():
+        raise InvalidProblem("there is no layer that could be replaced")
+    return layers
+
+
+def _put(stage: Stage, others: dict[nn.Module, nn.Module]) -> None:
+    _replace(stage.model, others)
+    if not stage.is_as_fresh():
+        _replace(stage.model, {new: old for old, new in others.items()})
+        raise InvalidProblem("the model keeps its layers in other places, too")
+    stage.changed()
+
+
+def _replace(model: nn.Module, others: dict[nn.Module, nn.Module]) -> None:
+    for parent in list(model.modules()):
+        for name, child in parent._modules.items():
+            if child in others:
+                parent._modules[name] = others[child]
+
+
+@step("new_activation")
+def new_activation(stage: Stage) -> str | None:
+    places = [name for name, layer in stage.model.named_modules() if name and type(layer) in ACTIVATING]
+    if not places or stage.extended():
+        raise InvalidProblem("there is no activation that could be replaced")
+    place = stage.chance.choice(places)
+    make: Callable[[], nn.Module] = nn.Tanh if type(stage.model.get_submodule(place)) is nn.Sigmoid else nn.Sigmoid
+    before, fresh = stage.model.get_submodule(place), stage.fresh_model()
+    new = make()
+    _replace(stage.model, {before: new})
+    _replace(fresh, {fresh.get_submodule(place): make()})
+    apart = stage.compared(during("new_activation"), fresh=fresh)
+    _replace(stage.model, {new: before})
+    return apart
