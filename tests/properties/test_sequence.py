@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.stateful import run_state_machine_as_test
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from jaccheck import InvalidProblem, Network, check
 from jaccheck._finding import asked_of, examined
@@ -17,6 +18,7 @@ from jaccheck._problem import admit
 from jaccheck._steps import STEPS
 from jaccheck.fuzz.machine import machine
 from jaccheck.paths import get, paths, register_path, unregister_path
+from jaccheck.paths._path import leaf
 from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
 from jaccheck.properties.sequence import LENGTH, drawn
@@ -220,4 +222,57 @@ class Listing(nn.Module):
 
 def test_a_layer_that_the_model_keeps_elsewhere_is_not_replaced():
     report = check(Listing(), torch.ones(2, 3), paths=["autograd"], properties=["sequence:new_module,again"])
+    assert report.ok, report
+
+
+class Counting(nn.Module):
+    """It changes with each call."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.layer, self.how = nn.Linear(10, 3), how
+        self.register_buffer("calls", torch.tensor(1.0))
+
+    def forward(self, x):
+        if self.how == "in place":
+            self.calls += 1
+        else:
+            self.calls = self.calls + 1
+        return torch.tanh(self.layer(x)) / self.calls
+
+
+CHANGING = {
+    "batch normalization": lambda: nn.Sequential(
+        nn.Linear(10, 9), nn.BatchNorm1d(9), nn.SiLU(), nn.Linear(9, 3)
+    ).eval(),
+    "spectral norm": lambda: nn.Sequential(spectral_norm(nn.Linear(10, 9)), nn.Tanh(), nn.Linear(9, 3)),
+    "in place": lambda: Counting("in place"),
+    "by assignment": lambda: Counting("by assignment"),
+}
+
+
+class Bare:
+    """It leaves it to others to put back what the model's own forward changes."""
+
+    name = "bare"
+
+    def jacobian(self, model, x):
+        parameters = dict(model.named_parameters())
+        with torch.inference_mode(False), torch.enable_grad():
+            f = model(leaf(x))
+            rows = [torch.autograd.grad(y, list(parameters.values()), retain_graph=True) for y in f.flatten()]
+        columns = zip(parameters.items(), zip(*rows, strict=True), strict=True)
+        return {name: torch.stack(column).view(*f.shape, *p.shape) for (name, p), column in columns}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("name", CHANGING)
+def test_a_model_that_changes_by_itself_is_no_fault_of_a_path(name, step):
+    torch.manual_seed(0)
+    model, x = CHANGING[name](), torch.randn(5, 10)
+    register_path(Bare())
+    try:
+        report = check(model, x, paths=["autograd", "bare"], properties=[f"sequence:again,{step},again,{step}"])
+    finally:
+        unregister_path("bare")
     assert report.ok, report
