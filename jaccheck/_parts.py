@@ -119,6 +119,8 @@ class Module:
 
     def __init__(self, name: str, module: nn.Module) -> None:
         self.name, self.module, self.type = name, module, type(module)
+        if isinstance(module, torch.jit.ScriptModule):
+            getattr(module, "forward", None)  # of a compiled one, torch keeps it as an attribute once it is asked for
         self.attributes = Attributes(module)
 
     def holds(self) -> bool:

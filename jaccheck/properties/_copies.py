@@ -30,9 +30,13 @@ def copied(model: nn.Module) -> nn.Module:
     ]
     memo: dict[int, Any] = {id(result): result.detach() for result in results}
     try:
-        return deepcopy(model, memo)
+        with torch.no_grad():  # else parameters of what torch.jit has compiled go on depending on the original's
+            copy = deepcopy(model, memo)
     except Exception as error:  # the user's own classes
         raise InvalidProblem(f"the model can't be copied: {error}") from error
+    for ours, theirs in zip(copy.parameters(), model.parameters(), strict=False):
+        ours.requires_grad_(theirs.requires_grad)
+    return copy
 
 
 def copied_from(problem: Problem) -> nn.Module:

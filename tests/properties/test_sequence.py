@@ -19,6 +19,7 @@ from jaccheck._steps import STEPS
 from jaccheck.fuzz.machine import machine
 from jaccheck.paths import get, paths, register_path, unregister_path
 from jaccheck.paths._path import leaf
+from jaccheck.properties import PROPERTIES
 from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
 from jaccheck.properties.sequence import LENGTH, drawn
@@ -275,4 +276,37 @@ def test_a_model_that_changes_by_itself_is_no_fault_of_a_path(name, step):
         report = check(model, x, paths=["autograd", "bare"], properties=[f"sequence:again,{step},again,{step}"])
     finally:
         unregister_path("bare")
+    assert report.ok, report
+
+
+class Part(nn.Module):
+    """A part of it is compiled."""
+
+    def __init__(self, compiled):
+        super().__init__()
+        self.first, self.compiled = nn.Linear(3, 3), compiled
+
+    def forward(self, x):
+        return self.compiled(self.first(x))
+
+
+def plain():
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+COMPILED = {
+    "scripted": lambda x: torch.jit.script(plain()),
+    "traced": lambda x: torch.jit.trace(plain(), x),
+    "a part scripted": lambda x: Part(torch.jit.script(plain())),
+    "a part traced": lambda x: Part(torch.jit.trace(plain(), x)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated", "ignore:.*torch.jit.* is not supported")
+@pytest.mark.parametrize("law", [*(law for law in PROPERTIES if law != "sequence"), *(f"sequence:{s}" for s in STEPS)])
+@pytest.mark.parametrize("name", COMPILED)
+def test_no_property_accuses_a_path_on_what_torch_jit_has_compiled(name, law):
+    torch.manual_seed(0)
+    x = torch.randn(3, 3)
+    report = check(COMPILED[name](x), x, paths="all", properties=[law])
     assert report.ok, report

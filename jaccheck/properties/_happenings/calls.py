@@ -9,7 +9,7 @@ import torch
 from jaccheck._errors import InvalidProblem
 from jaccheck._steps import STEPS
 from jaccheck.paths import DEFAULT, get
-from jaccheck.properties._happenings._step import during, step
+from jaccheck.properties._happenings._step import during, step, taking_hooks
 from jaccheck.properties._stage import Stage
 from jaccheck.properties._trial import called
 
@@ -54,8 +54,9 @@ def other_paths(stage: Stage) -> None:
 def hooks(stage: Stage) -> str | None:
     def look(*_: object) -> None: ...
 
-    *_, last = stage.model.modules()
-    handles = [last.register_forward_hook(look), stage.model.register_forward_pre_hook(look)]
+    modules = taking_hooks(stage.model)
+    handles = [last.register_forward_hook(look) for last in modules[-1:]]
+    handles += [first.register_forward_pre_hook(look) for first in modules[:1]]
     handles += [p.register_hook(look) for p in stage.model.parameters() if p.requires_grad]  # type: ignore[no-untyped-call]
     run = stage.call()
     for handle in handles:
@@ -78,11 +79,11 @@ def _raise(error: type[BaseException], raised: list[BaseException], *_: object) 
 @step("interrupt")
 def interrupt(stage: Stage) -> str | None:
     """In the forward pass, which takes no time, by all of `FAILURES`, in the backward pass by one."""
-    *_, last = stage.model.modules()
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
-    forward, backward = [last.register_forward_pre_hook], [p.register_hook for p in parameters]
+    forward = [last.register_forward_pre_hook for last in taking_hooks(stage.model)[-1:]]
+    backward = [p.register_hook for p in parameters]
     for places, failures in ((forward, FAILURES), (backward, [stage.chance.choice(FAILURES)])):
-        for error in (*failures, _Stopped):
+        for error in (*failures, _Stopped) if places else ():
             raised: list[BaseException] = []
             handles = [register(partial(_raise, error, raised)) for register in places]
             run = stage.call()
