@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from jaccheck._chance import seeded
 from jaccheck._errors import Unsupported
-from jaccheck._parts import Attributes
+from jaccheck._parts import Attributes, Namespace
 from jaccheck.enclosure.call import Call, replaced
 from jaccheck.enclosure.in_place import in_place, used_elsewhere
 from jaccheck.enclosure.rules import Wire, known_as
@@ -67,7 +67,8 @@ def _trace(model: nn.Module, x: Tensor) -> tuple[fx.Graph, Tracer]:
     Raises:
         Unsupported: torch.fx can't trace the model.
     """
-    before = [Attributes(module) for module in model.modules()]
+    before: list[Attributes | Namespace] = [Attributes(module) for module in model.modules()]
+    before += map(Namespace, _own_classes(model))
     tracer = Tracer(x, is_known)
     try:
         with warnings.catch_warnings(), seeded(0, x.device):  # it draws, perhaps; what is drawn later begins as it did
@@ -78,6 +79,12 @@ def _trace(model: nn.Module, x: Tensor) -> tuple[fx.Graph, Tracer]:
     finally:  # what the tracer keeps on the model, and what the model's own forward keeps of the tracer's
         for attributes in before:
             attributes.restore()
+
+
+def _own_classes(model: nn.Module) -> set[type]:
+    """Those of its modules that aren't torch's, or Python's."""
+    every = {kind for module in model.modules() for kind in type(module).__mro__}
+    return {kind for kind in every if kind.__module__.partition(".")[0] not in ("torch", "builtins")}
 
 
 class _Reader:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import jaccheck.properties
-from jaccheck import Network, check
+from jaccheck import Network, check, jacobian
 from jaccheck._layers import Activation, Linear
 from jaccheck._problem import admit
 from jaccheck._values import Values
@@ -101,6 +101,8 @@ def test_no_property_accuses_a_path_where_torch_itself_cannot_differentiate(name
 class Keeping(nn.Module):
     """It keeps what it computes."""
 
+    of_all = None
+
     def __init__(self, place):
         super().__init__()
         self.layer, self.place = nn.Linear(3, 2), place
@@ -117,6 +119,8 @@ class Keeping(nn.Module):
                 self.calls += 1
             case "an attribute":
                 self.kept = y
+            case "an attribute of its class":
+                Keeping.of_all = y
             case "an attribute of a layer":
                 self.layer.kept = y
             case "a dict":
@@ -129,7 +133,7 @@ class Keeping(nn.Module):
 
 
 PLACES = (
-    *("a buffer", "a number in a buffer", "an attribute", "an attribute of a layer"),
+    *("a buffer", "a number in a buffer", "an attribute", "an attribute of its class", "an attribute of a layer"),
     *("a dict", "a list", "a list in a dict in a list"),
 )
 
@@ -148,6 +152,7 @@ def test_a_model_may_keep_what_it_computes(place, law):
     assert not model.every
     assert model.nested == [{"all": []}]
     assert "kept" not in {**vars(model), **vars(model.layer)}
+    assert Keeping.of_all is None
     assert not model.calls
 
 
@@ -155,7 +160,7 @@ def test_a_model_may_keep_what_it_computes(place, law):
 @pytest.mark.parametrize("place", [place for place in PLACES if "number" not in place])
 def test_nothing_of_torch_func_stays_in_what_a_model_keeps(place, name):
     model = Keeping(place)
-    get(name).jacobian(model, torch.ones(4, 3))
+    jacobian(model, torch.ones(4, 3), path=name)
     assert type(model.last) is Tensor
     assert not model.by_name
     assert not model.every
