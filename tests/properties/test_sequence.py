@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from threading import current_thread, main_thread
 
 import pytest
@@ -232,14 +233,23 @@ class Counting(nn.Module):
     def __init__(self, how):
         super().__init__()
         self.layer, self.how = nn.Linear(10, 3), how
-        self.register_buffer("calls", torch.tensor(1.0))
+        if "attribute" in how:
+            self.calls = 1.0 if "number" in how else torch.tensor(1.0)
+        else:
+            self.register_buffer("calls", torch.tensor(1.0))
+        self.function = lambda y: torch.tanh(y)  # whatever a copy keeps is called once, to see what it is bound to
 
     def forward(self, x):
-        if self.how == "in place":
-            self.calls += 1
-        else:
-            self.calls = self.calls + 1
-        return torch.tanh(self.layer(x)) / self.calls
+        match self.how:
+            case "in place":
+                self.calls += 1
+            case "a layer anew":
+                self.new = nn.Identity()
+            case "a buffer made of parameters":
+                self.calls = 2 + self.layer.weight.mean()
+            case _:
+                self.calls = self.calls + 1
+        return self.function(self.layer(x)) / self.calls
 
 
 CHANGING = {
@@ -247,8 +257,8 @@ CHANGING = {
         nn.Linear(10, 9), nn.BatchNorm1d(9), nn.SiLU(), nn.Linear(9, 3)
     ).eval(),
     "spectral norm": lambda: nn.Sequential(spectral_norm(nn.Linear(10, 9)), nn.Tanh(), nn.Linear(9, 3)),
-    "in place": lambda: Counting("in place"),
-    "by assignment": lambda: Counting("by assignment"),
+    **{how: partial(Counting, how) for how in ("in place", "by assignment", "a number as attribute")},
+    **{how: partial(Counting, how) for how in ("a tensor as attribute", "a layer anew", "a buffer made of parameters")},
 }
 
 
@@ -266,14 +276,21 @@ class Bare:
         return {name: torch.stack(column).view(*f.shape, *p.shape) for (name, p), column in columns}
 
 
-@pytest.mark.parametrize("step", STEPS)
+EVERY = [step for step in STEPS if step != "extend"]
+SEVERAL = [",".join(["again", *EVERY[i::5]]) for i in range(5)] + ["again,extend,again"]
+"""Sequences that have all steps, BackPACK's last, with which others are passed over."""
+
+
+@pytest.mark.parametrize("steps", SEVERAL)
 @pytest.mark.parametrize("name", CHANGING)
-def test_a_model_that_changes_by_itself_is_no_fault_of_a_path(name, step):
+def test_a_model_that_changes_by_itself_is_no_fault_of_a_path(name, steps):
     torch.manual_seed(0)
     model, x = CHANGING[name](), torch.randn(5, 10)
+    own = [] if "attribute" in name else ["bare"]
     register_path(Bare())
     try:
-        report = check(model, x, paths=["autograd", "bare"], properties=[f"sequence:again,{step},again,{step}"])
+        laws = [f"sequence:{steps}"]
+        report = check(model, x, paths=["autograd", "vmap_jacrev", *own], properties=laws)
     finally:
         unregister_path("bare")
     assert report.ok, report
@@ -303,7 +320,9 @@ COMPILED = {
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated", "ignore:.*torch.jit.* is not supported")
-@pytest.mark.parametrize("law", [*(law for law in PROPERTIES if law != "sequence"), *(f"sequence:{s}" for s in STEPS)])
+@pytest.mark.parametrize(
+    "law", [*(law for law in PROPERTIES if law != "sequence"), *(f"sequence:{steps}" for steps in SEVERAL)]
+)
 @pytest.mark.parametrize("name", COMPILED)
 def test_no_property_accuses_a_path_on_what_torch_jit_has_compiled(name, law):
     torch.manual_seed(0)

@@ -87,11 +87,25 @@ def interrupt(stage: Stage) -> str | None:
             raised: list[BaseException] = []
             handles = [register(partial(_raise, error, raised)) for register in places]
             run = stage.call()
+            lost = bool(raised) and run.raised is None and _loses(stage, raised)
             for handle in handles:
                 handle.remove()
-            if raised and run.raised is None:
+            if lost:
                 return f"{STEPS['interrupt']} is lost: the path gave a result all the same"
     return None
+
+
+def _loses(stage: Stage, raised: list[BaseException]) -> bool:
+    """Whether it is in the path that an exception is lost: what a call has changed is tried without the path, too."""
+    raised.clear()
+    try:
+        with stage.problem.chance():
+            stage.path.jacobian(stage.model, stage.x)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return False
+    return bool(raised)
 
 
 @step("overwrite")

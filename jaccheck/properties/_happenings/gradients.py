@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from jaccheck._errors import InvalidProblem
 from jaccheck.properties._happenings._step import step
-from jaccheck.properties._stage import Stage, quietly
+from jaccheck.properties._stage import Stage, attributes_kept, quietly
 
 
 @step("backward")
@@ -68,7 +68,7 @@ def _gradients(f: Tensor | None, model: nn.Module) -> dict[str, Tensor]:
 
 
 def output(stage: Stage, model: nn.Module) -> Tensor | None:
-    """The sum of the output, if there is anything to differentiate."""
-    with torch.enable_grad(), stage.problem.chance():
+    """The sum of the output, if there is anything to differentiate. What the model keeps of it isn't left behind."""
+    with torch.enable_grad(), stage.problem.chance(), attributes_kept(model):
         f = model(stage.x).sum()
     return f if f.requires_grad else None
