@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from jaccheck._words import Word, entries, from_to, kind, shown
 
-_CONTAINERS = frozenset((dict, OrderedDict, list, set, deque))
+CONTAINERS = frozenset((dict, OrderedDict, list, set, deque))
 _PLAIN = frozenset((bool, int, float, str, type(None)))
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 _DEEPEST = 4  # containers in containers
@@ -29,7 +29,7 @@ class Attributes:
         self.containers: list[tuple[str, Any, Any]] = []  # name, container, what it held if anything
         self.versions: list[tuple[str, Tensor, int]] = []
         for name, value in self.values.items():
-            if type(value) in _CONTAINERS:
+            if type(value) in CONTAINERS:
                 self._contained(name, value, _DEEPEST)
             elif type(value) not in _PLAIN and isinstance(value, Tensor):
                 self.versions.append((name, value, _version(value)))
@@ -37,9 +37,9 @@ class Attributes:
     def _contained(self, name: str, container: Any, deep: int) -> None:
         self.containers.append((name, container, container.copy() if container else None))
         items = container.values() if isinstance(container, dict) else container
-        if deep and not _CONTAINERS.isdisjoint(map(type, items)):
+        if deep and not CONTAINERS.isdisjoint(map(type, items)):
             for key, item in container.items() if isinstance(container, dict) else enumerate(container):
-                if type(item) in _CONTAINERS:
+                if type(item) in CONTAINERS:
                     self._contained(f"{name}[{key!r}]", item, deep - 1)
 
     def hold(self) -> bool:
@@ -119,6 +119,8 @@ class Module:
 
     def __init__(self, name: str, module: nn.Module) -> None:
         self.name, self.module, self.type = name, module, type(module)
+        if isinstance(module, torch.jit.ScriptModule):
+            getattr(module, "forward", None)  # of a compiled one, torch keeps it as an attribute once it is asked for
         self.attributes = Attributes(module)
 
     def holds(self) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from jaccheck._chance import seeded
 from jaccheck._errors import Unsupported
+from jaccheck._parts import Attributes, Namespace
 from jaccheck.enclosure.call import Call, replaced
 from jaccheck.enclosure.in_place import in_place, used_elsewhere
 from jaccheck.enclosure.rules import Wire, known_as
@@ -53,89 +54,106 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
     Raises:
         Unsupported: a layer has no rule, or torch.fx can't trace the model.
     """
-    attributes = [(vars(module), vars(module).copy()) for module in model.modules()]
+    graph, tracer = _trace(model, x)
+    reader = _Reader(model, tracer)
+    for node in graph.nodes:
+        yield from reader.calls(node)
+    yield reader.meanings[node]  # of the output
+
+
+def _trace(model: nn.Module, x: Tensor) -> tuple[fx.Graph, Tracer]:
+    """The graph of `model`, which has its attributes back afterwards, and the tracer, which knows the nodes' values.
+
+    Raises:
+        Unsupported: torch.fx can't trace the model.
+    """
+    before: list[Attributes | Namespace] = [Attributes(module) for module in model.modules()]
+    before += map(Namespace, _own_classes(model))
+    tracer = Tracer(x, is_known)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), seeded(0, x.device):  # it draws, perhaps; what is drawn later begins as it did
             warnings.filterwarnings("ignore", message="For backward hooks to be called")  # they aren't, by a tracer
-            tracer = Tracer(x, is_known)
-            with seeded(0, x.device):  # it draws, perhaps, and what is drawn later begins where it did
-                graph = tracer.trace(model)
-        constants = {name: value for name, value in vars(model).items() if name.startswith("_tensor_constant")}
+            return tracer.trace(model), tracer
     except Exception as error:
         raise Unsupported(f"no enclosure: torch.fx can't trace {type(model).__name__}: {error}") from error
     finally:  # what the tracer keeps on the model, and what the model's own forward keeps of the tracer's
-        for now, before in attributes:
-            for name in now.keys() - before.keys():
-                del now[name]
-            now.update(before)
-    values: dict[fx.Node, Any] = {}
-    layers = dict(model.named_modules())
-    index = 0
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            values[node] = Wire(0)
-            continue
-        if node.op == "get_attr":
-            values[node] = constants[node.target] if node.target in constants else _attribute(model, node.target)
-            continue
-        args = replaced(node.args, fx.Node, values.__getitem__)
-        kwargs = replaced(node.kwargs, fx.Node, values.__getitem__)
-        if node.op in ("call_function", "call_method"):
-            args, kwargs = _usual(args, kwargs)
-        if node.op == "output":
-            if not isinstance(args[0], Wire):
-                raise Unsupported("no enclosure for an output that isn't one tensor that depends on the input")
-            yield args[0]
-            return
-        if node.op == "call_module":
-            layer = layers[node.target]
-            if not is_known(layer):
-                raise Unsupported(f"no enclosure for {type(layer).__name__} ({node.target!r})")
-            call = Call(node.target, layer, args, kwargs, layer)
-        elif node.target in CASTS and _is_as_it_was(tracer, node):
-            values[node] = args[0]
-            continue
-        elif node.target in PARTS and isinstance(args[0], Wire):
-            parts = _parts(args, kwargs, tracer.values[node])
-            values[node] = tuple(Wire(index + 1 + i) for i in range(len(parts)))
-            index += len(parts)
-            yield from parts
-            continue
-        elif node.target in (torch.unbind, "unbind") and isinstance(args[0], Wire):
-            dim, number = (*args[1:], kwargs.get("dim", 0))[0], len(tracer.values[node])
-            values[node] = tuple(Wire(index + 1 + i) for i in range(number))
-            index += number
-            yield from _places(args[0], dim % (1 + tracer.values[node][0].dim()), number)
-            continue
-        elif node.target is operator.getitem and isinstance(args[0], tuple):
-            values[node] = args[0][args[1]]  # of the parts
-            continue
-        elif node.op == "call_method":
-            call = Call(node.target, _method(node.target), args, kwargs)
-        else:
-            call = Call(getattr(node.target, "__name__", str(node.target)), node.target, args, kwargs)
+        for attributes in before:
+            attributes.restore()
+
+
+def _own_classes(model: nn.Module) -> set[type]:
+    """Those of its modules that aren't torch's, or Python's."""
+    every = {kind for module in model.modules() for kind in type(module).__mro__}
+    return {kind for kind in every if kind.__module__.partition(".")[0] not in ("torch", "builtins")}
+
+
+class _Reader:
+    """Reads the nodes of a graph as calls of functions that have rules."""
+
+    def __init__(self, model: nn.Module, tracer: Tracer) -> None:
+        self._layers, self._tracer = dict(model.named_modules()), tracer
+        self.meanings: dict[fx.Node, Any] = {}  # a Wire, several, or what doesn't depend on the input
+        self._wires = 0  # besides that of the input
+
+    def calls(self, node: fx.Node) -> list[Call]:
+        """Those of the next node; each has the next wire."""
+        calls, self.meanings[node] = self._read(node)
+        self._wires += len(calls)
+        return calls
+
+    def _read(self, node: fx.Node) -> tuple[list[Call], Any]:
+        """The calls that a node takes, and what it then stands for."""
+        match node.op:
+            case "placeholder":
+                return [], Wire(0)
+            case "get_attr":
+                return [], self._tracer.values[node]
+            case "output":
+                (output,), _ = self._arguments(node)
+                if not isinstance(output, Wire):
+                    raise Unsupported("no enclosure for an output that isn't one tensor that depends on the input")
+                return [], output
+            case "call_module":
+                return self._one(node, self._of_layer(node))
+        args, kwargs = _usual(*self._arguments(node))
+        target: Any = node.target
+        if target in CASTS and _is_as_it_was(self._tracer, node):
+            return [], args[0]
+        if target in SEVERAL and isinstance(args[0], Wire):
+            calls = [*_pieces(target, args, kwargs, self._tracer.values[node])]
+            return calls, tuple(Wire(self._wires + i) for i, _ in enumerate(calls, 1))
+        if target is operator.getitem and isinstance(args[0], tuple):
+            return [], args[0][args[1]]
+        if node.op == "call_method":
+            return self._one(node, Call(target, _method(target), args, kwargs))
+        return self._one(node, Call(getattr(target, "__name__", str(target)), target, args, kwargs))
+
+    def _arguments(self, node: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        arguments: tuple[tuple[Any, ...], dict[str, Any]]
+        arguments = replaced((node.args, node.kwargs), fx.Node, self.meanings.__getitem__)
+        return arguments
+
+    def _of_layer(self, node: fx.Node) -> Call:
+        name = str(node.target)
+        layer = self._layers[name]
+        if not is_known(layer):
+            raise Unsupported(f"no enclosure for {type(layer).__name__} ({name!r})")
+        return Call(name, layer, *self._arguments(node), layer)
+
+    def _one(self, node: fx.Node, call: Call) -> tuple[list[Call], Any]:
+        """The call itself, unless it depends on nothing but parameters and constants."""
         if not call.wires:
-            values[node] = turned(call) or _constant(call)
-            continue
+            return [], turned(call) or _constant(call)
         call = with_layers_weight(call)
-        if in_place(call) and used_elsewhere(node.args[0], layers):
+        if in_place(call) and used_elsewhere(node.all_input_nodes[0], self._layers):
             raise Unsupported(f"no enclosure for {call.name} in place on a value that is used elsewhere")
-        index += 1
-        values[node] = Wire(index)
-        yield call
+        return [call], Wire(self._wires + 1)
 
 
 def _usual(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The first argument in its place, and numpy's name of an axis by torch's."""
     kwargs = {"dim" if name == "axis" else name: value for name, value in kwargs.items()}
     return ((kwargs.pop("input"),), kwargs) if not args and "input" in kwargs else (args, kwargs)
-
-
-def _attribute(model: nn.Module, target: str) -> Any:
-    value: Any = model
-    for name in target.split("."):
-        value = getattr(value, name)
-    return value
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -153,24 +171,22 @@ def _is_as_it_was(tracer: Tracer, node: fx.Node) -> bool:
     return now.dtype == before.dtype and now.device == before.device
 
 
-PARTS = (torch.chunk, torch.split, torch.tensor_split, "chunk", "split", "tensor_split")
-"""What gives several tensors: slices of one."""
+SLICED = (torch.chunk, torch.split, torch.tensor_split, "chunk", "split", "tensor_split")
+SEVERAL = (*SLICED, torch.unbind, "unbind")
+"""What gives several tensors: slices of one, or its places along an axis."""
 
 
-def _parts(args: tuple[Any, ...], kwargs: dict[str, Any], pieces: Sequence[Tensor]) -> list[Call]:
-    """A slice for each tensor that the call gives."""
-    dim = (args[2] if len(args) > 2 else kwargs.get("dim", 0)) % pieces[0].dim()
-    starts = accumulate((piece.shape[dim] for piece in pieces), initial=0)
-    return [
-        Call("narrow", torch.narrow, (args[0], dim, start, piece.shape[dim]), {})
-        for start, piece in zip(starts, pieces, strict=False)
-    ]
-
-
-def _places(wire: Wire, dim: int, number: int) -> Iterator[Call]:
-    """Each place of an axis by itself."""
-    for place in range(number):
-        yield Call("getitem", operator.getitem, (wire, (*[slice(None)] * dim, place)), {})
+def _pieces(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: Sequence[Tensor]) -> Iterator[Call]:
+    """A call for each tensor that is given, of which `values` are examples."""
+    if target in SLICED:
+        dim = (args[2] if len(args) > 2 else kwargs.get("dim", 0)) % values[0].dim()
+        starts = accumulate((value.shape[dim] for value in values), initial=0)
+        for start, value in zip(starts, values, strict=False):
+            yield Call("narrow", torch.narrow, (args[0], dim, start, value.shape[dim]), {})
+        return
+    dim = (*args[1:], kwargs.get("dim", 0))[0] % (1 + values[0].dim())
+    for place in range(len(values)):
+        yield Call("getitem", operator.getitem, (args[0], (*[slice(None)] * dim, place)), {})
 
 
 def _constant(call: Call) -> Any:

@@ -20,6 +20,7 @@ REFUSALS = (
     "transform, the function provided",
     "forward AD",
     "Batching rule not implemented",
+    "doesn't match the broadcast shape",  # in place on what vmap doesn't batch, as the state with which a GRU begins
     "can't be used with Jitted modules",
     "can't be used with nn.DataParallel module",
     "don't yet support saved tensor hooks",  # as of torch.utils.checkpoint

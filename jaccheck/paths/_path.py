@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from textwrap import dedent
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+from jaccheck._parts import CONTAINERS, Attributes
 
 # torch on what full backward hooks, BackPACK's and Opacus', don't go with
 HOOK_REFUSALS = (
@@ -94,11 +96,13 @@ def leaf(x: Tensor) -> Tensor:
 @contextmanager
 def borrowed(model: nn.Module) -> Iterator[None]:
     """Gradients are enabled, whatever the caller's mode; attributes and buffers that change are put back."""
-    # With the parameters' places: torch's functional_call leaves a plain tensor in that of a layer with two names.
+    # With the parameters' places: torch's functional_call leaves a plain tensor in that of a layer with two names. And
+    # with what the model's own forward keeps: of torch.func's tensors nothing is left once its call is over.
     plain = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
-    dicts = [now for module in plain for now in (vars(module), module._parameters)]
+    dicts: list[Any] = [now for module in plain for now in (vars(module), module._parameters, module._buffers)]
     dicts += [vars(p) for p in model.parameters()]
     saved = [(now, now.copy()) for now in dicts]
+    kept = [Attributes(module) for module in plain if _has_containers(module)]
     buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         with torch.inference_mode(False), torch.enable_grad():
@@ -108,7 +112,18 @@ def borrowed(model: nn.Module) -> Iterator[None]:
             for key in now.keys() - before.keys():
                 del now[key]
             now.update(before)
+        for attributes in kept:
+            attributes.restore()
         with torch.no_grad():
             for buffer, version, value in buffers:
                 if buffer._version != version:
                     buffer.copy_(value)
+
+
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
+
+def _has_containers(module: nn.Module) -> bool:
+    """Whether it has any of its own."""
+    attributes = vars(module)
+    return any(type(attributes[name]) in CONTAINERS for name in attributes.keys() - _OF_EVERY_MODULE)

@@ -25,14 +25,18 @@ def copied(model: nn.Module) -> nn.Module:
     results = [
         value
         for module in model.modules()
-        for value in vars(module).values()
+        for value in (*vars(module).values(), *module._buffers.values())
         if isinstance(value, Tensor) and not value.is_leaf
     ]
     memo: dict[int, Any] = {id(result): result.detach() for result in results}
     try:
-        return deepcopy(model, memo)
+        with torch.no_grad():  # else parameters of what torch.jit has compiled go on depending on the original's
+            copy = deepcopy(model, memo)
     except Exception as error:  # the user's own classes
         raise InvalidProblem(f"the model can't be copied: {error}") from error
+    for ours, theirs in zip(copy.parameters(), model.parameters(), strict=False):
+        ours.requires_grad_(theirs.requires_grad)
+    return copy
 
 
 def copied_from(problem: Problem) -> nn.Module:
@@ -49,6 +53,7 @@ def copied_from(problem: Problem) -> nn.Module:
         problem.before.restore()
         if any(id(variable) in theirs for variable in variables(f)):
             raise InvalidProblem("a copy of the model still uses the original: a function that it keeps is bound to it")
+        model = copied(problem.model)  # which hasn't been called yet
     return model
 
 

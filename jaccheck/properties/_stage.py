@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from jaccheck._parts import Attributes
 from jaccheck._problem import Problem
 from jaccheck.paths import Path
 from jaccheck.properties._chance import chance
@@ -50,10 +53,12 @@ class Stage:
     def call(self, model: nn.Module | None = None, x: Tensor | None = None) -> Run:
         """What the path gives for the model in use, or for another one, under whatever settings there are just now.
 
-        The result is a copy: the path may use the memory again.
+        The result is a copy: the path may use the memory again. What the model's own forward changes in its buffers is
+        put back, so that the next call begins where this one did.
         """
         model, x = self.model if model is None else model, self.x if x is None else x
-        run = called(self.path, self.problem, model, x)
+        with _buffers_kept(model), quietly() if self.extended() else nullcontext():
+            run = called(self.path, self.problem, model, x)
         self.left += run.changes
         if isinstance(run.jacobian, Mapping):
             self.last, self.kept = dict(run.jacobian), _clones(run.jacobian)
@@ -108,7 +113,7 @@ class Stage:
         """Whether the model in use gives the output of a fresh one."""
         outputs = []
         for model in (self.model, self.fresh_model()):
-            with torch.no_grad(), self.problem.chance():
+            with torch.no_grad(), self.problem.chance(), attributes_kept(model), _buffers_kept(model):
                 outputs.append(model(self.x))
         return _same_bits(*outputs)
 
@@ -159,6 +164,42 @@ class Stage:
 
     def extended(self) -> bool:
         return any("_backpack_extend" in vars(module) for module in self.model.modules())
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Not a word on hooks of the user's, or of BackPACK's: it is no path that makes torch speak of them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Full backward hook is firing when gradients are computed")
+        yield
+
+
+@contextmanager
+def attributes_kept(model: nn.Module) -> Iterator[None]:
+    """What the model keeps of a call isn't left behind; what it writes to tensors is."""
+    before = [Attributes(module) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for attributes in before:
+            attributes.restore()
+
+
+@contextmanager
+def _buffers_kept(model: nn.Module) -> Iterator[None]:
+    """What there is of buffers is afterwards as it was; what has come to them stays."""
+    plain = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    places = [(module._buffers, module._buffers.copy()) for module in plain]
+    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for now, before in places:
+            now.update(before)
+        with torch.inference_mode(False), torch.no_grad():
+            for buffer, value in values:
+                if buffer.shape == value.shape and not _same_bits(buffer, value):
+                    buffer.copy_(value)
 
 
 def _alike(x: Tensor) -> Tensor:

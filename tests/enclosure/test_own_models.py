@@ -142,7 +142,10 @@ def test_right_paths_agree_on_models_with_functions_of_all_kinds(function, dtype
         d, N, factor = draw.choice([1, 3, 5, 7, 17]), draw.choice([1, 2, 9]), draw.choice([0.1, 1, 30])
         others = [Written(d, draw.choice(FUNCTIONS)) for _ in range(draw.randint(0, 2))]
         model = nn.Sequential(Written(d, function), *others, nn.Linear(d, draw.choice([1, 2]))).to(dtype)
-        report = check(model, (torch.randn(N, d) * factor).to(dtype), paths=PATHS)
+        x = (torch.randn(N, d) * factor).to(dtype)
+        if not model(x).isfinite().all():  # then other samples' gradients are NaN, a known defect of torch's
+            continue
+        report = check(model, x, paths=PATHS)
         assert report.ok, report
         assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}, report
 

@@ -70,6 +70,12 @@ class Checkpointed(nn.Sequential):
         return y
 
 
+class LastOfGRU(nn.GRU):
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        y: Tensor = super().forward(x[..., None])[0][:, -1]
+        return y
+
+
 REFUSED = [
     ("sqrt_ggn_exact", nn.Sequential(nn.Linear(3, 3), nn.GELU()), "'1' (GELU)", "does not have an extension for"),
     ("sqrt_ggn_exact", nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.SiLU())), "'1.0' (SiLU)", "extension for"),
@@ -98,6 +104,9 @@ REFUSED = [
     ("vmap_jacrev", nn.DataParallel(nn.Linear(3, 2)), "the model (DataParallel)", "with nn.DataParallel module"),
     ("vmap_jacfwd", nn.DataParallel(nn.Linear(3, 2)), "the model (DataParallel)", "with nn.DataParallel module"),
     ("vmap_jacfwd", nn.Sequential(weight_norm(nn.Linear(3, 2))), "(_WeightNorm)", "forward AD"),
+    ("vmap_jacrev", nn.GRUCell(3, 2), "the model (GRUCell)", "doesn't match the broadcast shape"),
+    ("vmap_jacfwd", nn.Sequential(nn.GRUCell(3, 2)), "'0' (GRUCell)", "doesn't match the broadcast shape"),
+    ("vmap_jacrev", LastOfGRU(1, 2, batch_first=True), "the model (LastOfGRU)", "doesn't match the broadcast shape"),
 ]
 
 

@@ -9,10 +9,11 @@ from pkgutil import iter_modules
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 import jaccheck.properties
-from jaccheck import Network, check
+from jaccheck import Network, check, jacobian
 from jaccheck._layers import Activation, Linear
 from jaccheck._problem import admit
 from jaccheck._values import Values
@@ -94,6 +95,83 @@ def hooked():
 @pytest.mark.parametrize("name", [*PROPERTIES, "sequence:backward"])
 def test_no_property_accuses_a_path_where_torch_itself_cannot_differentiate(name, make):
     report = jaccheck.check(make(), torch.ones(3, 2), paths="all", properties=[name])
+    assert report.ok, report
+
+
+class Keeping(nn.Module):
+    """It keeps what it computes."""
+
+    of_all = None
+
+    def __init__(self, place):
+        super().__init__()
+        self.layer, self.place = nn.Linear(3, 2), place
+        self.register_buffer("calls", torch.tensor(0))
+        self.register_buffer("last", torch.zeros(4, 2))
+        self.by_name, self.every, self.nested = {}, [], [{"all": []}]
+
+    def forward(self, x):
+        y = self.layer(x)
+        match self.place:
+            case "a buffer":
+                self.last = y.detach()
+            case "a number in a buffer":
+                self.calls += 1
+            case "an attribute":
+                self.kept = y
+            case "an attribute of its class":
+                Keeping.of_all = y
+            case "an attribute of a layer":
+                self.layer.kept = y
+            case "a dict":
+                self.by_name["last"] = y
+            case "a list":
+                self.every.append(y)
+            case "a list in a dict in a list":
+                self.nested[0]["all"].append(y)
+        return y.tanh()
+
+
+PLACES = (
+    *("a buffer", "a number in a buffer", "an attribute", "an attribute of its class", "an attribute of a layer"),
+    *("a dict", "a list", "a list in a dict in a list"),
+)
+
+
+@pytest.mark.parametrize("law", [*PROPERTIES, "sequence:deepcopy,pickle,move,eval,other_samples,backward"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_model_may_keep_what_it_computes(place, law):
+    torch.manual_seed(0)
+    model, x = Keeping(place), torch.randn(4, 3)
+    last = model.last
+    report = check(model, x, paths="all", properties=[law])
+    wrong = {name for name, verdict in report.verdicts.items() if verdict.status == "disagrees"}
+    assert wrong <= ({"autograd", "autograd_batched"} if law == "batching" else set()), report  # NaN in another sample
+    assert model.last is last
+    assert not model.by_name
+    assert not model.every
+    assert model.nested == [{"all": []}]
+    assert "kept" not in {**vars(model), **vars(model.layer)}
+    assert Keeping.of_all is None
+    assert not model.calls
+
+
+@pytest.mark.parametrize("name", ["vmap_jacrev", "vmap_jacfwd"])
+@pytest.mark.parametrize("place", [place for place in PLACES if "number" not in place])
+def test_nothing_of_torch_func_stays_in_what_a_model_keeps(place, name):
+    model = Keeping(place)
+    jacobian(model, torch.ones(4, 3), path=name)
+    assert type(model.last) is Tensor
+    assert not model.by_name
+    assert not model.every
+    assert not model.nested[0]["all"]
+
+
+@pytest.mark.parametrize("law", PROPERTIES)
+def test_a_model_with_a_spectral_norm_that_goes_on_is_no_crash(law):
+    torch.manual_seed(0)
+    model = nn.Sequential(spectral_norm(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 2))
+    report = check(model, torch.randn(3, 4), paths="all", properties=[law])
     assert report.ok, report
 
 

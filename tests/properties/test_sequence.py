@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from threading import current_thread, main_thread
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.stateful import run_state_machine_as_test
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from jaccheck import InvalidProblem, Network, check
 from jaccheck._finding import asked_of, examined
@@ -17,6 +19,8 @@ from jaccheck._problem import admit
 from jaccheck._steps import STEPS
 from jaccheck.fuzz.machine import machine
 from jaccheck.paths import get, paths, register_path, unregister_path
+from jaccheck.paths._path import leaf
+from jaccheck.properties import PROPERTIES
 from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
 from jaccheck.properties.sequence import LENGTH, drawn
@@ -220,4 +224,108 @@ class Listing(nn.Module):
 
 def test_a_layer_that_the_model_keeps_elsewhere_is_not_replaced():
     report = check(Listing(), torch.ones(2, 3), paths=["autograd"], properties=["sequence:new_module,again"])
+    assert report.ok, report
+
+
+class Counting(nn.Module):
+    """It changes with each call."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.layer, self.how = nn.Linear(10, 3), how
+        if "attribute" in how:
+            self.calls = 1.0 if "number" in how else torch.tensor(1.0)
+        else:
+            self.register_buffer("calls", torch.tensor(1.0))
+        self.function = lambda y: torch.tanh(y)  # whatever a copy keeps is called once, to see what it is bound to
+
+    def forward(self, x):
+        match self.how:
+            case "in place":
+                self.calls += 1
+            case "a layer anew":
+                self.new = nn.Identity()
+            case "a buffer made of parameters":
+                self.calls = 2 + self.layer.weight.mean()
+            case _:
+                self.calls = self.calls + 1
+        return self.function(self.layer(x)) / self.calls
+
+
+CHANGING = {
+    "batch normalization": lambda: nn.Sequential(
+        nn.Linear(10, 9), nn.BatchNorm1d(9), nn.SiLU(), nn.Linear(9, 3)
+    ).eval(),
+    "spectral norm": lambda: nn.Sequential(spectral_norm(nn.Linear(10, 9)), nn.Tanh(), nn.Linear(9, 3)),
+    **{how: partial(Counting, how) for how in ("in place", "by assignment", "a number as attribute")},
+    **{how: partial(Counting, how) for how in ("a tensor as attribute", "a layer anew", "a buffer made of parameters")},
+}
+
+
+class Bare:
+    """It leaves it to others to put back what the model's own forward changes."""
+
+    name = "bare"
+
+    def jacobian(self, model, x):
+        parameters = dict(model.named_parameters())
+        with torch.inference_mode(False), torch.enable_grad():
+            f = model(leaf(x))
+            rows = [torch.autograd.grad(y, list(parameters.values()), retain_graph=True) for y in f.flatten()]
+        columns = zip(parameters.items(), zip(*rows, strict=True), strict=True)
+        return {name: torch.stack(column).view(*f.shape, *p.shape) for (name, p), column in columns}
+
+
+EVERY = [step for step in STEPS if step != "extend"]
+SEVERAL = [",".join(["again", *EVERY[i::5]]) for i in range(5)] + ["again,extend,again"]
+"""Sequences that have all steps, BackPACK's last, with which others are passed over."""
+
+
+@pytest.mark.parametrize("steps", SEVERAL)
+@pytest.mark.parametrize("name", CHANGING)
+def test_a_model_that_changes_by_itself_is_no_fault_of_a_path(name, steps):
+    torch.manual_seed(0)
+    model, x = CHANGING[name](), torch.randn(5, 10)
+    own = [] if "attribute" in name else ["bare"]
+    register_path(Bare())
+    try:
+        laws = [f"sequence:{steps}"]
+        report = check(model, x, paths=["autograd", "vmap_jacrev", *own], properties=laws)
+    finally:
+        unregister_path("bare")
+    assert report.ok, report
+
+
+class Part(nn.Module):
+    """A part of it is compiled."""
+
+    def __init__(self, compiled):
+        super().__init__()
+        self.first, self.compiled = nn.Linear(3, 3), compiled
+
+    def forward(self, x):
+        return self.compiled(self.first(x))
+
+
+def plain():
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+COMPILED = {
+    "scripted": lambda x: torch.jit.script(plain()),
+    "traced": lambda x: torch.jit.trace(plain(), x),
+    "a part scripted": lambda x: Part(torch.jit.script(plain())),
+    "a part traced": lambda x: Part(torch.jit.trace(plain(), x)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated", "ignore:.*torch.jit.* is not supported")
+@pytest.mark.parametrize(
+    "law", [*(law for law in PROPERTIES if law != "sequence"), *(f"sequence:{steps}" for steps in SEVERAL)]
+)
+@pytest.mark.parametrize("name", COMPILED)
+def test_no_property_accuses_a_path_on_what_torch_jit_has_compiled(name, law):
+    torch.manual_seed(0)
+    x = torch.randn(3, 3)
+    report = check(COMPILED[name](x), x, paths="all", properties=[law])
     assert report.ok, report

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import nn
 
 from jaccheck._steps import STEPS
 from jaccheck.properties._stage import Stage
@@ -33,3 +34,8 @@ def step(name: str) -> Callable[[Happening], Happening]:
 
 def during(name: str) -> str:
     return f"during {STEPS[name]}"
+
+
+def taking_hooks(model: nn.Module) -> list[nn.Module]:
+    """Its modules but for those that torch.jit has compiled."""
+    return [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]

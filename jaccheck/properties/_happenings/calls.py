@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
 from functools import partial
 from math import nan
 
@@ -13,7 +12,7 @@ import torch
 from jaccheck._errors import InvalidProblem
 from jaccheck._steps import STEPS
 from jaccheck.paths import DEFAULT, get
-from jaccheck.properties._happenings._step import during, step
+from jaccheck.properties._happenings._step import during, step, taking_hooks
 from jaccheck.properties._stage import Stage
 from jaccheck.properties._trial import called
 
@@ -58,8 +57,9 @@ def other_paths(stage: Stage) -> None:
 def hooks(stage: Stage) -> str | None:
     def look(*_: object) -> None: ...
 
-    *_, last = stage.model.modules()
-    handles = [last.register_forward_hook(look), stage.model.register_forward_pre_hook(look)]
+    modules = taking_hooks(stage.model)
+    handles = [last.register_forward_hook(look) for last in modules[-1:]]
+    handles += [first.register_forward_pre_hook(look) for first in modules[:1]]
     handles += [p.register_hook(look) for p in stage.model.parameters() if p.requires_grad]  # type: ignore[no-untyped-call]
     run = stage.call()
     for handle in handles:
@@ -82,28 +82,44 @@ def _raise(error: type[BaseException], raised: list[BaseException], *_: object) 
 @step("interrupt")
 def interrupt(stage: Stage) -> str | None:
     """In the forward pass, which takes no time, by all of `FAILURES`, in the backward pass by one."""
-    *_, last = stage.model.modules()
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
-    forward, backward = [last.register_forward_pre_hook], [p.register_hook for p in parameters]
+    forward = [last.register_forward_pre_hook for last in taking_hooks(stage.model)[-1:]]
+    backward = [p.register_hook for p in parameters]
     for places, failures in ((forward, FAILURES), (backward, [stage.chance.choice(FAILURES)])):
-        for error in (*failures, _Stopped):
+        for error in (*failures, _Stopped) if places else ():
             raised: list[BaseException] = []
             handles = [register(partial(_raise, error, raised)) for register in places]
             run = stage.call()
+            lost = bool(raised) and run.raised is None and _loses(stage, raised)
             for handle in handles:
                 handle.remove()
-            if raised and run.raised is None:
+            if lost:
                 return f"{STEPS['interrupt']} is lost: the path gave a result all the same"
-            if raised and run.unsupported is None and not any(e is raised[-1] for e in _chain(run.raised)):
+            if raised and run.raised is not None and run.unsupported is None and not _tells_of(run.raised, raised):
                 return f"{STEPS['interrupt']} is lost: the user's was {error.__name__}, the path's {run.exception}"
     return None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, and those of which its traceback tells."""
+def _tells_of(error: BaseException | None, raised: list[BaseException]) -> bool:
+    """Whether it is one of those raised, or its traceback tells of one."""
     while error is not None:
-        yield error
+        if any(error is one for one in raised):
+            return True
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
+
+
+def _loses(stage: Stage, raised: list[BaseException]) -> bool:
+    """Whether it is in the path that an exception is lost: what a call has changed is tried without the path, too."""
+    raised.clear()
+    try:
+        with stage.problem.chance():
+            stage.path.jacobian(stage.model, stage.x)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return False
+    return bool(raised)
 
 
 @step("overwrite")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
 from jaccheck._errors import InvalidProblem
 from jaccheck.properties._happenings._step import step
-from jaccheck.properties._stage import Stage
+from jaccheck.properties._stage import Stage, attributes_kept, quietly
 
 
 @step("backward")
@@ -24,14 +20,26 @@ def backward_after(stage: Stage) -> str | None:
     """The user's own gradients are what they are without any path, too."""
     if stage.extended():
         raise InvalidProblem("the model has BackPACK's hooks")
-    expected = _gradients(output(stage, fresh := stage.fresh_model()), fresh)
+    expected = _expected(stage)
     f = output(stage, stage.model)
+    stage.changed()  # perhaps, by itself
     stage.call()
     got = _gradients(f, stage.model)
     for name, gradient in got.items():
         if not torch.equal(gradient.nan_to_num(), expected[name].nan_to_num()):
             return f"after a call, the user's own gradient of {name!r}, of a graph from before it, is another one"
     return None
+
+
+def _expected(stage: Stage) -> dict[str, Tensor]:
+    """The gradients of a graph from before another forward pass, which may write to what the graph needs."""
+    model = stage.fresh_model()
+    f = output(stage, model)
+    output(stage, model)
+    try:
+        return _gradients(f, model)
+    except RuntimeError as error:
+        raise InvalidProblem(f"the model writes to what the backward pass of an earlier call needs: {error}") from error
 
 
 @step("zero_grad")
@@ -44,8 +52,9 @@ def zero_grad(stage: Stage) -> None:
 def _backward(stage: Stage) -> None:
     if not stage.extended():  # BackPACK's hooks run in each backward pass, and not all models are for it
         f = output(stage, stage.model)
+        stage.changed()  # perhaps, by itself
         if f is not None:
-            with _quietly():
+            with quietly():
                 f.backward()  # type: ignore[no-untyped-call]
 
 
@@ -53,21 +62,13 @@ def _gradients(f: Tensor | None, model: nn.Module) -> dict[str, Tensor]:
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if f is None:
         return {}
-    with _quietly():
+    with quietly():
         found = torch.autograd.grad(f, list(parameters.values()), allow_unused=True)
     return {name: g for name, g in zip(parameters, found, strict=True) if g is not None}
 
 
 def output(stage: Stage, model: nn.Module) -> Tensor | None:
-    """The sum of the output, if there is anything to differentiate."""
-    with torch.enable_grad(), stage.problem.chance():
+    """The sum of the output, if there is anything to differentiate. What the model keeps of it isn't left behind."""
+    with torch.enable_grad(), stage.problem.chance(), attributes_kept(model):
         f = model(stage.x).sum()
     return f if f.requires_grad else None
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Not a word on the user's own hooks: it is no path that makes torch speak of them."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Full backward hook is firing when gradients are computed")
-        yield

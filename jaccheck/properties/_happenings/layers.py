@@ -59,15 +59,20 @@ def _replace(model: nn.Module, others: dict[nn.Module, nn.Module]) -> None:
 
 @step("new_activation")
 def new_activation(stage: Stage) -> str | None:
-    places = [name for name, layer in stage.model.named_modules() if name and type(layer) in ACTIVATING]
+    fresh = stage.fresh_model()
+    theirs = dict(fresh.named_modules())
+    places = [
+        (layer, theirs[name])
+        for name, layer in stage.model.named_modules()
+        if name in theirs and layer is not stage.model and type(layer) in ACTIVATING
+    ]
     if not places or stage.extended():
         raise InvalidProblem("there is no activation that could be replaced")
-    place = stage.chance.choice(places)
-    make: Callable[[], nn.Module] = nn.Tanh if type(stage.model.get_submodule(place)) is nn.Sigmoid else nn.Sigmoid
-    before, fresh = stage.model.get_submodule(place), stage.fresh_model()
+    before, there = stage.chance.choice(places)
+    make: Callable[[], nn.Module] = nn.Tanh if type(before) is nn.Sigmoid else nn.Sigmoid
     new = make()
     _replace(stage.model, {before: new})
-    _replace(fresh, {fresh.get_submodule(place): make()})
+    _replace(fresh, {there: make()})
     apart = stage.compared(during("new_activation"), fresh=fresh)
     _replace(stage.model, {new: before})
     return apart

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from copy import deepcopy
 
+from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from jaccheck import _history
@@ -13,7 +14,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._modules import Either
 from jaccheck._steps import STEPS
 from jaccheck.properties._copies import copied
-from jaccheck.properties._happenings._step import OTHER, during, step
+from jaccheck.properties._happenings._step import OTHER, during, step, taking_hooks
 from jaccheck.properties._stage import Stage
 
 NUMBERS = {name for kind in ACTIVATIONS.values() for name in kind.parameters} | {"p"}
@@ -100,7 +101,8 @@ def _frozen(stage: Stage, here: str) -> str | None:
 def deep_copied(stage: Stage) -> None:
     for p in stage.model.parameters():
         p.grad = None
-    stage.model = copied(stage.model) if stage.extended() else deepcopy(stage.model)  # its records are no leaves
+    records = stage.extended() or _is_compiled(stage.model)  # which aren't leaves, as deepcopy leaves them
+    stage.model = copied(stage.model) if records else deepcopy(stage.model)
 
 
 @step("pickle")
@@ -116,4 +118,11 @@ def pickled(stage: Stage) -> None:
 
 @step("extend")
 def extend(stage: Stage) -> None:
+    if _is_compiled(stage.model):
+        raise InvalidProblem("what torch.jit has compiled takes no hooks")
     _history.extend(stage.model)
+
+
+def _is_compiled(model: nn.Module) -> bool:
+    """Whether any part of it is."""
+    return len(taking_hooks(model)) < len([*model.modules()])
