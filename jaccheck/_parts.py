@@ -94,7 +94,7 @@ class Namespace:
         """The names that stand for something else; what a later import adds to a module doesn't count."""
         now = vars(self.owner)
         for name in dict.fromkeys((*self.values, *(now if isinstance(self.owner, type) else ()))):
-            added = name not in self.values and not callable(now[name])  # Python's own: __annotations__, say
+            added = name not in self.values and name.startswith("__") and not callable(now[name])  # Python's own
             if now.get(name, Word.ABSENT) is not self.values.get(name, Word.ABSENT) and not added:
                 yield name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -56,6 +57,19 @@ def numpy_settings() -> list[Setting]:
     ]
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGABRT, signal.SIGFPE, signal.SIGSEGV)
+
+
+def _signal_handlers() -> list[Any]:
+    return list(map(signal.getsignal, _SIGNALS))
+
+
+def _set_signal_handlers(handlers: list[Any]) -> None:
+    for number, handler in zip(_SIGNALS, handlers, strict=True):
+        if handler is not None and signal.getsignal(number) is not handler:  # None: C has set it
+            signal.signal(number, handler)
+
+
 def _set_log_handlers(handlers: list[logging.Handler]) -> None:
     logging.root.handlers[:] = handlers
 
@@ -75,9 +89,14 @@ PROCESS = (
     Setting("sys.path", lambda: list(sys.path), _set_path, lambda path: f"{len(path)} folders", by_imports=True),
     Setting("sys.getrecursionlimit()", sys.getrecursionlimit, sys.setrecursionlimit),
     Setting("gc.isenabled()", gc.isenabled, _set_gc),
+    Setting("gc.get_threshold()", gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
+    Setting("sys.getswitchinterval()", sys.getswitchinterval, sys.setswitchinterval),
+    Setting("signal.getsignal()", _signal_handlers, _set_signal_handlers, None),
     *attributes(sys, "sys", "stdout", "stderr", "excepthook", "displayhook"),
     Setting("sys.gettrace()", sys.gettrace, sys.settrace),
     Setting("sys.getprofile()", sys.getprofile, sys.setprofile),
+    Setting("threading.gettrace()", threading.gettrace, threading.settrace),
+    Setting("threading.getprofile()", threading.getprofile, threading.setprofile),
     attribute(threading, "excepthook", "threading.excepthook"),
     *attributes(logging.root, "logging.root", "level", "disabled"),
     attribute(logging.root.manager, "disable", "logging.root.manager.disable"),

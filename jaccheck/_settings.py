@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Callable
 from functools import cache, partial
@@ -43,6 +44,27 @@ def _flushes_subnormals() -> bool:
 
 
 _SUBNORMAL = 2.0**-1074
+
+
+def _rounding() -> str:
+    """The direction in which sums are rounded, which C sets for all of the process."""
+    up, down = _ONE + _LITTLE > 1, _ONE - _LITTLE < 1
+    return {(False, False): "to nearest", (True, False): "up"}.get((up, down), "down")
+
+
+_ONE, _LITTLE = 1.0, 2.0**-60  # no constants, which Python would add up beforehand
+
+
+def _set_rounding(direction: str) -> None:
+    if direction == "to nearest":
+        ctypes.CDLL(None).fesetround(0)
+
+
+def _set_sparse_checks(enabled: bool) -> None:
+    (_SPARSE_CHECKS.enable if enabled else _SPARSE_CHECKS.disable)()  # type: ignore[no-untyped-call]
+
+
+_SPARSE_CHECKS = torch.sparse.check_sparse_tensor_invariants
 
 
 def _set_anomaly(state: tuple[bool, bool]) -> None:
@@ -204,6 +226,8 @@ _ALWAYS = (
     ),
     Setting("torch.is_autocast_cache_enabled()", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
     Setting("torch's flushing of subnormals", _flushes_subnormals, torch.set_flush_denormal),
+    Setting("the direction of rounding", _rounding, _set_rounding),
+    Setting("torch's checks of sparse tensors", _SPARSE_CHECKS.is_enabled, _set_sparse_checks),
     Setting(
         "torch.get_float32_matmul_precision()",
         *told(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import io
 import logging
 import os
+import platform
 import random
+import signal
 import sys
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +32,8 @@ from jaccheck._parts import Watched
 from jaccheck._state import Snapshot, untouched
 from jaccheck.paths import unregister_path
 from tests.planted import planted
+
+UPWARD = 0x800 if platform.machine() in ("x86_64", "AMD64") else 0x400000  # FE_UPWARD
 
 
 class World(SimpleNamespace):
@@ -260,6 +266,16 @@ CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
     "search path": (lambda w: sys.path.append("nowhere"), "sys.path: "),
     "recursion": (lambda w: sys.setrecursionlimit(5000), "sys.getrecursionlimit(): "),
     "garbage": (lambda w: gc.disable(), "gc.isenabled(): True -> False"),
+    "garbage's threshold": (lambda w: gc.set_threshold(7), "gc.get_threshold(): "),
+    "switches": (lambda w: sys.setswitchinterval(0.5), "sys.getswitchinterval(): 0.005 -> 0.5"),
+    "signals": (lambda w: signal.signal(signal.SIGTERM, signal.SIG_IGN), "signal.getsignal() has changed"),
+    "threads' profile": (lambda w: threading.setprofile(hook), "threading.getprofile(): None -> "),
+    "rounding": (lambda w: ctypes.CDLL(None).fesetround(UPWARD), "the direction of rounding: 'to nearest' -> 'up'"),
+    "sparse checks": (
+        lambda w: torch.sparse.check_sparse_tensor_invariants.enable(),
+        "torch's checks of sparse tensors: False -> True",
+    ),
+    "class attribute": (lambda w: setattr(nn.Linear, "kept", [1]), "Linear.kept: absent -> "),
     "showwarning": (lambda w: setattr(warnings, "showwarning", hook), f"-> <function {hook.__qualname__}"),
 }
 

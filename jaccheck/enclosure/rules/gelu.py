@@ -44,7 +44,8 @@ TANH = Activation(
         0.5 * (1 + hyperbolic_tangent(_inner(t))) + 0.5 * t * squared_sech(_inner(t)) * K * (1 + 3 * CUBIC * t * t)
     ),
     value_error=lambda t, a: (FUNCTION + 8) * t.mag,  # six roundings of s move tanh by 6 u s / cosh² s <= 3 u
-    # 1 - tanh² in absolute terms, times t/2 s'(t), which stops where tanh is 1 in any dtype: at s = 20
+    # 1 - tanh² in absolute terms, times t/2 s'(t), up to s = 20: from there on tanh is taken to give 1 itself, which is
+    # nearer than any number of a dtype, though an error of FUNCTION would allow for others
     slope_error=lambda t, a, s: (
         FUNCTION + 8 + (3 * FUNCTION + 12) * 0.5 * t.mag.clamp(max=8) * K * (1 + 3 * CUBIC * t.mag.clamp(max=8) ** 2)
     ),
