@@ -118,7 +118,11 @@ class LayerNorm:
         lost = 8 * fl.eta * (1 + most + cubed + w + self.n * sums * w * (1 + most + most**2))
         radius = torch.where(known, up(radius, lost), inf)
         reach = None if D.reach is None else terms * UP
-        return (fl.within(fl.rounded(Ball(s.centre * inner, radius, reach)), terms + cubed + most**3 + self.n * sums),)
+        # D is multiplied by s or z before γ, P and each mean by n before s/n; and b, as torch has it, is divided by n
+        # only after its sums, and these times s, s² and s³; or ``(z - m) s n mean(P n)`` is, where s is in n as well
+        before_n = P.mag + (1 + most) * self._mean(P.mag) + (1 + most**3 + most**2 * w) * sums
+        on_the_way = terms + cubed + most**3 + D.mag * (w + most) + self.n * before_n
+        return (fl.within(fl.rounded(Ball(s.centre * inner, radius, reach)), on_the_way),)
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         found: list[tuple[Tensor, Jacobian]] = []
