@@ -76,9 +76,7 @@ class Call:
         """The values of the graph among the arguments, in their order."""
         if len(self.args) == 1 and isinstance(self.args[0], Wire) and not self.kwargs:
             return self.args  # as nearly always
-        found: list[Wire] = []
-        replaced((self.args, self.kwargs), Wire, lambda wire: found.append(wire))
-        return tuple(found)
+        return tuple(found((self.args, self.kwargs), Wire))
 
 
 def replaced(tree: Any, kind: type | tuple[type, ...], replace: Callable[[Any], Any]) -> Any:
@@ -92,3 +90,10 @@ def replaced(tree: Any, kind: type | tuple[type, ...], replace: Callable[[Any], 
     if isinstance(tree, slice):
         return slice(*(replaced(leaf, kind, replace) for leaf in (tree.start, tree.stop, tree.step)))
     return tree
+
+
+def found(tree: Any, kind: type | tuple[type, ...]) -> list[Any]:
+    """The leaves of `kind`, in their order."""
+    leaves: list[Any] = []
+    replaced(tree, kind, leaves.append)
+    return leaves

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -13,9 +14,10 @@ from torch import Tensor, fx, nn
 
 from jaccheck._chance import seeded
 from jaccheck._errors import Unsupported
-from jaccheck.enclosure.call import Call, replaced
+from jaccheck.enclosure.call import Call, found, replaced
 from jaccheck.enclosure.in_place import in_place, used_elsewhere
 from jaccheck.enclosure.rules import Wire, known_as
+from jaccheck.enclosure.rules.given import given, of_one_sample
 from jaccheck.enclosure.tracer import Tracer
 from jaccheck.enclosure.turned import Turned, turned, with_layers_weight
 
@@ -58,7 +60,8 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="For backward hooks to be called")  # they aren't, by a tracer
             tracer = Tracer(x, is_known)
-            with seeded(0, x.device):  # it draws, perhaps, and what is drawn later begins where it did
+            # it draws, perhaps, and what is drawn later begins where it did; and what it makes is for autograd, too
+            with seeded(0, x.device), torch.inference_mode(False):
                 graph = tracer.trace(model)
         constants = {name: value for name, value in vars(model).items() if name.startswith("_tensor_constant")}
     except Exception as error:
@@ -95,6 +98,10 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
         elif node.target in CASTS and _is_as_it_was(tracer, node):
             values[node] = args[0]
             continue
+        elif node.target in MADE and not found((args[1:], kwargs), Wire):
+            with torch.inference_mode(False), torch.no_grad():
+                values[node] = tracer.value(node)  # anew: that of the tracer may have been written to
+            continue
         elif node.target in PARTS and isinstance(args[0], Wire):
             parts = _parts(args, kwargs, tracer.values[node])
             values[node] = tuple(Wire(index + 1 + i) for i in range(len(parts)))
@@ -114,12 +121,17 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
             call = Call(node.target, _method(node.target), args, kwargs)
         else:
             call = Call(getattr(node.target, "__name__", str(node.target)), node.target, args, kwargs)
+        if in_place(call) and (not isinstance(args[0], Wire) or used_elsewhere(node.args[0], layers)):
+            raise Unsupported(f"no enclosure for {call.name} in place on a constant or a value that is used elsewhere")
         if not call.wires:
-            values[node] = turned(call) or _constant(call)
-            continue
+            transposed = turned(call)
+            if transposed or not _has_samples(args and args[0], len(x)):
+                values[node] = transposed or _constant(call)
+                continue
+            yield Call("constant", given, (Wire(0), of_one_sample(args[0])), {})
+            index += 1
+            call = replace(call, args=(Wire(index), *args[1:]))
         call = with_layers_weight(call)
-        if in_place(call) and used_elsewhere(node.args[0], layers):
-            raise Unsupported(f"no enclosure for {call.name} in place on a value that is used elsewhere")
         index += 1
         values[node] = Wire(index)
         yield call
@@ -153,6 +165,9 @@ def _is_as_it_was(tracer: Tracer, node: fx.Node) -> bool:
     return now.dtype == before.dtype and now.device == before.device
 
 
+MADE = (torch.zeros_like, torch.ones_like, torch.full_like, "new_zeros", "new_ones", "new_full")
+"""What makes a constant of the shape of a value."""
+
 PARTS = (torch.chunk, torch.split, torch.tensor_split, "chunk", "split", "tensor_split")
 """What gives several tensors: slices of one."""
 
@@ -173,10 +188,13 @@ def _places(wire: Wire, dim: int, number: int) -> Iterator[Call]:
         yield Call("getitem", operator.getitem, (wire, (*[slice(None)] * dim, place)), {})
 
 
+def _has_samples(t: Any, samples: int) -> bool:
+    """Whether it is a constant with a batch axis."""
+    return isinstance(t, Tensor) and not t.requires_grad and t.dim() > 1 and len(t) == samples
+
+
 def _constant(call: Call) -> Any:
     """What a call without values of the graph gives: Python numbers, but no tensors, which would be rounded."""
-    found: list[Any] = []
-    replaced((call.args, call.kwargs), (Tensor, Turned), lambda t: found.append(t))
-    if found or call.layer is not None:
+    if found((call.args, call.kwargs), (Tensor, Turned)) or call.layer is not None:
         raise Unsupported(f"no enclosure for {call.name} of parameters or constants alone")
     return call.run(*call.args, **call.kwargs)

@@ -42,7 +42,7 @@ class Tracer(fx.Tracer):
         try:
             if node.op != "output":
                 with torch.no_grad():
-                    self.values[node] = self._value(node)
+                    self.values[node] = self.value(node)
         finally:
             self._computing = False
         return node
@@ -53,7 +53,8 @@ class Tracer(fx.Tracer):
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         return attr_val if self._computing else super().getattr(attr, attr_val, parameter_proxy_cache)
 
-    def _value(self, node: fx.Node) -> Any:
+    def value(self, node: fx.Node) -> Any:
+        """What `node` computes of the values of others."""
         args: Any = fx.node.map_arg(node.args, self.values.__getitem__)
         kwargs: Any = fx.node.map_arg(node.kwargs, self.values.__getitem__)
         match node.op:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from jaccheck._errors import Unsupported
-from jaccheck.enclosure.call import Call, replaced
+from jaccheck.enclosure.call import Call, found
 from jaccheck.enclosure.rules.matmul import affine
 
 
@@ -34,9 +34,7 @@ def turned(call: Call) -> Turned | None:
 
 def with_layers_weight(call: Call) -> Call:
     """A product with a transposed matrix as `linear` has it, and the other way round."""
-    found: list[Turned] = []
-    replaced((call.args, call.kwargs), Turned, lambda turned: found.append(turned))
-    if not found:
+    if not found((call.args, call.kwargs), Turned):
         return call
     a, b, *rest = (*call.args, None, None)
     if call.name in ("matmul", "mm") and isinstance(b, Turned):

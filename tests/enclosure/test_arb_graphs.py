@@ -297,6 +297,26 @@ def root(t: Dual) -> Dual:
     return t.scaled(t.value.sqrt(), 1 / (2 * t.value.sqrt()))
 
 
+class Recurrent(nn.Module):
+    """Constants made of shapes: a first state, to which a layer is applied, a column of ones, and a factor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.hidden, self.head = nn.Linear(3, 2), nn.Linear(2, 2), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.zeros(x.shape[0], 2, dtype=x.dtype)
+        for _ in range(2):
+            h = torch.tanh(self.inner(x) + self.hidden(h))
+        return self.head(torch.cat([h, torch.ones_like(h[:, :1])], dim=1)) * h.new_full((len(h), 2), 0.25)
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        h = 2 * [Dual(exact(0))]
+        for _ in range(2):
+            h = judge(nn.Tanh(), plus(judge(self.inner, x), judge(self.hidden, h)))
+        return scaled(0.25, judge(self.head, [*h, Dual(exact(1))]))
+
+
 class Functional(nn.Module):
     """An activation by its function, with parameters other than the defaults."""
 
@@ -314,6 +334,7 @@ class Functional(nn.Module):
 
 
 MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Copies, Classifier, Standardized, Elementary)
+MODELS += (Recurrent,)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 2.0**-12], ids=lambda scale: f"x{scale:g}")
