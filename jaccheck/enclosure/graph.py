@@ -16,10 +16,11 @@ from jaccheck._chance import seeded
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure.call import Call, found, replaced
 from jaccheck.enclosure.in_place import in_place, used_elsewhere
+from jaccheck.enclosure.moved import Moved, moved
 from jaccheck.enclosure.rules import Wire, known_as
-from jaccheck.enclosure.rules.given import given, of_one_sample
+from jaccheck.enclosure.rules.given import given, of_one_sample, repeats
 from jaccheck.enclosure.tracer import Tracer
-from jaccheck.enclosure.turned import Turned, turned, with_layers_weight
+from jaccheck.enclosure.turned import turned, with_layers_weight
 
 
 def in_a_row(model: nn.Module) -> list[Call | Wire] | None:
@@ -117,6 +118,9 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
         elif node.target is operator.getitem and isinstance(args[0], tuple):
             values[node] = args[0][args[1]]  # of the parts
             continue
+        elif node.op == "call_method" and node.target in LIKE:
+            name = LIKE[node.target]
+            call = Call(name, _method(name), (args[0], *tracer.values[node].shape), {})
         elif node.op == "call_method":
             call = Call(node.target, _method(node.target), args, kwargs)
         else:
@@ -124,13 +128,18 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
         if in_place(call) and (not isinstance(args[0], Wire) or used_elsewhere(node.args[0], layers)):
             raise Unsupported(f"no enclosure for {call.name} in place on a constant or a value that is used elsewhere")
         if not call.wires:
-            transposed = turned(call)
-            if transposed or not _has_samples(args and args[0], len(x)):
-                values[node] = transposed or _constant(call)
+            value = turned(call) or moved(call.name, call.run, call.args, call.kwargs)
+            if value is not None:
+                values[node] = value
                 continue
-            yield Call("constant", given, (Wire(0), of_one_sample(args[0])), {})
+        for t in _for_each_sample(call, len(x), tracer.values[node]):
+            one = t.through(of_one_sample) if isinstance(t, Moved) else of_one_sample(t)
+            yield Call("constant", given, (Wire(0), one), {})
             index += 1
-            call = replace(call, args=(Wire(index), *args[1:]))
+            call = _with_instead(call, t, Wire(index))
+        if not call.wires:
+            values[node] = _constant(call)
+            continue
         call = with_layers_weight(call)
         index += 1
         values[node] = Wire(index)
@@ -168,6 +177,9 @@ def _is_as_it_was(tracer: Tracer, node: fx.Node) -> bool:
 MADE = (torch.zeros_like, torch.ones_like, torch.full_like, "new_zeros", "new_ones", "new_full")
 """What makes a constant of the shape of a value."""
 
+LIKE = {"expand_as": "expand", "view_as": "view", "reshape_as": "reshape"}
+"""Methods that take a shape from a value, and those that are told it."""
+
 PARTS = (torch.chunk, torch.split, torch.tensor_split, "chunk", "split", "tensor_split")
 """What gives several tensors: slices of one."""
 
@@ -188,13 +200,36 @@ def _places(wire: Wire, dim: int, number: int) -> Iterator[Call]:
         yield Call("getitem", operator.getitem, (wire, (*[slice(None)] * dim, place)), {})
 
 
+MATRICES = ("matmul", "mm", "linear", "addmm")
+"""What takes matrices, of which no axis is the batch's."""
+
+
+def _for_each_sample(call: Call, samples: int, result: Any) -> list[Tensor | Moved]:
+    """Constants and moved parameters with a batch axis, along which they repeat, that have to be values of the graph.
+
+    Those are the first argument of a call that has no value of the graph, and else parameters with as many axes.
+    """
+    candidates: list[Tensor | Moved] = [] if call.wires else list(call.args[:1])
+    if call.name not in MATRICES and isinstance(result, Tensor):
+        axes = result.dim() - (call.name == "stack")
+        candidates += [t for t in found((call.args, call.kwargs), Moved) if t.source.dim() == axes]
+    return [t for t in {id(t): t for t in candidates}.values() if _has_samples(t, samples)]
+
+
+def _with_instead(call: Call, leaf: Tensor | Moved, wire: Wire) -> Call:
+    args, kwargs = replaced((call.args, call.kwargs), (Tensor, Moved), lambda t: wire if t is leaf else t)
+    return replace(call, args=args, kwargs=kwargs)
+
+
 def _has_samples(t: Any, samples: int) -> bool:
-    """Whether it is a constant with a batch axis."""
-    return isinstance(t, Tensor) and not t.requires_grad and t.dim() > 1 and len(t) == samples
+    places = t.source if isinstance(t, Moved) else t
+    if not isinstance(places, Tensor) or places.requires_grad:
+        return False
+    return places.dim() > 1 and len(places) == samples and repeats(places)
 
 
 def _constant(call: Call) -> Any:
     """What a call without values of the graph gives: Python numbers, but no tensors, which would be rounded."""
-    if found((call.args, call.kwargs), (Tensor, Turned)) or call.layer is not None:
+    if found((call.args, call.kwargs), (Tensor, Moved)) or call.layer is not None:
         raise Unsupported(f"no enclosure for {call.name} of parameters or constants alone")
     return call.run(*call.args, **call.kwargs)

@@ -317,6 +317,27 @@ class Recurrent(nn.Module):
         return scaled(0.25, judge(self.head, [*h, Dual(exact(1))]))
 
 
+class Elsewhere(nn.Module):
+    """Parameters that are reshaped, expanded, repeated, indexed and transposed before they are used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat, self.row, self.W = (nn.Parameter(torch.ones(*shape)) for shape in ((6,), (2,), (2, 3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.tanh(x @ self.flat.view(3, 2)) * self.row[None] + self.row.expand(x.shape[0], -1)
+        z = torch.cat([y, self.row.unsqueeze(0).expand_as(y)], 1) * self.row.repeat(2)
+        return z[:, 1:3] + F.linear(x, self.W[[0, 0]]) - (x.unsqueeze(2) * self.W.T).sum(1)
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        flat, row, W = (judge.weights[id(p)] for p in (self.flat, self.row, self.W))
+        products = [summed(times(x, flat[j::2])) for j in (0, 1)]
+        y = plus(times(judge(nn.Tanh(), products), row), row)
+        first, other = [summed(times(x, W[0]))], [summed(times(x, W[1]))]
+        z = times([*y, *row], [*row, *row])
+        return plus(plus(z[1:3], 2 * first), scaled(-1, first + other))
+
+
 class Functional(nn.Module):
     """An activation by its function, with parameters other than the defaults."""
 
@@ -334,7 +355,7 @@ class Functional(nn.Module):
 
 
 MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Copies, Classifier, Standardized, Elementary)
-MODELS += (Recurrent,)
+MODELS += (Recurrent, Elsewhere)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 2.0**-12], ids=lambda scale: f"x{scale:g}")

@@ -86,7 +86,9 @@ def constant(fl: Arithmetic, operand: Tensor | float | int, like: Ball) -> Ball:
     if operand.dim() == 0 and not operand.requires_grad:  # its dtype may be another one
         return fl.number(float(operand), like.centre)
     if operand.dim() == like.centre.dim():
-        operand = operand[0] if operand.shape[0] == 1 else of_one_sample(operand)
+        if operand.requires_grad and operand.shape[0] != 1:
+            raise Unsupported("no enclosure for a parameter that has a batch axis")
+        operand = of_one_sample(operand)
     if operand.dim() >= like.centre.dim():
         raise Unsupported("no enclosure for a constant that has more axes than values")
     return Ball.exact(operand.to(like.centre.device))

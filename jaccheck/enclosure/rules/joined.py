@@ -21,6 +21,8 @@ class Joined(NoParameters):
 
     def __init__(self, parts: Sequence[Any], dim: int, *, new: bool = False) -> None:
         self.what = "a stack" if new else "a concatenation"
+        if any(isinstance(part, Tensor) and part.requires_grad for part in parts):
+            raise Unsupported(f"no enclosure for {self.what} with a parameter, unless it is expanded")
         self.parts, self.dim, self.new = parts, dim, new
 
     def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
