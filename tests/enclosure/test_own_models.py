@@ -152,7 +152,32 @@ def with_a_token(m, x):
     return (tokens * m.layer.weight[:1].expand(2, -1)).sum(1) * m.layer.weight.T.select(0, 0)
 
 
-FUNCTIONS += (copied, parted, energy, recurrent, padded, reshaped, with_a_token)
+def of_length_one(m, x):
+    y = m.layer(x) + 1
+    return F.normalize(y, dim=-1) + x / (1 + torch.linalg.vector_norm(y, dim=1, keepdim=True))
+
+
+def spread(m, x):
+    y = m.layer(x)
+    v = torch.var(y, 1, unbiased=False, keepdim=True)
+    return (y - y.mean(1, keepdim=True)) / torch.sqrt(v + 0.1) * (1 + y.var(dim=1, correction=0)).unsqueeze(1) ** -0.5
+
+
+def in_other_words(m, x):
+    y = torch.addmm(m.scale, x, m.layer.weight)
+    z = torch.einsum("...i,oi->...o", x, m.layer.weight) + torch.tensordot(x, m.layer.weight, dims=1)
+    both = torch.stack([y, z], 1).mT.flatten(1).tile(1, 2)[:, : x.shape[1]]
+    return torch.addcmul(both, y, z) - torch.sub(y, z, alpha=0.3) * (x @ m.scale)[:, None]
+
+
+def summed_up(m, x):
+    y = m.layer(x).cumsum(1)
+    z = torch.exp2(-y.abs()) + torch.log2(1.5 + torch.tanh(x)) + F.softmin(y, dim=1)
+    return F.pad(z, (1, 2), value=0.3)[:, : x.shape[1]] * torch.stack([y, x], 1).movedim(1, 2).mean(2)
+
+
+LATER = (recurrent, padded, reshaped, with_a_token, of_length_one, spread, in_other_words, summed_up)
+FUNCTIONS += (copied, parted, energy, *LATER)
 FUNCTIONS += (turned, attending, shifted, by_rank_one, in_place, near_zero)
 
 
@@ -174,7 +199,8 @@ def test_right_paths_agree_on_models_with_functions_of_all_kinds(function, dtype
 
 
 LAYERS = (nn.PReLU(), nn.PReLU(5), nn.BatchNorm1d(5), nn.BatchNorm1d(5, affine=False), nn.Softmax(1), nn.LogSoftmax(-1))
-LAYERS += (nn.LayerNorm(5), nn.LayerNorm(5, elementwise_affine=False))
+LAYERS += (nn.LayerNorm(5), nn.LayerNorm(5, elementwise_affine=False), nn.Softmin(1))
+LAYERS += (nn.RMSNorm(5, eps=1e-3), nn.RMSNorm(5, 0.1, elementwise_affine=False)) if hasattr(nn, "RMSNorm") else ()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -298,10 +324,9 @@ def test_a_model_may_ask_for_shapes_and_have_other_arguments():
     assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}, report
 
 
+@pytest.mark.filterwarnings("ignore:var")  # that none of no samples can be
 @pytest.mark.parametrize("N", [0, 1, 3])
-@pytest.mark.parametrize(
-    "function", [by_rank_one, gated, recurrent, padded, reshaped, with_a_token], ids=lambda f: f.__name__
-)
+@pytest.mark.parametrize("function", [by_rank_one, gated, *LATER], ids=lambda f: f.__name__)
 def test_any_number_of_samples_is_judged_in_any_order(function, N):
     report = check(Written(3, function), torch.randn(N, 3), paths=PATHS)
     assert {verdict.status for verdict in report.verdicts.values()} == {"agrees"}, report
