@@ -61,6 +61,14 @@ def steep():
     return model
 
 
+def rooted():
+    """Whose tangents, times its values, overflow before they are multiplied by s³."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.RMSNorm(4, eps=1e-3) if hasattr(nn, "RMSNorm") else nn.LayerNorm(4))
+    with torch.no_grad():
+        model[0].weight.mul_(2.0**-50)
+    return model
+
+
 CASES = {
     "a sum whose parts overflow": (
         Scaled([2e38, 2e38, -2e38, -2e38], lambda h: h.sum(1, keepdim=True)),
@@ -81,6 +89,7 @@ CASES = {
         torch.ones(2, 2),
     ),
     "what a layer normalization divides by n overflows": (steep(), torch.tensor([[0.75], [3.0]])),
+    "a tangent times a value overflows": (rooted(), torch.randn(2, 3) * 2.0**100),
     "a sum over nothing": (Scaled([1.0, 2.0], lambda h: h + h[:, 2:].sum(1, keepdim=True)), torch.ones(2, 2)),
 }
 

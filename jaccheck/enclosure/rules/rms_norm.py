@@ -33,14 +33,17 @@ class RMSNorm(LayerNorm):
             self.eps = 2 * fl.u
         return super().forward(fl, z)
 
+    @property
+    def gain(self) -> float:
+        """Besides, torch sums ``z τ`` before it multiplies by s³."""
+        return max(super().gain, self.n * float(self.w.max())) if self.w.numel() else 1.0
 
-@rule(
-    *(
-        getattr(home, name)
-        for home, name in ((nn, "RMSNorm"), (F, "rms_norm"), (torch, "rms_norm"))
-        if hasattr(home, name)
-    )
-)
+
+NAMES = ((nn, "RMSNorm"), (F, "rms_norm"), (torch, "rms_norm"))
+"""Where a release of torch has it, if it does."""
+
+
+@rule(*(getattr(home, name) for home, name in NAMES if hasattr(home, name)))
 def rms_norm(
     input: Wire, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> RMSNorm:
