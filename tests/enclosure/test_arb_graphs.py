@@ -385,7 +385,7 @@ class Others(nn.Module):
         both = torch.stack([torch.exp2(y), torch.log2(1 + y**2)], 1).movedim(1, -1).mT.flatten(1)
         parts = [F.pad(both, (1, 0), value=0.5), (y @ self.v).unsqueeze(1).tile(1, 2) * (1 + y**2) ** -0.5]
         turned = torch.addmm(self.b, z, self.W) + torch.einsum("ni,oi->no", y, self.W)
-        return self.head(torch.cat([*parts, z], 1)) + turned
+        return self.head(torch.cat([*parts, z], 1)) + turned * F.glu(torch.cat([y, z], 1))
 
     def on_duals(self, judge: Judge, x: Nested) -> Nested:
         y = judge(self.layer, x)
@@ -401,7 +401,7 @@ class Others(nn.Module):
         W, b = judge.weights[id(self.W)], judge.weights[id(self.b)]
         columns = [summed(times(z, list(column))) for column in zip(*W, strict=True)]
         turned = plus(plus(columns, b), [summed(times(y, row)) for row in W])
-        return plus(judge(self.head, parts), turned)
+        return plus(judge(self.head, parts), times(turned, times(y, judge(nn.Sigmoid(), z))))
 
 
 class Functional(nn.Module):

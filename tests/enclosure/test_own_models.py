@@ -222,6 +222,19 @@ def test_right_paths_agree_on_layers_of_other_libraries_models(layer, dtype):
         assert {verdict.status for verdict in report.verdicts.values()} <= {"agrees", "unsupported"}, report
 
 
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_right_paths_agree_on_a_gated_linear_unit(dtype, scale):
+    if not differentiates(lambda t: F.glu(torch.cat([t, t], 1)), dtype, "cpu"):
+        pytest.skip("no gated linear unit in this dtype")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 8), nn.GLU(), nn.Linear(4, 2)).to(dtype)
+    report = check(model, (torch.randn(5, 3) * scale).to(dtype), paths=PATHS)
+    forward = report.verdicts["vmap_jacfwd"].status
+    assert forward == "agrees" or (forward == "unsupported" and dtype in (torch.float16, torch.bfloat16)), report
+    assert {report.verdicts[path].status for path in PATHS[:3]} == {"agrees"}, report
+
+
 @pytest.mark.parametrize("function", [torch.abs, lambda t: t.clamp(0, 1), lambda t: abs(t)], ids=["abs", "clamp", "||"])
 def test_at_a_kink_the_derivative_is_torchs_own(function):
     class Model(nn.Module):
