@@ -199,14 +199,16 @@ def test_right_paths_agree_on_models_with_functions_of_all_kinds(function, dtype
 
 
 LAYERS = (nn.PReLU(), nn.PReLU(5), nn.BatchNorm1d(5), nn.BatchNorm1d(5, affine=False), nn.Softmax(1), nn.LogSoftmax(-1))
-LAYERS += (nn.LayerNorm(5), nn.LayerNorm(5, elementwise_affine=False), nn.Softmin(1))
+LAYERS += (nn.LayerNorm(5), nn.LayerNorm(5, elementwise_affine=False), nn.Softmin(1), nn.GroupNorm(1, 5))
+LAYERS += (nn.GroupNorm(1, 5, affine=False),)
 LAYERS += (nn.RMSNorm(5, eps=1e-3), nn.RMSNorm(5, 0.1, elementwise_affine=False)) if hasattr(nn, "RMSNorm") else ()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_right_paths_agree_on_layers_of_other_libraries_models(layer, dtype):
-    if not differentiates(nn.LayerNorm(1, elementwise_affine=False), dtype, "cpu") and isinstance(layer, nn.LayerNorm):
+    of_a_sample = isinstance(layer, (nn.LayerNorm, nn.GroupNorm))
+    if of_a_sample and not differentiates(nn.LayerNorm(1, elementwise_affine=False), dtype, "cpu"):
         pytest.skip("no layer normalization in this dtype")
     torch.manual_seed(0)
     layer = deepcopy(layer).eval()

@@ -103,14 +103,14 @@ class LayerNorm:
         # a mean of n terms, each a product of at most eight factors, put together by as many more operations
         radius = inner_off * most + s.radius * inner.abs() + fl.gamma(self.n + 16) * terms
         # η for each of as many, times what is multiplied with s³, or s² or s, when it underflows, and with b
-        gamma = 0.0 if self.gamma is None else self.gamma.mag  # by which D s and D z are multiplied, too
-        lost = 8 * fl.eta * (1 + gamma) * (1 + most + cubed + w + self.n * sums * w * (1 + most + most**2))
+        gamma = 0.0 if self.gamma is None else self.gamma.mag  # by which D s, D z and s are multiplied, too
+        lost = 8 * fl.eta * (1 + gamma) * (1 + most + cubed + w + self.n * sums * w * (1 + most + most**2) + D.mag)
         radius = torch.where(known, up(radius, lost), inf)
         reach = None if D.reach is None else terms * UP
         # D is multiplied by s or z before γ, P and each mean by n before s/n; and b, as torch has it, is divided by n
         # only after its sums, and these times s, s² and s³; or ``(z - m) s n mean(P n)`` is, where s is in n as well
         before_n = P.mag + (1 + most) * self.moments.mean(P.mag) + (1 + most**3 + most**2 * w) * sums
-        on_the_way = terms + cubed + most**3 + D.mag * (w + most) + self.n * before_n
+        on_the_way = terms + cubed + most**3 + most * gamma + D.mag * (w + most) + self.n * before_n
         return (fl.within(fl.rounded(Ball(s.centre * inner, radius, reach)), on_the_way),)
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
