@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck._errors import Unsupported
+from jaccheck.enclosure.moved import Moved, OfMoved
 from jaccheck.enclosure.rules import Rule, Wire, layer_call, rules, takes
 
 
@@ -36,6 +37,10 @@ class Call:
                 if isinstance(vars(self.layer).get(name), Tensor):  # weight_norm, say, makes it of others
                     raise Unsupported(f"no enclosure for {self.name!r}, of which {name} is a tensor and no parameter")
             return layer_call(self.layer, (*self.args, *self.kwargs.values()))
+        moved = found((self.args, self.kwargs), Moved)
+        if moved:
+            args, kwargs = replaced((self.args, self.kwargs), Moved, lambda m: m.value)
+            return OfMoved(replace(self, args=args, kwargs=kwargs).rule(), {id(m.value): m for m in moved})
         replaced((self.args, self.kwargs), Tensor, self._refuse_history)
         factory = rules().get(self.run) or rules().get(self.name) or rules().get(self.name.removesuffix("_"))
         if factory is None:
@@ -56,12 +61,17 @@ class Call:
 
     def on(self, values: Sequence[Any]) -> Any:
         """What torch makes of the call for the wires' `values`."""
-        args, kwargs = replaced((self.args, self.kwargs), Wire, lambda wire: values[wire.index])
+
+        def in_torch(leaf: Wire | Moved) -> Any:
+            return values[leaf.index] if isinstance(leaf, Wire) else leaf.move(leaf.parameter)
+
+        args, kwargs = replaced((self.args, self.kwargs), (Wire, Moved), in_torch)
         return self.run(*args, **kwargs)
 
     def bare(self, stand_in: Callable[[Tensor], Tensor]) -> Call:
         """The same call without anybody's hooks, and with `stand_in` of each parameter, buffer and constant."""
         args, kwargs = replaced((self.args, self.kwargs), Tensor, stand_in)
+        args, kwargs = replaced((args, kwargs), Moved, lambda moved: moved.of(stand_in))
         if self.layer is None:
             return Call(self.name, self.run, args, kwargs)
         layer = copy(self.layer)
@@ -76,19 +86,24 @@ class Call:
         """The values of the graph among the arguments, in their order."""
         if len(self.args) == 1 and isinstance(self.args[0], Wire) and not self.kwargs:
             return self.args  # as nearly always
-        found: list[Wire] = []
-        replaced((self.args, self.kwargs), Wire, lambda wire: found.append(wire))
-        return tuple(found)
+        return tuple(found((self.args, self.kwargs), Wire))
 
 
-def replaced(tree: Any, kind: type | tuple[type, ...], replace: Callable[[Any], Any]) -> Any:
+def replaced(tree: Any, kind: type | tuple[type, ...], by: Callable[[Any], Any]) -> Any:
     """`tree` of tuples, lists, dicts and slices with each leaf of `kind` replaced."""
     if isinstance(tree, kind):
-        return replace(tree)
+        return by(tree)
     if isinstance(tree, (tuple, list)) and not isinstance(tree, torch.Size):
-        return type(tree)(replaced(leaf, kind, replace) for leaf in tree)
+        return type(tree)(replaced(leaf, kind, by) for leaf in tree)
     if isinstance(tree, dict):
-        return {key: replaced(leaf, kind, replace) for key, leaf in tree.items()}
+        return {key: replaced(leaf, kind, by) for key, leaf in tree.items()}
     if isinstance(tree, slice):
-        return slice(*(replaced(leaf, kind, replace) for leaf in (tree.start, tree.stop, tree.step)))
+        return slice(*(replaced(leaf, kind, by) for leaf in (tree.start, tree.stop, tree.step)))
     return tree
+
+
+def found(tree: Any, kind: type | tuple[type, ...]) -> list[Any]:
+    """The leaves of `kind`, in their order."""
+    leaves: list[Any] = []
+    replaced(tree, kind, leaves.append)
+    return leaves

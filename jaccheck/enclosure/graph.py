@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -14,11 +15,13 @@ from torch import Tensor, fx, nn
 from jaccheck._chance import seeded
 from jaccheck._errors import Unsupported
 from jaccheck._parts import Attributes, Namespace
-from jaccheck.enclosure.call import Call, replaced
+from jaccheck.enclosure.call import Call, found, replaced
 from jaccheck.enclosure.in_place import in_place, used_elsewhere
+from jaccheck.enclosure.moved import Moved, moved
 from jaccheck.enclosure.rules import Wire, known_as
+from jaccheck.enclosure.rules.given import given, of_one_sample, repeats
 from jaccheck.enclosure.tracer import Tracer
-from jaccheck.enclosure.turned import Turned, turned, with_layers_weight
+from jaccheck.enclosure.turned import turned, with_layers_weight
 
 
 def in_a_row(model: nn.Module) -> list[Call | Wire] | None:
@@ -55,7 +58,7 @@ def traced(model: nn.Module, x: Tensor) -> Iterator[Call | Wire]:
         Unsupported: a layer has no rule, or torch.fx can't trace the model.
     """
     graph, tracer = _trace(model, x)
-    reader = _Reader(model, tracer)
+    reader = _Reader(model, tracer, len(x))
     for node in graph.nodes:
         yield from reader.calls(node)
     yield reader.meanings[node]  # of the output
@@ -71,7 +74,8 @@ def _trace(model: nn.Module, x: Tensor) -> tuple[fx.Graph, Tracer]:
     before += map(Namespace, _own_classes(model))
     tracer = Tracer(x, is_known)
     try:
-        with warnings.catch_warnings(), seeded(0, x.device):  # it draws, perhaps; what is drawn later begins as it did
+        # it draws, perhaps, and what is drawn later begins where it did; and what it makes is for autograd, too
+        with warnings.catch_warnings(), seeded(0, x.device), torch.inference_mode(False):
             warnings.filterwarnings("ignore", message="For backward hooks to be called")  # they aren't, by a tracer
             return tracer.trace(model), tracer
     except Exception as error:
@@ -90,8 +94,8 @@ def _own_classes(model: nn.Module) -> set[type]:
 class _Reader:
     """Reads the nodes of a graph as calls of functions that have rules."""
 
-    def __init__(self, model: nn.Module, tracer: Tracer) -> None:
-        self._layers, self._tracer = dict(model.named_modules()), tracer
+    def __init__(self, model: nn.Module, tracer: Tracer, samples: int) -> None:
+        self._layers, self._tracer, self._samples = dict(model.named_modules()), tracer, samples
         self.meanings: dict[fx.Node, Any] = {}  # a Wire, several, or what doesn't depend on the input
         self._wires = 0  # besides that of the input
 
@@ -119,11 +123,16 @@ class _Reader:
         target: Any = node.target
         if target in CASTS and _is_as_it_was(self._tracer, node):
             return [], args[0]
+        if target in MADE and not found((args[1:], kwargs), Wire):
+            with torch.inference_mode(False), torch.no_grad():
+                return [], self._tracer.value(node)  # anew: that of the tracer may have been written to
         if target in SEVERAL and isinstance(args[0], Wire):
             calls = [*_pieces(target, args, kwargs, self._tracer.values[node])]
             return calls, tuple(Wire(self._wires + i) for i, _ in enumerate(calls, 1))
         if target is operator.getitem and isinstance(args[0], tuple):
             return [], args[0][args[1]]
+        if node.op == "call_method" and target in LIKE:
+            target, args, kwargs = LIKE[target], (args[0], *self._tracer.values[node].shape), {}
         if node.op == "call_method":
             return self._one(node, Call(target, _method(target), args, kwargs))
         return self._one(node, Call(getattr(target, "__name__", str(target)), target, args, kwargs))
@@ -141,13 +150,23 @@ class _Reader:
         return Call(name, layer, *self._arguments(node), layer)
 
     def _one(self, node: fx.Node, call: Call) -> tuple[list[Call], Any]:
-        """The call itself, unless it depends on nothing but parameters and constants."""
+        """The call itself, behind constants that it takes, unless it depends on nothing but these and parameters."""
+        on = call.args[0] if call.args else None
+        if in_place(call) and (not isinstance(on, Wire) or used_elsewhere(node.all_input_nodes[0], self._layers)):
+            raise Unsupported(f"no enclosure for {call.name} in place on a constant or a value that is used elsewhere")
         if not call.wires:
-            return [], turned(call) or _constant(call)
-        call = with_layers_weight(call)
-        if in_place(call) and used_elsewhere(node.all_input_nodes[0], self._layers):
-            raise Unsupported(f"no enclosure for {call.name} in place on a value that is used elsewhere")
-        return [call], Wire(self._wires + 1)
+            value = turned(call) or moved(call.name, call.run, call.args, call.kwargs)
+            if value is not None:
+                return [], value
+        calls: list[Call] = []
+        for t in _for_each_sample(call, self._samples, self._tracer.values[node]):
+            one = t.through(of_one_sample) if isinstance(t, Moved) else of_one_sample(t)
+            calls.append(Call("constant", given, (Wire(0), one), {}))
+            call = _with_instead(call, t, Wire(self._wires + len(calls)))
+        if not call.wires:
+            return [], _constant(call)
+        calls.append(with_layers_weight(call))
+        return calls, Wire(self._wires + len(calls))
 
 
 def _usual(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -171,6 +190,12 @@ def _is_as_it_was(tracer: Tracer, node: fx.Node) -> bool:
     return now.dtype == before.dtype and now.device == before.device
 
 
+MADE = (torch.zeros_like, torch.ones_like, torch.full_like, "new_zeros", "new_ones", "new_full")
+"""What makes a constant of the shape of a value."""
+
+LIKE = {"expand_as": "expand", "view_as": "view", "reshape_as": "reshape"}
+"""Methods that take a shape from a value, and those that are told it."""
+
 SLICED = (torch.chunk, torch.split, torch.tensor_split, "chunk", "split", "tensor_split")
 SEVERAL = (*SLICED, torch.unbind, "unbind")
 """What gives several tensors: slices of one, or its places along an axis."""
@@ -189,10 +214,36 @@ def _pieces(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: 
         yield Call("getitem", operator.getitem, (args[0], (*[slice(None)] * dim, place)), {})
 
 
+MATRICES = ("matmul", "mm", "linear", "addmm")
+"""What takes matrices, of which no axis is the batch's."""
+
+
+def _for_each_sample(call: Call, samples: int, result: Any) -> list[Tensor | Moved]:
+    """Constants and moved parameters with a batch axis, along which they repeat, that have to be values of the graph.
+
+    Those are the first argument of a call that has no value of the graph, and else parameters with as many axes.
+    """
+    candidates: list[Tensor | Moved] = [] if call.wires else list(call.args[:1])
+    if call.name not in MATRICES and isinstance(result, Tensor):
+        axes = result.dim() - (call.name == "stack")
+        candidates += [t for t in found((call.args, call.kwargs), Moved) if t.source.dim() == axes]
+    return [t for t in {id(t): t for t in candidates}.values() if _has_samples(t, samples)]
+
+
+def _with_instead(call: Call, leaf: Tensor | Moved, wire: Wire) -> Call:
+    args, kwargs = replaced((call.args, call.kwargs), (Tensor, Moved), lambda t: wire if t is leaf else t)
+    return replace(call, args=args, kwargs=kwargs)
+
+
+def _has_samples(t: Any, samples: int) -> bool:
+    places = t.source if isinstance(t, Moved) else t
+    if not isinstance(places, Tensor) or places.requires_grad:
+        return False
+    return places.dim() > 1 and len(places) == samples and repeats(places)
+
+
 def _constant(call: Call) -> Any:
     """What a call without values of the graph gives: Python numbers, but no tensors, which would be rounded."""
-    found: list[Any] = []
-    replaced((call.args, call.kwargs), (Tensor, Turned), lambda t: found.append(t))
-    if found or call.layer is not None:
+    if found((call.args, call.kwargs), (Tensor, Moved)) or call.layer is not None:
         raise Unsupported(f"no enclosure for {call.name} of parameters or constants alone")
     return call.run(*call.args, **call.kwargs)

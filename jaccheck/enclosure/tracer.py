@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from jaccheck.enclosure.composed import COMPOSED
+
 ANSWERED = ("shape", "ndim", "dtype", "device", "is_cuda", "size", "dim", "numel", "is_floating_point", "is_complex")
 """Attributes and methods of a tensor that tell the same whatever its numbers are, and whoever asks."""
 
@@ -42,10 +44,18 @@ class Tracer(fx.Tracer):
         try:
             if node.op != "output":
                 with torch.no_grad():
-                    self.values[node] = self._value(node)
+                    self.values[node] = self.value(node)
         finally:
             self._computing = False
         return node
+
+    def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **others: Any) -> fx.Proxy:
+        if kind in ("call_function", "call_method") and target in COMPOSED:
+            args = tuple(self.proxy(arg.node) if isinstance(arg, fx.proxy.Attribute) else arg for arg in args)  # as W.T
+            composed: Any = COMPOSED[target](*args, **kwargs)
+            if composed is not NotImplemented:
+                return composed  # type: ignore[no-any-return]
+        return super().create_proxy(kind, target, args, kwargs, *rest, **others)
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         return forward(*args, **kwargs) if self._computing else super().call_module(m, forward, args, kwargs)
@@ -53,7 +63,8 @@ class Tracer(fx.Tracer):
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         return attr_val if self._computing else super().getattr(attr, attr_val, parameter_proxy_cache)
 
-    def _value(self, node: fx.Node) -> Any:
+    def value(self, node: fx.Node) -> Any:
+        """What `node` computes of the values of others."""
         args: Any = fx.node.map_arg(node.args, self.values.__getitem__)
         kwargs: Any = fx.node.map_arg(node.kwargs, self.values.__getitem__)
         match node.op:

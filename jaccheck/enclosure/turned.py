@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from jaccheck._errors import Unsupported
-from jaccheck.enclosure.call import Call, replaced
+from jaccheck.enclosure.call import Call, found
+from jaccheck.enclosure.moved import Moved
 from jaccheck.enclosure.rules.matmul import affine
 
 
-@dataclass(frozen=True, eq=False)
-class Turned:
-    """A parameter or constant transposed, which only products of matrices can use."""
-
-    matrix: Tensor
+class Turned(Moved):
+    """A matrix transposed."""
 
 
 def turned(call: Call) -> Turned | None:
@@ -29,23 +24,21 @@ def turned(call: Call) -> Turned | None:
     attribute = call.name == "getattr" and rest[0] in ("T", "mT", "H", "mH")
     swapped = call.name in ("transpose", "swapaxes", "swapdims") and {axis % 2 for axis in rest} == {0, 1}
     permuted = call.name == "permute" and rest in ([1, 0], [(1, 0)], [[1, 0]])
-    return Turned(first) if plain or attribute or swapped or permuted else None
+    return Turned(first, lambda t: t.mT) if plain or attribute or swapped or permuted else None
 
 
 def with_layers_weight(call: Call) -> Call:
     """A product with a transposed matrix as `linear` has it, and the other way round."""
-    found: list[Turned] = []
-    replaced((call.args, call.kwargs), Turned, lambda turned: found.append(turned))
-    if not found:
+    if not found((call.args, call.kwargs), Turned):
         return call
     a, b, *rest = (*call.args, None, None)
     if call.name in ("matmul", "mm") and isinstance(b, Turned):
-        return Call("linear", F.linear, (a, b.matrix), {})
+        return Call("linear", F.linear, (a, b.parameter), {})
     if call.name == "addmm" and isinstance(rest[0], Turned) and not call.kwargs:
-        return Call("linear", F.linear, (b, rest[0].matrix, a), {})
+        return Call("linear", F.linear, (b, rest[0].parameter, a), {})
     if call.name == "linear" and isinstance(b, Turned) and call.kwargs.keys() <= {"bias"}:
         bias = call.kwargs.get("bias", rest[0])
         if bias is None:
-            return Call("matmul", torch.matmul, (a, b.matrix), {})
-        return Call("linear", affine, (a, b.matrix, bias), {})
-    raise Unsupported(f"no enclosure for the function {call.name} of a transposed parameter")
+            return Call("matmul", torch.matmul, (a, b.parameter), {})
+        return Call("linear", affine, (a, b.parameter, bias), {})
+    return call

@@ -297,6 +297,123 @@ def root(t: Dual) -> Dual:
     return t.scaled(t.value.sqrt(), 1 / (2 * t.value.sqrt()))
 
 
+class Recurrent(nn.Module):
+    """Constants made of shapes: a first state, to which a layer is applied, a column of ones, and a factor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.hidden, self.head = nn.Linear(3, 2), nn.Linear(2, 2), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.zeros(x.shape[0], 2, dtype=x.dtype)
+        for _ in range(2):
+            h = torch.tanh(self.inner(x) + self.hidden(h))
+        return self.head(torch.cat([h, torch.ones_like(h[:, :1])], dim=1)) * h.new_full((len(h), 2), 0.25)
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        h = 2 * [Dual(exact(0))]
+        for _ in range(2):
+            h = judge(nn.Tanh(), plus(judge(self.inner, x), judge(self.hidden, h)))
+        return scaled(0.25, judge(self.head, [*h, Dual(exact(1))]))
+
+
+class Elsewhere(nn.Module):
+    """Parameters that are reshaped, expanded, repeated, indexed and transposed before they are used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat, self.row, self.W = (nn.Parameter(torch.ones(*shape)) for shape in ((6,), (2,), (2, 3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.tanh(x @ self.flat.view(3, 2)) * self.row[None] + self.row.expand(x.shape[0], -1)
+        z = torch.cat([y, self.row.unsqueeze(0).expand_as(y)], 1) * self.row.repeat(2)
+        return z[:, 1:3] + F.linear(x, self.W[[0, 0]]) - (x.unsqueeze(2) * self.W.T).sum(1)
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        flat, row, W = (judge.weights[id(p)] for p in (self.flat, self.row, self.W))
+        products = [summed(times(x, flat[j::2])) for j in (0, 1)]
+        y = plus(times(judge(nn.Tanh(), products), row), row)
+        first, other = [summed(times(x, W[0]))], [summed(times(x, W[1]))]
+        z = times([*y, *row], [*row, *row])
+        return plus(plus(z[1:3], 2 * first), scaled(-1, first + other))
+
+
+class Normalized(nn.Module):
+    """Norms, variances, and what is divided by them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head, self.gamma = nn.Linear(3, 4), nn.Linear(11, 2), nn.Parameter(torch.ones(4))
+        self.groups = nn.GroupNorm(1, 2, eps=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        parts = [F.normalize(y), y.norm(dim=1, keepdim=True), y.var(1, keepdim=True)]
+        parts += [torch.std(y, dim=1, correction=0, keepdim=True), rooted(y, self.gamma)]
+        of_two = self.groups(y.reshape(-1, 2, 2)).sum(2)
+        return self.head(torch.cat(parts, dim=1)) * F.softmin(y[:, :2], dim=1) + of_two
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        y = judge(self.layer, x)
+        squares = summed(times(y, y))
+        away = plus(y, 4 * [summed(y).scaled(-summed(y).value / 4, -1 / exact(4))])
+        distances = summed(times(away, away))
+        variances = [distances.scaled(distances.value / n, 1 / exact(n)) for n in (3, 4)]
+        mean = squares.scaled(squares.value / 4 + exact(0.01), 1 / exact(4))
+        parts = [quotient(t, root(squares)) for t in y] + [root(squares), variances[0], root(variances[1])]
+        parts += times([quotient(t, root(mean)) for t in y], judge.weights[id(self.gamma)])
+        powers = [t.scaled((-t.value).exp(), -(-t.value).exp()) for t in y[:2]]
+        gamma, beta = (judge.weights[id(p)] for p in (self.groups.weight, self.groups.bias))
+        own = plus(times(standard(y, 0.01), [gamma[i // 2] for i in range(4)]), [beta[i // 2] for i in range(4)])
+        of_two = [own[0] + own[1], own[2] + own[3]]
+        return plus(times(judge(self.head, parts), [quotient(t, summed(powers)) for t in powers]), of_two)
+
+
+def rooted(y: Tensor, gamma: Tensor) -> Tensor:
+    """y / √(mean y² + ε) γ, by torch's own function where a release of torch has it."""
+    if hasattr(F, "rms_norm"):
+        return F.rms_norm(y, (4,), gamma, 0.01)
+    return y * torch.rsqrt(y.square().mean(1, keepdim=True) + 0.01) * gamma
+
+
+def kernels(t: Tensor) -> Tensor:
+    """What `Normalized` needs."""
+    return F.group_norm((F.normalize(t) + t.var(1, unbiased=False)).repeat(1, 2), 1)
+
+
+class Others(nn.Module):
+    """Functions that are others one after the other, and sums of all elements up to each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Linear(3, 2), nn.Linear(9, 2)
+        self.v, self.W, self.b = (nn.Parameter(torch.ones(*shape)) for shape in ((2,), (2, 2), (2,)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        z = torch.addcmul(y.add(x[:, :2], alpha=-0.75), y, x[:, 1:]).cumsum(1)
+        both = torch.stack([torch.exp2(y), torch.log2(1 + y**2)], 1).movedim(1, -1).mT.flatten(1)
+        parts = [F.pad(both, (1, 0), value=0.5), (y @ self.v).unsqueeze(1).tile(1, 2) * (1 + y**2) ** -0.5]
+        turned = torch.addmm(self.b, z, self.W) + torch.einsum("ni,oi->no", y, self.W)
+        return self.head(torch.cat([*parts, z], 1)) + turned * F.glu(torch.cat([y, z], 1))
+
+    def on_duals(self, judge: Judge, x: Nested) -> Nested:
+        y = judge(self.layer, x)
+        z = plus(plus(y, scaled(-0.75, x[:2])), times(y, x[1:]))
+        z = [z[0], z[0] + z[1]]
+        one = [Dual(exact(1)), Dual(exact(1))]
+        even = plus(one, times(y, y))
+        ln2 = exact(2).log()
+        both = [t.scaled((t.value * ln2).exp(), ln2 * (t.value * ln2).exp()) for t in y]
+        both += [t.scaled(t.value.log() / ln2, 1 / (ln2 * t.value)) for t in even]
+        product = summed(times(y, judge.weights[id(self.v)]))
+        parts = [Dual(exact(0.5)), *both, *(quotient(product, root(t)) for t in even), *z]
+        W, b = judge.weights[id(self.W)], judge.weights[id(self.b)]
+        columns = [summed(times(z, list(column))) for column in zip(*W, strict=True)]
+        turned = plus(plus(columns, b), [summed(times(y, row)) for row in W])
+        return plus(judge(self.head, parts), times(turned, times(y, judge(nn.Sigmoid(), z))))
+
+
 class Functional(nn.Module):
     """An activation by its function, with parameters other than the defaults."""
 
@@ -314,6 +431,7 @@ class Functional(nn.Module):
 
 
 MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Copies, Classifier, Standardized, Elementary)
+MODELS += (Recurrent, Elsewhere, Normalized, Others)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 2.0**-12], ids=lambda scale: f"x{scale:g}")
@@ -322,6 +440,8 @@ MODELS = (Residual, Reused, Tied, Branches, Gated, Tokens, Plain, Turned, Copies
 def test_the_true_jacobian_lies_in_the_enclosure(make, dtype, scale):
     if make is Standardized and not differentiates(nn.LayerNorm(1, elementwise_affine=False), dtype, "cpu"):
         pytest.skip("no layer normalization in this dtype")
+    if make is Normalized and not differentiates(kernels, dtype, "cpu"):
+        pytest.skip("no norms, variances or group normalization in this dtype")
     for seed in range(3):
         draw = numbers(seed)
         model = make().double()

@@ -52,6 +52,23 @@ def single(layer):
     return model
 
 
+def steep():
+    """Of its cotangents a sum times s³ overflows before it is divided by 16, though J doesn't."""
+    model = nn.Sequential(nn.Linear(1, 16, bias=False), nn.LayerNorm(16), nn.Linear(16, 1))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.linspace(-0.5, 0.5, 16)[:, None])
+        model[2].weight.copy_(torch.linspace(-0.5, 0.5, 16) * 2.0**125)
+    return model
+
+
+def rooted():
+    """Whose tangents, times its values, overflow before they are multiplied by s³."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.RMSNorm(4, eps=1e-3) if hasattr(nn, "RMSNorm") else nn.LayerNorm(4))
+    with torch.no_grad():
+        model[0].weight.mul_(2.0**-50)
+    return model
+
+
 CASES = {
     "a sum whose parts overflow": (
         Scaled([2e38, 2e38, -2e38, -2e38], lambda h: h.sum(1, keepdim=True)),
@@ -71,6 +88,8 @@ CASES = {
         Scaled([1.0, 2.0], lambda h: torch.narrow(h, 1, -2, 2)),
         torch.ones(2, 2),
     ),
+    "what a layer normalization divides by n overflows": (steep(), torch.tensor([[0.75], [3.0]])),
+    "a tangent times a value overflows": (rooted(), torch.randn(2, 3) * 2.0**100),
     "a sum over nothing": (Scaled([1.0, 2.0], lambda h: h + h[:, 2:].sum(1, keepdim=True)), torch.ones(2, 2)),
 }
 

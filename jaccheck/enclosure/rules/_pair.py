@@ -14,6 +14,7 @@ from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.jacobian import Direct, Jacobian
 from jaccheck.enclosure.rules._rule import Wire
 from jaccheck.enclosure.rules.broadcast import summed_to
+from jaccheck.enclosure.rules.given import of_one_sample
 
 Operand = Wire | Tensor | float | int
 
@@ -65,7 +66,11 @@ class Pair(ABC):
         return tuple(part for operand, part in self._cotangents(fl, D) if isinstance(operand, Wire))
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
-        return tuple((o, _shaped(part, o.shape)) for o, part in self._cotangents(fl, D) if isinstance(o, Tensor))
+        return tuple(
+            (operand, _shaped(part, operand.shape))
+            for operand, part in self._cotangents(fl, D)
+            if isinstance(operand, Tensor) and operand.requires_grad
+        )
 
 
 def _shaped(part: Ball, shape: torch.Size) -> Direct:
@@ -80,10 +85,12 @@ def constant(fl: Arithmetic, operand: Tensor | float | int, like: Ball) -> Ball:
         return fl.number(float(operand), like.centre)
     if operand.dim() == 0 and not operand.requires_grad:  # its dtype may be another one
         return fl.number(float(operand), like.centre)
-    if operand.dim() == like.centre.dim() and operand.shape[0] == 1:
-        operand = operand[0]
+    if operand.dim() == like.centre.dim():
+        if operand.requires_grad and operand.shape[0] != 1:
+            raise Unsupported("no enclosure for a parameter that has a batch axis")
+        operand = of_one_sample(operand)
     if operand.dim() >= like.centre.dim():
-        raise Unsupported("no enclosure for a constant that has a batch axis")
+        raise Unsupported("no enclosure for a constant that has more axes than values")
     return Ball.exact(operand.to(like.centre.device))
 
 

@@ -9,6 +9,7 @@ import torch
 from jaccheck.enclosure.rules._activation import FUNCTION, Activation, Elementwise
 from jaccheck.enclosure.rules._rule import Wire, rule
 
+LN2 = 0.6931471805599453
 EXP = Activation(
     value=torch.exp,
     slope=torch.exp,
@@ -24,6 +25,24 @@ LOG = Activation(
     slope_error=2,
     max_curvature=lambda t: torch.where(t.low > 0, t.low**-2, inf),
     exact_where=lambda t: t == 1,
+)
+
+EXP2 = Activation(
+    value=torch.exp2,
+    slope=lambda t: LN2 * torch.exp2(t),
+    value_error=FUNCTION,
+    slope_error=FUNCTION + 3,  # log 2, and two products
+    max_curvature=lambda t: LN2**2 * t.high.exp2(),
+)
+LOG2 = Activation(
+    value=torch.log2,
+    slope=lambda t: 1 / (LN2 * t),
+    value_error=FUNCTION,
+    slope_error=4,  # log 2, a product and a quotient
+    max_curvature=lambda t: torch.where(t.low > 0, t.low**-2 / LN2, inf),
+    # as 1 / (t log 2): the product is 2 η off where it underflows, for log 2 isn't below 1/2, and the quotient 4 η / t²
+    underflow=lambda t: 4 + torch.where(t.low > 0, 4 * t.low**-2, inf),
+    at_infinity=False,
 )
 
 EXPM1 = Activation(
@@ -59,6 +78,16 @@ def exp(input: Wire) -> Elementwise:
 @rule(torch.log, "log")
 def log(input: Wire) -> Elementwise:
     return Elementwise(LOG)
+
+
+@rule(torch.exp2, "exp2", torch.special.exp2)
+def exp2(input: Wire) -> Elementwise:
+    return Elementwise(EXP2)
+
+
+@rule(torch.log2, "log2")
+def log2(input: Wire) -> Elementwise:
+    return Elementwise(LOG2)
 
 
 @rule(torch.expm1, "expm1", "special_expm1")

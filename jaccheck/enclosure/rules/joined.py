@@ -1,8 +1,9 @@
-"""Calls that put values side by side, behind the batch axis."""
+"""Calls that put values and constants side by side, behind the batch axis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -12,23 +13,29 @@ from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
+from jaccheck.enclosure.rules.given import Given, of_one_sample
 
 
 class Joined(NoParameters):
-    """Values one after the other along a feature axis, or along a `new` one."""
+    """Values and constants one after the other along a feature axis, or along a `new` one."""
 
     def __init__(self, parts: Sequence[Any], dim: int, *, new: bool = False) -> None:
         self.what = "a stack" if new else "a concatenation"
-        if not all(isinstance(part, Wire) for part in parts):
-            raise Unsupported(f"no enclosure for {self.what} with a constant")
-        self.dim, self.new = dim, new
+        if any(isinstance(part, Tensor) and part.requires_grad for part in parts):
+            raise Unsupported(f"no enclosure for {self.what} with a parameter, unless it is expanded")
+        self.parts, self.dim, self.new = parts, dim, new
 
     def forward(self, fl: Arithmetic, *inputs: Ball) -> Ball:
         self.axis = self.dim % (inputs[0].centre.dim() + self.new)
         if self.axis == 0:
             raise Unsupported(f"no enclosure for {self.what} along the batch axis")
-        self.sizes = [1 if self.new else a.shape[self.axis] for a in inputs]
-        return Ball(self._joined([a.centre for a in inputs]), self._joined([a.radius for a in inputs]))
+        values = iter(inputs)
+        balls = [
+            next(values) if isinstance(part, Wire) else Given(of_one_sample(part)).forward(fl, inputs[0])
+            for part in self.parts
+        ]
+        self.sizes = [1 if self.new else a.shape[self.axis] for a in balls]
+        return Ball(self._joined([a.centre for a in balls]), self._joined([a.radius for a in balls]))
 
     def _joined(self, parts: list[Tensor]) -> Tensor:
         return torch.stack(parts, self.axis) if self.new else torch.cat(parts, self.axis)
@@ -39,8 +46,12 @@ class Joined(NoParameters):
         def part(start: int, size: int) -> Ball:
             return D.moved(lambda t: t.select(axis, start) if self.new else t.narrow(axis, start, size))
 
-        starts = (sum(self.sizes[:i]) for i in range(len(self.sizes)))
-        return tuple(part(start, size) for start, size in zip(starts, self.sizes, strict=True))
+        starts = accumulate(self.sizes, initial=0)
+        return tuple(
+            part(start, size)
+            for own, start, size in zip(self.parts, starts, self.sizes, strict=False)
+            if isinstance(own, Wire)
+        )
 
 
 @rule(torch.cat, torch.concat, "concatenate")

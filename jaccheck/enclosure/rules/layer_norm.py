@@ -14,6 +14,7 @@ from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import UP, Ball, up
 from jaccheck.enclosure.jacobian import Direct, Jacobian
 from jaccheck.enclosure.rules._activation import FUNCTION
+from jaccheck.enclosure.rules._moments import Moments
 from jaccheck.enclosure.rules._pair import per_sample
 from jaccheck.enclosure.rules._rule import Wire, rule
 from jaccheck.enclosure.rules.broadcast import summed_to
@@ -28,6 +29,8 @@ class LayerNorm:
     what they are with ``w = |z| + |m|`` in place of ``z - m``.
     """
 
+    about_mean = True
+
     def __init__(self, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float) -> None:
         self.weight, self.bias, self.eps = weight, bias, eps
         self.shape, self.n = tuple(shape), prod(shape)
@@ -36,27 +39,15 @@ class LayerNorm:
     def forward(self, fl: Arithmetic, z: Ball) -> Ball:  # [N, …, *shape]
         if z.centre.dim() <= len(self.shape) or z.shape[-len(self.shape) :] != self.shape or not self.n:
             raise Unsupported(f"no enclosure for a layer normalization of {list(z.shape)} by {list(self.shape)}")
-        size = z.mag
-        mean, off = self._mean(z.centre), self._mean(z.radius) + fl.gamma(self.n + 2) * self._mean(size)
-        self.w = size + mean.abs() + off
-        away = z.centre - mean
-        away_off = z.radius + off + fl.gamma(1) * self.w
-        variance = self._mean(away.square())
-        # Σ (z - m)² / n, or Σ z² / n - m². Either term is at most mean w², since 2 |m| mean |z| is; of m² the error is
-        # twice that of m, n + 1 roundings, of the others n + 4. And η for the squares, the mean, m² and the difference.
-        variance_off = up(
-            self._mean((2 * away.abs() + away_off) * away_off + 2 * fl.gamma(self.n + 6) * self.w.square())
-        )
-        variance_off += 8 * fl.eta
-        total = variance + self.eps
-        least = total - variance_off - fl.gamma(2) * (total + variance_off)
+        self.moments = moments = Moments(fl, z, self.axes, about_mean=self.about_mean)
+        self.w, away, away_off = moments.w, moments.away.centre, moments.away.radius
+        total = moments.variance.centre + self.eps
+        least = total - moments.variance.radius - fl.gamma(2) * (total + moments.variance.radius)
         s = total.rsqrt()
         most = torch.where(least > 0, least.rsqrt(), inf)
         self.s = Ball(s, up(most - s, fl.gamma(FUNCTION + 2) * most + 4 * fl.eta))
         self.most, self.largest = self.s.mag, fl.largest
-        # the largest on the way: a sum of squares, in the precision of moments
-        squares = self.n * self.w.square().amax(self.axes, keepdim=True)
-        self.known = (squares < fl.opmath_largest) & (self.most < fl.largest)
+        self.known = moments.known & (self.most < fl.largest)
         lost = fl.eta * (4 + self.w + self.most)
         off = away.abs() * self.s.radius + away_off * self.most + fl.gamma(4) * self.w * self.most
         self.normalized = Ball(away * s, torch.where(self.known, up(off, lost), inf))
@@ -73,9 +64,6 @@ class LayerNorm:
     @property
     def axes(self) -> tuple[int, ...]:
         return tuple(range(-len(self.shape), 0))
-
-    def _mean(self, t: Tensor) -> Tensor:
-        return t.mean(self.axes, keepdim=True)
 
     @property
     def gain(self) -> float:
@@ -104,21 +92,26 @@ class LayerNorm:
         dim = D.centre.dim()
         n, s = per_sample(self.normalized, dim), per_sample(self.s, dim)
         w, most, known = (per_sample(Ball(t, t), dim).centre for t in (self.w, self.most, self.known))
-        mean, mean_off = self._mean(P.centre), self._mean(P.radius)
-        along = self._mean(P.centre * n.centre)
-        along_off = self._mean(P.centre.abs() * n.radius + P.radius * n.mag)
+        mean, mean_off = (self.moments.mean(t) * self.about_mean for t in (P.centre, P.radius))
+        along = self.moments.mean(P.centre * n.centre)
+        along_off = self.moments.mean(P.centre.abs() * n.radius + P.radius * n.mag)
         inner = P.centre - mean - n.centre * along
         inner_off = P.radius + mean_off + n.mag * along_off + n.radius * along.abs()
         cubed = most**3 * w
-        sums = self._mean(P.mag * w)
-        terms = most * (P.mag + self._mean(P.mag)) + cubed * sums
+        sums = self.moments.mean(P.mag * w)
+        terms = most * (P.mag + self.moments.mean(P.mag)) + cubed * sums
         # a mean of n terms, each a product of at most eight factors, put together by as many more operations
         radius = inner_off * most + s.radius * inner.abs() + fl.gamma(self.n + 16) * terms
         # η for each of as many, times what is multiplied with s³, or s² or s, when it underflows, and with b
-        lost = 8 * fl.eta * (1 + most + cubed + w + self.n * sums * w * (1 + most + most**2))
+        gamma = 0.0 if self.gamma is None else self.gamma.mag  # by which D s, D z and s are multiplied, too
+        lost = 8 * fl.eta * (1 + gamma) * (1 + most + cubed + w + self.n * sums * w * (1 + most + most**2) + D.mag)
         radius = torch.where(known, up(radius, lost), inf)
         reach = None if D.reach is None else terms * UP
-        return (fl.within(fl.rounded(Ball(s.centre * inner, radius, reach)), terms + cubed + most**3 + self.n * sums),)
+        # D is multiplied by s or z before γ, P and each mean by n before s/n; and b, as torch has it, is divided by n
+        # only after its sums, and these times s, s² and s³; or ``(z - m) s n mean(P n)`` is, where s is in n as well
+        before_n = P.mag + (1 + most) * self.moments.mean(P.mag) + (1 + most**3 + most**2 * w) * sums
+        on_the_way = terms + cubed + most**3 + most * gamma + D.mag * (w + most) + self.n * before_n
+        return (fl.within(fl.rounded(Ball(s.centre * inner, radius, reach)), on_the_way),)
 
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         found: list[tuple[Tensor, Jacobian]] = []

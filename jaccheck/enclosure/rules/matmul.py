@@ -11,7 +11,7 @@ from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.jacobian import Jacobian, Transposed
-from jaccheck.enclosure.rules._rule import Wire, rule
+from jaccheck.enclosure.rules._rule import Rule, Wire, rule
 from jaccheck.enclosure.rules.linear import Linear
 
 
@@ -49,6 +49,13 @@ def matmul(input: Wire, other: Tensor) -> Times:
     return Times(other)
 
 
+@rule(torch.addmm)
+def addmm(input: Tensor, mat1: Wire, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Rule:
+    if (beta, alpha) != (1, 1) or not isinstance(mat2, Tensor):
+        raise Unsupported("no enclosure for an addmm with factors, or of two values")
+    return affine_rule(mat1, mat2, input)
+
+
 def affine(input: Tensor, other: Tensor, bias: Tensor) -> Tensor:
     """What `torch.nn.functional.linear` computes of a transposed weight."""
     return input @ other + bias
@@ -57,5 +64,5 @@ def affine(input: Tensor, other: Tensor, bias: Tensor) -> Tensor:
 @rule(affine)
 def affine_rule(input: Wire, other: Tensor, bias: Tensor) -> Times:
     if not isinstance(input, Wire) or not isinstance(bias, Tensor) or bias.dim() != 1:
-        raise Unsupported("no enclosure for a product with a transposed matrix and a bias that isn't a parameter")
+        raise Unsupported("no enclosure for a product with a matrix and a bias that isn't one row of parameters")
     return Times(other, bias)

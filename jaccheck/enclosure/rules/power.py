@@ -50,8 +50,10 @@ def natural(n: int) -> Activation:
 def power(input: Wire, exponent: float) -> Elementwise:
     if isinstance(input, Wire) and exponent == 0.5:
         return Elementwise(replace(SQRT, at_infinity=False))  # pow(-∞, 1/2) is ∞, and √-∞ is none
+    if isinstance(input, Wire) and exponent == -0.5:  # whose slope is a power, rounded less than one of three factors
+        return Elementwise(RSQRT)
     if not isinstance(input, Wire) or not isinstance(exponent, (int, float)) or exponent not in range(1, 65):
-        raise Unsupported("no enclosure for a power, unless its exponent is 1/2 or a number from 1 to 64")
+        raise Unsupported("no enclosure for a power, unless its exponent is 1/2, -1/2 or a number from 1 to 64")
     return Elementwise(natural(int(exponent)))
 
 

@@ -124,3 +124,15 @@ def permute_function(input: Wire, dims: Any) -> Permuted:
 @rule("transpose", torch.transpose, "swapaxes", "swapdims")
 def transpose(input: Wire, dim0: int, dim1: int) -> Transposed:
     return Transposed(dim0, dim1)
+
+
+@rule(getattr)
+def attribute(input: Wire, name: str) -> Transposed:
+    if name not in ("mT", "mH"):
+        raise Unsupported(f"no enclosure for the attribute {name!r} of a value")
+    return Transposed(-2, -1)
+
+
+@rule("adjoint", torch.adjoint)
+def adjoint(input: Wire) -> Transposed:
+    return Transposed(-2, -1)

@@ -80,6 +80,17 @@ class Softmax(_Normalized):
         return (fl.within(away, D.mag + total.mag),)
 
 
+class Softmin(Softmax):
+    """That of -z."""
+
+    def forward(self, fl: Arithmetic, z: Ball) -> Ball:
+        return super().forward(fl, -z)
+
+    def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
+        (to_z,) = super().vjp(fl, D)
+        return (-to_z,)
+
+
 class LogSoftmax(_Normalized):
     """``y = log p``, so that ``∂f/∂z = D - p Σ D_j``."""
 
@@ -134,6 +145,12 @@ def _total(fl: Arithmetic, D: Ball, axis: int) -> Ball:
 def softmax(input: Wire, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> Softmax:
     same_dtype("a softmax", dtype)
     return Softmax(dim)
+
+
+@rule(nn.Softmin, F.softmin)
+def softmin(input: Wire, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> Softmin:
+    same_dtype("a softmax", dtype)
+    return Softmin(dim)
 
 
 @rule(nn.LogSoftmax, F.log_softmax, torch.log_softmax, "log_softmax")

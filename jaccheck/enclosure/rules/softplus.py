@@ -27,8 +27,8 @@ def softplus(wire: Wire, beta: float = 1.0, threshold: float = 20.0) -> Elementw
                 beta * t > threshold, t, ((beta * t).clamp(min=0) + log1p(exp(-(beta * t).abs()))) / beta
             ),
             slope=lambda t: torch.where(beta * t > threshold, 1.0, logistic(beta * t)),
-            # β t is rounded once or twice, which costs log(1 + exp(s)) at most 2 u |s|, relatively, where s < 0, and 2 u
-            # above, where it is s at least; then exp, log1p, a sum and a division
+            # β t is rounded once or twice, which costs log(1 + exp(s)) at most 2 u |s|, relatively, where s < 0, and
+            # 2 u above, where it is s at least; then exp, log1p, a sum and a division
             value_error=lambda t, a: (2 * FUNCTION + 4 + 2 * (-beta * t.low).clamp(min=0)) * a,
             slope_error=lambda t, a, s: (FUNCTION + 5 + 2 * (-beta * t.low).clamp(min=0)) * s,
             # as σ(β t), that is 1 / (1 + exp(-β t)): where exp(-β t) overflows, φ' < exp(β t) is below 1 / largest
