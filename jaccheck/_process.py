@@ -57,7 +57,8 @@ def numpy_settings() -> list[Setting]:
     ]
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGABRT, signal.SIGFPE, signal.SIGSEGV)
+_SIGNALS = (signal.SIGTERM, signal.SIGABRT, signal.SIGFPE, signal.SIGSEGV)
+"""Not SIGINT's: that changes when the first Ctrl-C falls into a call."""
 
 
 def _signal_handlers() -> list[Any]:
