@@ -143,7 +143,7 @@ EVERY = 2
 ALL_BUT = 4
 """Of so many that have an activation of `SELDOM`, all but one are asked about its every input."""
 
-MOST_TO_TRY, SHARES = "sequence", 3
+MOST_TO_TRY, SHARES = "sequence", 2
 """This property has by far the most to try, each thing that may happen to a model: it gets so many shares, or turns."""
 
 

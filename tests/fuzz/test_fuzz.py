@@ -329,16 +329,16 @@ def test_each_network_is_asked_the_cheap_properties_and_every_second_one_of_the_
     monkeypatch.setattr(jaccheck.fuzz.checking, "examined", note)
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=12)
     cheap = ("enclosure", "state")
-    turns = ("batching", "sequence", "sequence", "layout", "sequence")
-    assert asked == [law for name in (*turns, turns[0]) for law in (cheap, (name,), cheap)]
+    turns = ("batching", "sequence", "layout", "sequence")
+    assert asked == [law for name in (*turns, *turns[:2]) for law in (cheap, (name,), cheap)]
     assert set(summary.spent) == {"enclosure, state", *COSTLY}
     assert sum(summary.spent.values()) <= summary.seconds
     assert summary.checks == 12
 
 
-def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share_but_sequence_three():
+def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share_but_sequence_two():
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY), examples=None, seconds=3.0)
-    shares = [summary.spent[name] / (1 + 2 * (name == "sequence")) for name in COSTLY]
+    shares = [summary.spent[name] / (1 + (name == "sequence")) for name in COSTLY]
     assert max(shares) < 2 * min(shares) + 0.3
 
 
@@ -352,9 +352,8 @@ def test_activations_that_are_drawn_seldom_are_tried_at_every_input_more_often()
         assert all(laws[0] == ("enclosure",) for laws in turns)
         return [law for laws in turns for (law,) in laws[1:]]
 
-    turns = ["every_input", "sequence", "sequence", "layout", "sequence"]
-    assert costly(often) == [*turns, *turns[:3]]
-    assert Counter(costly(seldom)) == {"every_input": 13, "sequence": 1}
+    assert costly(often) == ["every_input", "sequence", "layout", "sequence"] * 2
+    assert set(costly(seldom)) == {"every_input"}
     assert costly(often, examples=None) == ["sequence"] * 8
     assert Counter(costly(seldom, examples=None)) == {"every_input": 12, "sequence": 2}
 
