@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from math import isinf
 from traceback import format_exception
 from typing import NamedTuple
@@ -143,8 +142,8 @@ EVERY = 2
 ALL_BUT = 4
 """Of so many that have an activation of `SELDOM`, all but one are asked about its every input."""
 
-MOST_TO_TRY, SHARES = "sequence", 2
-"""This property has by far the most to try, each thing that may happen to a model: it gets so many shares, or turns."""
+TWICE = "sequence"
+"""This property has by far the most to try, each thing that may happen to a model: it gets two shares, or turns."""
 
 
 def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -161,20 +160,12 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     elif not others or index % every:
         return [cheap]
     elif plan.examples is not None:
-        turns = _turns(others)
+        half = len(others) // 2
+        turns = (*others[:half], TWICE, *others[half:]) if TWICE in others else others
         law = turns[number % len(turns)]
     else:
-        law = min(others, key=lambda name: spent.get(name, 0.0) / (SHARES if name == MOST_TO_TRY else 1))
+        law = min(others, key=lambda name: spent.get(name, 0.0) / (1 + (name == TWICE)))
     return [cheap, (law,)] if cheap else [(law,)]
-
-
-def _turns(others: tuple[str, ...]) -> tuple[str, ...]:
-    """The properties in their order, and between them the one that comes several times."""
-    if MOST_TO_TRY not in others:
-        return others
-    once = [name for name in others if name != MOST_TO_TRY]
-    starts = [round(i * len(once) / SHARES) for i in range(SHARES + 1)]
-    return tuple(name for i, j in pairwise(starts) for name in (*once[i:j], MOST_TO_TRY))
 
 
 def found_on(

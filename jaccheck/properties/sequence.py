@@ -81,12 +81,12 @@ class Sequence:
                 end = stage.call()
                 apart = stage.apart(end, after(happened))
                 apart = apart or stage.overwritten("in the next call", *earlier)
-                if name == "load":  # the last one
-                    apart = apart or stage.any_overwritten(after(happened))
             if stage.left and not trial.run.changes:  # else the state is wrong without any sequence
                 return verdict("disagrees", "state", f"{after(happened)}: {stage.left[0]}")
             if apart is not None:
                 return verdict("disagrees", "raised" if isinstance(apart, Raising) else "value", str(apart))
+        if apart := stage.any_overwritten(after(happened)):
+            return verdict("disagrees", "value", apart)
         if own.status == "agrees" and end.raised is None:
             fault = malformed(trial.problem, end.jacobian)
             if fault is not None:
