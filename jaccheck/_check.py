@@ -55,6 +55,10 @@ def check(
     return judged(model, x, paths=paths, properties=properties, repeat=repeat, seed=seed, images=images).report
 
 
+WhenWrong = Callable[[Trial, Verdict], None]
+"""What is called with a verdict that disagrees, while the path's run is at hand."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """A check's report, in which each verdict tells of the first property that a path doesn't keep, and all others."""
@@ -78,6 +82,7 @@ def judged(
     seed: int | None = None,
     images: bool | None = None,
     words: bool = True,
+    when_wrong: WhenWrong | None = None,
 ) -> Judged:
     """As `check`, with what each property says; without `words` for what an error looks like, which take their time."""
     names = resolve(paths)
@@ -94,7 +99,11 @@ def judged(
         for name in names:
             trial = Trial(problem, chosen[name], judge)
             found = [law(asked).judge(trial) for asked in laws]
-            if words:  # only now: it calls the path
+            if when_wrong is not None:  # what it asks of the path comes behind the properties
+                for one in found:
+                    if one.status == "disagrees":
+                        when_wrong(trial, one)
+            if words:  # it calls the path, too
                 found = [_diagnosed(trial, one, wrong) if one.status == "disagrees" else one for one in found]
             for asked, one in zip(laws, found, strict=True):
                 by_law[asked][name] = one

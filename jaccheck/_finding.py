@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaccheck._check import judged, versions
+from jaccheck._check import WhenWrong, judged, versions
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
-from jaccheck._report import Report
+from jaccheck._report import Report, Verdict
 from jaccheck.diagnosis import family
 from jaccheck.reproducer import NoReproducer, reproducer
 
@@ -38,6 +38,11 @@ class Failure(NamedTuple):
     shape: str = ""
     """Of the error, where it isn't that of the first failure with the same path, property and kind: a family's name."""
 
+    @classmethod
+    def of(cls, verdict: Verdict) -> Failure:
+        """That of which a verdict that disagrees tells."""
+        return cls(verdict.path, verdict.property, verdict.kind or "value")
+
     def __str__(self) -> str:
         if self.property == PROCESS:
             return f"{'a worker' if self.path == WORKER else self.path}: the process {self.kind}"
@@ -49,13 +54,19 @@ def failures(report: Report) -> Iterator[Failure]:
     """What `report` accuses, in its order."""
     if report.forward is not None:
         yield Failure(FORWARD, FORWARD, "value")
-    for path, verdict in report.verdicts.items():
+    for verdict in report.verdicts.values():
         if verdict.status == "disagrees":
-            yield Failure(path, verdict.property, verdict.kind or "value")
+            yield Failure.of(verdict)
 
 
 def examined(
-    network: Network, paths: Sequence[str], properties: Sequence[str], *, images: bool = False, words: bool = True
+    network: Network,
+    paths: Sequence[str],
+    properties: Sequence[str],
+    *,
+    images: bool = False,
+    words: bool = True,
+    when_wrong: WhenWrong | None = None,
 ) -> tuple[Report, dict[Failure, Report]]:
     """Check `network`: the whole report, and for each failure the one that shows it, with pictures if asked.
 
@@ -64,7 +75,8 @@ def examined(
     """
     laws = [asked_of(network, law) for law in properties]
     seed = network.seed
-    found = judged(*network.build(), paths=paths, properties=laws, seed=seed, images=images, words=words)
+    options: dict[str, Any] = {"images": images, "words": words, "when_wrong": when_wrong}
+    found = judged(*network.build(), paths=paths, properties=laws, seed=seed, **options)
     reports: dict[Failure, Report] = {}
     for alone in map(found.alone, laws if not found.report.ok else ()):
         for failure in failures(alone):

@@ -35,10 +35,9 @@ from hypothesis.strategies import SearchStrategy
 
 from jaccheck import InvalidProblem, Network, Unsupported, jacobian
 from jaccheck._check import versions
-from jaccheck._finding import Failure, examined
 from jaccheck._state import untouched
 from jaccheck._values import DTYPES
-from jaccheck.defects.known import known
+from jaccheck.defects.known import looked_up
 from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.probe import UNIT_ROUNDOFF
 from jaccheck.fuzz.checking import turn
@@ -92,7 +91,7 @@ class Tally:
             paths = [path for path in paths if mode(get(path)) != "forward"]
         start = time.perf_counter()
         try:
-            report, failures = examined(network, tuple(paths), tuple(properties), words=False)
+            report, failures, explained = looked_up(network, paths, properties, words=False)
         except InvalidProblem as error:
             self.refused[str(error)] += 1
             return
@@ -108,12 +107,10 @@ class Tally:
             self.elements[network.dtype, path] += verdict.elements
             self.vacuous[network.dtype, path] += verdict.vacuous
         for failure in failures:
-            self._disagreement((*failure[:3], *self._explained(failure, network)), network.to_json())
+            ids = [defect.id for defect in explained.get(failure, ())]
+            self._disagreement((*failure[:3], *ids), network.to_json())
         if measured and report.forward is None:
             self._measure(network, [path for path, v in report.verdicts.items() if v.status == "agrees"])
-
-    def _explained(self, failure: Failure, network: Network) -> tuple[str, ...]:
-        return tuple(defect.id for defect in known(failure, *network.build(), seed=network.seed))
 
     def _disagreement(self, key: tuple[str, ...], example: str) -> None:
         self.disagreements[key] += 1

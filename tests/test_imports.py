@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reproducer": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"diagnosis", "paths", "properties"},
     "_finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"diagnosis", "reproducer"},
     "fuzz.machine": ERRORS | WORLD | DESCRIPTIONS | {"paths", "properties"},
-    "defects": ERRORS | WORLD | CHECK | DESCRIPTIONS | {"_finding", "paths", "enclosure", "properties"},
+    "defects": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"_finding", "paths", "enclosure", "properties"},
     "fuzz": ERRORS
     | CHECK
     | FINDINGS

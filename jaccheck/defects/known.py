@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from jaccheck._errors import Unsupported
-from jaccheck._finding import FORWARD, Failure
-from jaccheck._problem import admit
+from jaccheck._finding import FORWARD, Failure, examined
+from jaccheck._network import Network
+from jaccheck._problem import Problem, admit
+from jaccheck._report import Report, Verdict
 from jaccheck._state import untouched
 from jaccheck.defects.conditions import BACKWARD, EMULATIONS, FORWARDS, RAISING, Emulation, explained, explained_by
 from jaccheck.defects.conditions.finiteness import beside_another
@@ -22,6 +25,7 @@ from jaccheck.defects.scene import Scene
 from jaccheck.paths import Path, get
 from jaccheck.properties import PROPERTIES, WithCases
 from jaccheck.properties._case import Case, Masks
+from jaccheck.properties._trial import Trial
 
 
 def known(
@@ -44,18 +48,67 @@ def known(
         if failure.path == FORWARD:
             held = (d for d in concerned if FORWARDS[d.when["condition"]](problem, **d.arguments()))
             return tuple(held)[:1]
-        path = get(failure.path)
-        law = PROPERTIES.get(failure.property)
-        cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
-        if failure.kind == "raised":
-            return _raising(cases, path, concerned)
-        needed: dict[Defect, None] = {}
-        for case in cases:
-            found = _needed(case, path, concerned)
-            if found is None:
-                return ()
-            needed.update(dict.fromkeys(found))
-        return tuple(needed)
+        return _of_path(failure, problem, get(failure.path), concerned)
+
+
+def known_of(trial: Trial, failure: Failure) -> tuple[Defect, ...]:
+    """As `known`, in the middle of a check, which has the path's Jacobian and the enclosure at hand."""
+    concerned = [defect for defect in register() if defect.concerns(failure)]
+    if not concerned:
+        return ()
+    try:
+        return _of_path(failure, trial.problem, trial.path, concerned, trial)
+    finally:
+        trial.problem.before.restore()
+
+
+class Examined(NamedTuple):
+    """A network's check, and which of its failures are known defects."""
+
+    report: Report
+    failures: dict[Failure, Report]
+    """Each with the report that shows it."""
+    known: dict[Failure, tuple[Defect, ...]]
+
+
+def looked_up(
+    network: Network, paths: Sequence[str], properties: Sequence[str], *, known_too: bool = True, **options: bool
+) -> Examined:
+    """Check `network`, with the `options` of `examined`, and look its failures up in the register.
+
+    Without `known_too` that is left out, and none is known.
+    """
+    if not known_too:
+        return Examined(*examined(network, paths, properties, **options), {})
+    told: dict[Failure, tuple[Defect, ...]] = {}
+
+    def look_up(trial: Trial, verdict: Verdict) -> None:
+        failure = Failure.of(verdict)
+        if failure not in told:  # several properties begin with the enclosure
+            told[failure] = known_of(trial, failure)
+
+    report, failures = examined(network, paths, properties, when_wrong=look_up, **options)
+    for failure in failures:
+        if failure.path == FORWARD:
+            told[failure] = known(failure, *network.build(), seed=network.seed)
+    return Examined(report, failures, {failure: defects for failure, defects in told.items() if defects})
+
+
+def _of_path(
+    failure: Failure, problem: Problem, path: Path, defects: Sequence[Defect], trial: Trial | None = None
+) -> tuple[Defect, ...]:
+    """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again."""
+    law = PROPERTIES.get(failure.property)
+    cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
+    if failure.kind == "raised":
+        return _raising(cases, path, defects)
+    needed: dict[Defect, None] = {}
+    for case in cases:
+        found = _needed(case, path, defects, trial)
+        if found is None:
+            return ()
+        needed.update(dict.fromkeys(found))
+    return tuple(needed)
 
 
 def _raising(cases: Sequence[Case], path: Path, defects: Sequence[Defect]) -> tuple[Defect, ...]:
@@ -67,10 +120,10 @@ def _raising(cases: Sequence[Case], path: Path, defects: Sequence[Defect]) -> tu
     return ()
 
 
-def _needed(case: Case, path: Path, defects: Sequence[Defect]) -> list[Defect] | None:
+def _needed(case: Case, path: Path, defects: Sequence[Defect], trial: Trial | None) -> list[Defect] | None:
     """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
     try:
-        scene = Scene(case.problem, case.path or path, case)
+        scene = Scene(case.problem, case.path or path, case, trial)
         left = scene.outside
     except Unsupported:
         return []

@@ -21,6 +21,7 @@ from jaccheck.enclosure.rules.dropout import Dropped
 from jaccheck.paths import SHIPPED, Path, extra_roundings, get, mode
 from jaccheck.paths._path import leaf
 from jaccheck.properties._case import Case, Masks
+from jaccheck.properties._trial import Trial
 
 FEW, CHUNK = 32, 256
 """Samples that are worked out one by one, or at most at once."""
@@ -29,9 +30,12 @@ FEW, CHUNK = 32, 256
 class Scene:
     """What `path` gives for `problem`, and where that is wrong. Masks are ``[N, C, *p.shape]``."""
 
-    def __init__(self, problem: Problem, path: Path, case: Case | None = None) -> None:
+    def __init__(self, problem: Problem, path: Path, case: Case | None = None, trial: Trial | None = None) -> None:
         self.problem, self.path, self.case = problem, path, case or Case(problem)
-        self.got = self.again()
+        if trial is not None and trial.problem is problem and trial.path is path and trial.judge.oracle is not None:
+            self.got, self._oracle = trial.run.jacobian, trial.judge.oracle  # what a check has at hand
+        else:
+            self.got = self.again()
 
     def again(self, x: Tensor | None = None) -> dict[str, Tensor]:
         """What the path gives, for the problem's input or for another one."""

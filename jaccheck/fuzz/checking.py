@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isinf
 from traceback import format_exception
@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import CRASH, Failure, Finding, examined
+from jaccheck._finding import CRASH, Failure, Finding
 from jaccheck._layers import Linear
 from jaccheck._network import Network
 from jaccheck._report import Report, Verdict
-from jaccheck.defects.known import known
+from jaccheck.defects.known import looked_up
 from jaccheck.defects.register import Defect
 from jaccheck.fuzz.features import SELDOM, features, kinds, leaves
 from jaccheck.fuzz.plan import Plan
@@ -82,17 +82,8 @@ class Answer:
     """What the check of one network by some properties says."""
 
     report: Report
+    known: Mapping[Failure, tuple[Defect, ...]]
     found: dict[Failure, Finding] = field(default_factory=dict)
-    known: dict[Failure, tuple[Defect, ...]] = field(default_factory=dict)
-
-    def explained(self, plan: Plan, network: Network, failures: Collection[Failure]) -> bool:
-        """Whether all `failures` are known defects; which, is noted."""
-        unknown = [failure for failure in failures if failure not in self.known] if plan.known else []
-        if unknown:
-            model, x = network.build()
-            told = ((failure, known(failure, model, x, seed=network.seed)) for failure in unknown)
-            self.known.update((failure, defects) for failure, defects in told if defects)
-        return self.known.keys() >= set(failures)
 
     def status(self, verdict: Verdict, law: str | None = None) -> str:
         """The verdict's, or "known"; with `law`, what that property alone gave."""
@@ -115,15 +106,16 @@ def asked(
 
     That is for networks with nothing new, as nearly all are while none has been found.
     """
-    report, reports = examined(network, paths, properties, words=words, images=images)
-    answer = Answer(report)
-    if reports and not answer.explained(plan, network, reports) and not words:
-        reports |= examined(network, paths, properties)[1]  # what comes and goes stays
-        answer.explained(plan, network, reports)
-    for failure, told in reports.items():
-        if failure not in answer.known:
-            answer.found[failure] = Finding(failure, network, plan.paths, _noting(told, failure.property, answer.known))
-    return answer
+    report, reports, known = looked_up(network, paths, properties, known_too=plan.known, words=words, images=images)
+    if reports.keys() != known.keys() and not words:
+        _, again, known_again = looked_up(network, paths, properties, known_too=plan.known)
+        reports, known = reports | again, known | known_again  # what comes and goes stays
+    found = {
+        failure: Finding(failure, network, plan.paths, _noting(told, failure.property, known))
+        for failure, told in reports.items()
+        if failure not in known
+    }
+    return Answer(report, known, found)
 
 
 def _noting(report: Report, law: str, known: Mapping[Failure, tuple[Defect, ...]]) -> Report:

@@ -6,14 +6,15 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import FORWARD, examined
+from jaccheck._finding import FORWARD
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
-from jaccheck.fuzz.checking import Answer, turn
+from jaccheck.defects.known import looked_up
+from jaccheck.fuzz.checking import turn
 from jaccheck.fuzz.drawing import drawn
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
 from jaccheck.paths import DEFAULT
@@ -58,7 +59,6 @@ class _Search:
     """The fault is in but while networks are drawn, and while it is asked what is wrong without it."""
 
     fault: Fault
-    plan: Plan
     crash: str | None = None
     stack: ExitStack = field(default_factory=ExitStack)
 
@@ -74,12 +74,9 @@ class _Search:
         """For each property who is accused by it, unless a `known` defect explains it, as in `fuzz`."""
         found: dict[str, set[str]] = defaultdict(set)
         try:
-            report, failures = examined(network, paths, properties, words=False)
-            answer = Answer(report)
-            answer.explained(replace(self.plan, known=known), network, failures)
-            for failure in failures:
-                if failure not in answer.known:
-                    found[failure.property].add(failure.path)
+            _, failures, explained = looked_up(network, paths, properties, known_too=known, words=False)
+            for failure in failures.keys() - explained.keys():
+                found[failure.property].add(failure.path)
         except InvalidProblem:
             pass
         except Exception as error:  # as in `fuzz`, where it is a finding of its own
@@ -115,7 +112,7 @@ def hunt(
     What is wrong on a network without the fault doesn't count, so that the libraries' own defects are no kills.
     """
     plan = Plan(seed, fault.paths, tuple(properties), DTYPES, ("cpu",), examples=ENOUGH)
-    search, accused = _Search(fault, plan), set(fault.accused)
+    search, accused = _Search(fault), set(fault.accused)
     number, start = 0, time.process_time()
     for part in parts(seed):
         search.put_in()

@@ -18,7 +18,7 @@ from jaccheck._state import Snapshot
 from jaccheck.defects.conditions import EMULATIONS, MASKS, RAISING
 from jaccheck.defects.conditions import FORWARDS as OF_FORWARDS
 from jaccheck.defects.conditions.emulation import INPUTS, SLOPES
-from jaccheck.defects.known import known
+from jaccheck.defects.known import known, looked_up
 from jaccheck.defects.register import in_range, register
 from jaccheck.defects.scene import Scene
 from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, register_path, unregister_path
@@ -68,10 +68,11 @@ BESIDE = {"onednn-bfloat16-nan-of-next-row": {"jacfwd-own-sample-not-finite"}}
 @pytest.mark.parametrize(("defect", "path"), CASES)
 def test_each_defect_is_what_the_register_says(defect, path):
     network = network_of(defect)
-    _, found = examined(network, ("autograd",) if path == FORWARD else (path,), tuple(PROPERTIES))
+    _, found, at_hand = looked_up(network, ("autograd",) if path == FORWARD else (path,), tuple(PROPERTIES))
     assert Failure(path, defect.property, defect.kind) in found
     for failure in found:  # other properties see it as well
-        names = {entry.id for entry in known(failure, *network.build(), seed=network.seed)}
+        assert at_hand[failure] == known(failure, *network.build(), seed=network.seed)
+        names = {entry.id for entry in at_hand[failure]}
         assert defect.id in names
         assert names <= {defect.id} | BESIDE.get(defect.id, set())
 

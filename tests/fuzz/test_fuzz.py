@@ -14,9 +14,10 @@ import jaccheck.fuzz.chasing
 import jaccheck.fuzz.checking
 import jaccheck.fuzz.plan
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import CRASH, Failure, Finding, examined
+from jaccheck._finding import CRASH, Failure, Finding
 from jaccheck._layers import Activation, Linear
 from jaccheck._network import Network
+from jaccheck.defects.known import looked_up
 from jaccheck.defects.register import register
 from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.checking import found_on, turn
@@ -255,7 +256,7 @@ def test_a_fault_of_our_own_is_a_finding(monkeypatch):
     def broken(network, paths, properties, **options):
         raise KeyError("oracle")
 
-    monkeypatch.setattr(jaccheck.fuzz.checking, "examined", broken)
+    monkeypatch.setattr(jaccheck.fuzz.checking, "looked_up", broken)
     summary = run()
     (finding,) = summary.findings
     assert finding.failure == Failure(CRASH, CRASH, "KeyError")
@@ -267,7 +268,7 @@ def test_networks_that_are_refused_are_counted_by_the_reason(monkeypatch):
     def refusing(network, paths, properties, **options):
         raise InvalidProblem("not this one")
 
-    monkeypatch.setattr(jaccheck.fuzz.checking, "examined", refusing)
+    monkeypatch.setattr(jaccheck.fuzz.checking, "looked_up", refusing)
     summary = run(examples=20)
     assert summary.networks == 20
     assert summary.refused == {"not this one": 20}
@@ -324,9 +325,9 @@ def test_each_network_is_asked_the_cheap_properties_and_every_second_one_of_the_
 
     def note(network, paths, properties, **options):
         asked.append(properties)
-        return examined(network, paths, properties, **options)
+        return looked_up(network, paths, properties, **options)
 
-    monkeypatch.setattr(jaccheck.fuzz.checking, "examined", note)
+    monkeypatch.setattr(jaccheck.fuzz.checking, "looked_up", note)
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=12)
     cheap = ("enclosure", "state")
     turns = ("batching", "sequence", "layout", "sequence")
@@ -363,9 +364,9 @@ def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monk
 
     def note(network, paths, properties, **options):
         asked.append((paths, properties))
-        return examined(network, paths, properties, **options)
+        return looked_up(network, paths, properties, **options)
 
-    monkeypatch.setattr(jaccheck.fuzz.checking, "examined", note)
+    monkeypatch.setattr(jaccheck.fuzz.checking, "looked_up", note)
     with planted(doubled_behind_tanh) as path:
         summary = run(paths=("batch_grad", path))
     assert asked.count(((path,), ("enclosure",))) == summary.shrinking
