@@ -72,14 +72,20 @@ class Examined(NamedTuple):
 
 
 def looked_up(
-    network: Network, paths: Sequence[str], properties: Sequence[str], *, known_too: bool = True, **options: bool
+    network: Network,
+    paths: Sequence[str],
+    properties: Sequence[str],
+    *,
+    known_too: bool = True,
+    images: bool = False,
+    words: bool = True,
 ) -> Examined:
-    """Check `network`, with the `options` of `examined`, and look its failures up in the register.
+    """Check `network`, as `examined` does, and look its failures up in the register.
 
     Without `known_too` that is left out, and none is known.
     """
     if not known_too:
-        return Examined(*examined(network, paths, properties, **options), {})
+        return Examined(*examined(network, paths, properties, images=images, words=words), {})
     told: dict[Failure, tuple[Defect, ...]] = {}
 
     def look_up(trial: Trial, verdict: Verdict) -> None:
@@ -87,7 +93,7 @@ def looked_up(
         if failure not in told:  # several properties begin with the enclosure
             told[failure] = known_of(trial, failure)
 
-    report, failures = examined(network, paths, properties, when_wrong=look_up, **options)
+    report, failures = examined(network, paths, properties, images=images, words=words, when_wrong=look_up)
     for failure in failures:
         if failure.path == FORWARD:
             told[failure] = known(failure, *network.build(), seed=network.seed)

@@ -118,8 +118,8 @@ class Scene:
         return {name: torch.zeros_like(j, dtype=torch.bool) for name, j in self.got.items()}
 
     @cached_property
-    def finite(self) -> Tensor:
-        """``[N]``: the samples in which nothing of the forward pass is infinite or NaN, nor of their Jacobian."""
+    def finite_forward(self) -> Tensor:
+        """``[N]``: the samples in which nothing of the forward pass is infinite or NaN."""
         finite = self.problem.x.flatten(1).isfinite().all(1)
 
         def look(module: nn.Module, args: Any, output: Any) -> None:
@@ -127,6 +127,12 @@ class Scene:
 
         with hooked(self.problem.model.modules(), look), torch.no_grad():
             self.outputs()
+        return finite
+
+    @cached_property
+    def finite(self) -> Tensor:
+        """``[N]``: those of them in whose Jacobian nothing is either."""
+        finite = self.finite_forward.clone()
         for n in range(self.problem.N):
             if finite[n]:
                 finite[n] = all(j.isfinite().all() for j in self.by_autograd(n, range(self.problem.C)).values())

@@ -35,8 +35,14 @@ def overflow(scene: Scene, *, scaled_by: float) -> Masks:
 
 def beside_another(scene: Scene) -> list[int]:
     """The samples with something outside, beside another one that isn't finite."""
-    not_finite = ~scene.finite
-    return [n for n in scene.rows_outside if not_finite[:n].any() or not_finite[n + 1 :].any()]
+    samples = list(scene.rows_outside)
+    beside = _others(scene.finite_forward, samples)
+    return beside if beside == samples else _others(scene.finite, samples)  # the Jacobians take their time
+
+
+def _others(finite: Tensor, samples: list[int]) -> list[int]:
+    """Those of the samples beside which another one isn't finite."""
+    return [n for n in samples if not (finite[:n].all() and finite[n + 1 :].all())]
 
 
 def other_sample_not_finite(scene: Scene) -> Masks:
