@@ -22,8 +22,11 @@ LARGE = (384, 511, 512, 513, 640, 768, 896, 1000, 1023, 1024, 1025)
 """Pieces of work end there, too."""
 FEW, MOST = 32, 300
 """Other sizes are up to either of these."""
-UNITS = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
-"""Of the layers between which each activation stands."""
+FEW_LAYERS = 3
+"""In a longer row no weight is negative, and their size and the biases keep arguments and slopes of ordinary size:
+where nothing cancels or grows, what is rounded stays small beside the Jacobian."""
+UNITS = ((7, 8, 9), (15, 16, 17), (31, 32, 33), (63, 64, 65))
+"""Of the layers between which each activation stands, few in a row, since each widens the enclosure."""
 ALIKE = (3,) * 13
 """Of layers that differ in nothing but their place, and number more than ten."""
 PERIOD = 37
@@ -61,7 +64,8 @@ class Sizes(Varied):
         yield partial(_variant, words, make, problem, units, N=N)
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
         for words, found in every.items():
-            yield partial(_variant, words, found.make, problem, (1, *UNITS, 1), frozen=True)
+            for row in UNITS:
+                yield partial(_variant, words, found.make, problem, (1, *row, 1), frozen=True)
 
 
 def _size(numbers: random.Random, *, seldom: bool = False) -> int:
@@ -85,6 +89,21 @@ def _many(numbers: random.Random) -> tuple[list[int], int]:
     )
 
 
+def _dyadics(numbers: random.Random, *shape: int, size: float = 1.0, least: int = -7) -> Tensor:
+    """Short dyadics of about such a size, in float64."""
+    few = torch.tensor([numbers.randint(least, 7) for _ in range(PERIOD)], dtype=torch.float64, device="cpu")
+    few *= 2.0 ** round(log2(size) - 2)
+    return few.repeat(-(-prod(shape) // PERIOD))[: prod(shape)].view(shape)
+
+
+def _steepness(activation: nn.Module) -> float:
+    """How much it changes where arguments are of ordinary size, for each unit that they do."""
+    z = torch.linspace(-2, 2, 33, dtype=torch.float64, device="cpu")
+    with torch.no_grad():
+        change = float(activation(z).diff().abs().sum()) / 4
+    return min(max(change, 0.25), 1.0)
+
+
 def _variant(
     words: str,
     make: Callable[[], nn.Module],
@@ -101,19 +120,20 @@ def _variant(
     If `closed`, it stands behind the last layer, too.
     """
     numbers = chance(problem)
-
-    def tensor(*shape: int, terms: int = 1) -> Tensor:
-        """Of short dyadics, so large that a sum of so many `terms` is of ordinary size."""
-        few = torch.tensor([numbers.randint(-7, 7) for _ in range(PERIOD)], dtype=torch.float64, device="cpu")
-        few *= 2.0 ** -round(2 + log2(terms) / 2)
-        every = few.repeat(-(-prod(shape) // PERIOD))[: prod(shape)].view(shape)
-        return every.to(problem.device, problem.dtype)
-
+    x = a = _dyadics(numbers, N, units[0])
+    long, steepness = len(units) - 1 > FEW_LAYERS, _steepness(make())
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(units):
-        weight = tensor(outputs, inputs, terms=inputs)
-        layers += [linear(weight, tensor(outputs) if bias else None, frozen=frozen), make()]
-    other = admit(nn.Sequential(*layers[: None if closed else -1]), tensor(N, units[0]))
+        size, least = (1 / (inputs * steepness), 1) if long else (inputs**-0.5, -7)
+        weight = _dyadics(numbers, outputs, inputs, size=size, least=least)
+        shift = _dyadics(numbers, outputs) if bias else None
+        if long and shift is not None:
+            shift -= (a @ weight.T).mean().mul(4).round() / 4
+        with torch.no_grad():
+            a = make()(nn.functional.linear(a, weight, shift))
+        own = None if shift is None else shift.to(problem.x)
+        layers += [linear(weight.to(problem.x), own, frozen=frozen), make()]
+    other = admit(nn.Sequential(*layers[: None if closed else -1]), x.to(problem.x))
     rows = range(N)
     said = f"{words or 'no activation'} between layers of {', '.join(map(str, units))} units"
     return Variant(said, [Take(other, rows, rows)], Judge(other))

@@ -39,9 +39,9 @@ def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_me
         assert set(one.parameters) == {"0.weight", "0.bias", "2.weight", "2.bias"}
     assert {tuple(p.shape) for p in alike.parameters.values()} == {(3, 3)}
     assert list(alike.parameters) != sorted(alike.parameters)
-    assert [type(chain.model[1]) for chain in chains] == [nn.Tanh, nn.ELU]
-    for chain in chains:
-        assert [layer.out_features for layer in chain.model if isinstance(layer, nn.Linear)] == [*UNITS, 1]
+    assert [type(chain.model[1]) for chain in chains] == [nn.Tanh] * 4 + [nn.ELU] * 4
+    for chain, units in zip(chains, UNITS * 2, strict=True):
+        assert [layer.out_features for layer in chain.model if isinstance(layer, nn.Linear)] == [*units, 1]
 
 
 @pytest.mark.parametrize("seldom", [False, True])
@@ -64,6 +64,22 @@ def test_there_is_much_of_several_at_once():
     assert any(N > 512 for N, *_ in found)
     assert any(rows > 1100 for *_, rows, _ in found)
     assert any(entries > 2**20 for *_, entries in found)
+
+
+KINDS = (nn.Tanh, nn.Sigmoid, nn.ReLU, nn.ELU, nn.SELU, nn.LeakyReLU, nn.LogSigmoid, nn.Softplus, nn.Hardtanh)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float16, 0.9), (torch.bfloat16, 0.75), (torch.float32, 0.99)])
+def test_an_activation_that_is_wrong_by_half_for_one_size_alone_would_show(dtype, most):
+    """In most entries: its own may be wrong, or those behind and before it."""
+    shows = []
+    for variant in Sizes().variants(admit(*problem(dtype=dtype, layers=KINDS))):
+        if any(", ".join(map(str, units)) in variant.words for units in UNITS):
+            oracle = variant.judge.oracle
+            for name in oracle.jacobians():
+                ball = oracle.rows(name, slice(None), slice(None))
+                shows.append((ball.radius < ball.centre.abs() / 2)[ball.centre != 0].flatten())
+    assert float(torch.cat(shows).double().mean()) > most
 
 
 def test_another_problem_has_other_sizes():
