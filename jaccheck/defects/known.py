@@ -106,15 +106,19 @@ def _of_path(
     """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again."""
     law = PROPERTIES.get(failure.property)
     cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
-    if failure.kind == "raised":
-        return _raising(cases, path, defects)
-    needed: dict[Defect, None] = {}
-    for case in cases:
-        found = _needed(case, path, defects, trial)
-        if found is None:
-            return ()
-        needed.update(dict.fromkeys(found))
-    return tuple(needed)
+    try:
+        if failure.kind == "raised":
+            return _raising(cases, path, defects)
+        needed: dict[Defect, None] = {}
+        for case in cases:
+            found = _needed(case, path, defects, trial)
+            if found is None:
+                return ()
+            needed.update(dict.fromkeys(found))
+        return tuple(needed)
+    finally:  # the next path is asked about the same problems
+        for case in cases:
+            case.problem.before.restore()
 
 
 def _raising(cases: Sequence[Case], path: Path, defects: Sequence[Defect]) -> tuple[Defect, ...]:

@@ -75,8 +75,9 @@ class _Search:
         found: dict[str, set[str]] = defaultdict(set)
         try:
             _, failures, explained = looked_up(network, paths, properties, known_too=known, words=False)
-            for failure in failures.keys() - explained.keys():
-                found[failure.property].add(failure.path)
+            for failure in failures:
+                if failure not in explained:
+                    found[failure.property].add(failure.path)
         except InvalidProblem:
             pass
         except Exception as error:  # as in `fuzz`, where it is a finding of its own

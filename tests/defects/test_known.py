@@ -12,9 +12,11 @@ import jaccheck
 from jaccheck._capabilities import differentiates, squared_error
 from jaccheck._errors import InvalidProblem
 from jaccheck._finding import FORWARD, Failure, examined, failures
+from jaccheck._layers import Activation, Linear
 from jaccheck._network import Network
 from jaccheck._problem import admit
 from jaccheck._state import Snapshot
+from jaccheck._values import Values
 from jaccheck.defects.conditions import EMULATIONS, MASKS, RAISING
 from jaccheck.defects.conditions import FORWARDS as OF_FORWARDS
 from jaccheck.defects.conditions.emulation import INPUTS, SLOPES
@@ -273,6 +275,15 @@ def test_looking_a_failure_up_leaves_no_trace(defect):
     snapshot = Snapshot.take(model, x)
     known(Failure(defect.paths[0], defect.property, defect.kind), model, x, seed=network.seed)
     assert snapshot.changes() == []
+
+
+def test_a_failure_looked_up_in_the_middle_of_a_check_leaves_the_next_path_what_it_was():
+    """Also the problems that a property makes, which all paths are asked."""
+    layers, x = (Linear(2), Activation("Tanh"), Linear(1)), Values("uniform", seed=1)
+    network = Network(layers, batch=2, inputs=(2,), x=x, dtype="float32")
+    with bank()["backpack_tanh_of_the_input"].inject():
+        found = looked_up(network, ("sqrt_ggn_exact", "autograd"), ("sizes", "batching", "layout"))
+    assert {failure.path for failure in found.failures.keys() - found.known.keys()} == {"sqrt_ggn_exact"}
 
 
 def test_the_register_is_well_formed():
