@@ -69,6 +69,22 @@ def rooted():
     return model
 
 
+class Between(nn.Module):
+    """A function between two layers whose weights are given, and the biases of the first."""
+
+    def __init__(self, first, shift, function, last):
+        super().__init__()
+        self.first, self.last = nn.Linear(1, len(first)), nn.Linear(len(last[0]), len(last), bias=False)
+        self.function = function
+        with torch.no_grad():
+            for p, numbers in ((self.first.weight, [[w] for w in first]), (self.first.bias, shift)):
+                p.copy_(torch.tensor(numbers))
+            self.last.weight.copy_(torch.tensor(last))
+
+    def forward(self, x):
+        return self.last(self.function(self.first(x)))
+
+
 CASES = {
     "a sum whose parts overflow": (
         Scaled([2e38, 2e38, -2e38, -2e38], lambda h: h.sum(1, keepdim=True)),
@@ -90,6 +106,16 @@ CASES = {
     ),
     "what a layer normalization divides by n overflows": (steep(), torch.tensor([[0.75], [3.0]])),
     "a tangent times a value overflows": (rooted(), torch.randn(2, 3) * 2.0**100),
+    "D 2ᵗ overflows before log 2": (
+        Between([1.0, 1.0], [1.0, 0.9], torch.exp2, [[1.2e38, -1.2e38]]),
+        torch.ones(1, 1),
+    ),
+    "2ᵗ overflows before log 2": (Scaled([16.25], torch.exp2).half(), torch.ones(1, 1, dtype=HALF)),
+    "t^(-3/2) overflows before it is halved": (
+        Scaled([4.64e-4], lambda h: h**-0.5).half(),
+        torch.ones(1, 1, dtype=HALF),
+    ),
+    "t^(-3/2) overflows in wider numbers": (Scaled([1.0], torch.rsqrt), torch.full((1, 1), 1.84e-26)),
     "a sum over nothing": (Scaled([1.0, 2.0], lambda h: h + h[:, 2:].sum(1, keepdim=True)), torch.ones(2, 2)),
 }
 
