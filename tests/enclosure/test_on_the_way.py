@@ -85,6 +85,11 @@ class Between(nn.Module):
         return self.last(self.function(self.first(x)))
 
 
+def at_once(slope, function):
+    """A function of 300 zeros, all of which grow by `slope` times the weight."""
+    return Scaled([1.0], lambda h: function(h.expand(-1, 300) * slope - slope).unsqueeze(1))
+
+
 CASES = {
     "a sum whose parts overflow": (
         Scaled([2e38, 2e38, -2e38, -2e38], lambda h: h.sum(1, keepdim=True)),
@@ -116,6 +121,15 @@ CASES = {
         torch.ones(1, 1, dtype=HALF),
     ),
     "t^(-3/2) overflows in wider numbers": (Scaled([1.0], torch.rsqrt), torch.full((1, 1), 1.84e-26)),
+    "the sum of a mean's tangents overflows": (at_once(1e37, lambda h: h.mean(1)), torch.ones(1, 1)),
+    **{
+        f"the sum of a {name}'s tangents overflows": (at_once(250.0, function).half(), torch.ones(1, 1, dtype=HALF))
+        for name, function in {
+            "softmax": lambda h: torch.softmax(h, 1)[:, 0],
+            "log softmax": lambda h: torch.log_softmax(h, 1)[:, 0],
+            "logsumexp": lambda h: torch.logsumexp(h, 1),
+        }.items()
+    },
     "a sum over nothing": (Scaled([1.0, 2.0], lambda h: h + h[:, 2:].sum(1, keepdim=True)), torch.ones(2, 2)),
 }
 

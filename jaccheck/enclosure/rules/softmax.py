@@ -50,6 +50,11 @@ class _Normalized(NoParameters):
         sums = (_exp(y + shift) * wrong).sum(self.axis, keepdim=True) + fl.gamma(self.n) + self.n * fl.eta
         return y, shift + torch.where(sums <= 0.25, 2 * sums, inf), distance, unit
 
+    @property
+    def gain(self) -> float:
+        """Of ``τ_i - Σ e_j τ_j / Σ e_j``, and of that sum before it is divided, in which e_j may be 1."""
+        return self.n + 1.0
+
 
 def _exp(y: Tensor) -> Tensor:
     """Of the logarithm of what isn't above 1, but for rounding."""
@@ -101,10 +106,6 @@ class LogSoftmax(_Normalized):
         value = fl.rounded(Ball(y, torch.where(off < inf, up(off, 4 * fl.eta), inf)))
         self.p = _within(fl, y, value.radius + unit * FUNCTION + ORACLE, 4)
         return value
-
-    @property
-    def gain(self) -> float:
-        return 2.0
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
         p = per_sample(self.p, D.centre.dim())
