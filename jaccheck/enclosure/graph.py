@@ -19,7 +19,7 @@ from jaccheck.enclosure.call import Call, found, replaced
 from jaccheck.enclosure.in_place import in_place, used_elsewhere
 from jaccheck.enclosure.moved import Moved, moved
 from jaccheck.enclosure.rules import Wire, known_as
-from jaccheck.enclosure.rules.given import given, of_one_sample, repeats
+from jaccheck.enclosure.rules.given import first_sample, given, repeats
 from jaccheck.enclosure.tracer import Tracer
 from jaccheck.enclosure.turned import turned, with_layers_weight
 
@@ -160,7 +160,7 @@ class _Reader:
                 return [], value
         calls: list[Call] = []
         for t in _for_each_sample(call, self._samples, self._tracer.values[node]):
-            one = t.through(of_one_sample) if isinstance(t, Moved) else of_one_sample(t)
+            one = t.through(first_sample) if isinstance(t, Moved) else first_sample(t)
             calls.append(Call("constant", given, (Wire(0), one), {}))
             call = _with_instead(call, t, Wire(self._wires + len(calls)))
         if not call.wires:
