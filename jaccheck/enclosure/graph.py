@@ -152,7 +152,9 @@ class _Reader:
     def _one(self, node: fx.Node, call: Call) -> tuple[list[Call], Any]:
         """The call itself, behind constants that it takes, unless it depends on nothing but these and parameters."""
         on = call.args[0] if call.args else None
-        if in_place(call) and (not isinstance(on, Wire) or used_elsewhere(node.all_input_nodes[0], self._layers)):
+        if in_place(call) and (
+            not isinstance(on, Wire) or used_elsewhere(node.all_input_nodes[0], self._tracer.values)
+        ):
             raise Unsupported(f"no enclosure for {call.name} in place on a constant or a value that is used elsewhere")
         if not call.wires:
             value = turned(call) or moved(call.name, call.run, call.args, call.kwargs)
