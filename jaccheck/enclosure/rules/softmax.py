@@ -13,9 +13,8 @@ from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import EPS, Ball, up
 from jaccheck.enclosure.rules._activation import COMPOUND, FUNCTION, ORACLE
-from jaccheck.enclosure.rules._pair import per_sample
 from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule, same_dtype
-from jaccheck.enclosure.rules.broadcast import summed_to
+from jaccheck.enclosure.rules.broadcast import per_sample, summed_to
 
 FAR = 1024.0
 """Whose exp(-t) is 0 in each dtype, also where t is off by an eighth."""
