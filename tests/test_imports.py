@@ -24,6 +24,7 @@ DESCRIPTIONS = {
     "_values",
 }  # plain data
 WORLD = {
+    "_attributes",
     "_capabilities",
     "_culprit",
     "_needs",
@@ -46,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(WORLD, ERRORS | WORLD | {"_chance"}),
     **dict.fromkeys(FINDINGS, ERRORS | FINDINGS | {"_network"}),
     "paths": ERRORS | WORLD,
-    "enclosure": ERRORS | {"_capabilities", "_chance", "_parts"},  # the oracle owes nothing to what it judges
+    "enclosure": ERRORS | {"_attributes", "_capabilities", "_chance"},  # the oracle owes nothing to what it judges
     "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"paths", "enclosure"},
     **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"diagnosis", "paths", "enclosure", "properties"}),
     "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"bench", "paths", "enclosure"},  # jaccheck itself: the public names

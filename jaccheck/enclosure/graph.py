@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from jaccheck._attributes import Attributes, Namespace, kept
 from jaccheck._chance import seeded
 from jaccheck._errors import Unsupported
-from jaccheck._parts import Attributes, Namespace
 from jaccheck.enclosure.call import Call, found, replaced
 from jaccheck.enclosure.in_place import in_place, used_elsewhere
 from jaccheck.enclosure.moved import Moved, moved
@@ -70,19 +70,16 @@ def _trace(model: nn.Module, x: Tensor) -> tuple[fx.Graph, Tracer]:
     Raises:
         Unsupported: torch.fx can't trace the model.
     """
-    before: list[Attributes | Namespace] = [Attributes(module) for module in model.modules()]
-    before += map(Namespace, _own_classes(model))
+    # of what the tracer keeps on the model, and of what the model's own forward keeps of the tracer's
+    touched: list[Attributes | Namespace] = [*map(Attributes, model.modules()), *map(Namespace, _own_classes(model))]
     tracer = Tracer(x, is_known)
     try:
         # it draws, perhaps, and what is drawn later begins where it did; and what it makes is for autograd, too
-        with warnings.catch_warnings(), seeded(0, x.device), torch.inference_mode(False):
+        with kept(touched), warnings.catch_warnings(), seeded(0, x.device), torch.inference_mode(False):
             warnings.filterwarnings("ignore", message="For backward hooks to be called")  # they aren't, by a tracer
             return tracer.trace(model), tracer
     except Exception as error:
         raise Unsupported(f"no enclosure: torch.fx can't trace {type(model).__name__}: {error}") from error
-    finally:  # what the tracer keeps on the model, and what the model's own forward keeps of the tracer's
-        for attributes in before:
-            attributes.restore()
 
 
 def _own_classes(model: nn.Module) -> set[type]:

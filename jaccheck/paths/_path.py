@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from jaccheck._parts import CONTAINERS, Attributes
+from jaccheck._attributes import CONTAINERS, Attributes
 
 # torch on what full backward hooks, BackPACK's and Opacus', don't go with
 HOOK_REFUSALS = (
