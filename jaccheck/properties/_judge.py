@@ -17,7 +17,7 @@ from jaccheck._report import ForwardFinding
 from jaccheck._rounding import ONE_PASS, Rounding
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.doubts import doubts
-from jaccheck.enclosure.ground import doubted
+from jaccheck.enclosure.float64 import wrong_operation
 from jaccheck.enclosure.jacobian import UNKNOWN, Extent
 from jaccheck.enclosure.oracle import Outside
 from jaccheck.enclosure.whole import Whole, side_by_side
@@ -49,9 +49,9 @@ class Judge:
         self._wholes: dict[str, Whole] = {}
         self._inside: dict[Rounding, tuple[Tensor, Comparison]] = {}  # the latest Jacobian of each kind of path
         self._own_backward: dict[tuple[int, int], OwnBackward | None] = {}
-        doubt = doubted(problem.device)
-        if doubt is not None:
-            operation, got, right = doubt
+        wrong = wrong_operation(problem.device)
+        if wrong is not None:
+            operation, got, right = wrong
             layer = f"torch's {operation} in float64, on which the oracle rests"
             self.forward = ForwardFinding(layer, (), got, right, 0.0, inf)
             self.reason = f"{layer}, is wrong"
