@@ -158,7 +158,7 @@ def test_a_fault_of_our_own_is_shown_with_its_traceback(capsys, monkeypatch, fol
     def broken(network, paths, properties, **options):
         raise KeyError("oracle")
 
-    monkeypatch.setattr("jaccheck.fuzz.checking.examined", broken)
+    monkeypatch.setattr("jaccheck.fuzz.checking.looked_up", broken)
     status, out, _ = fuzz(capsys, f"{QUICK} --examples 5")
     assert status == 1
     assert out.startswith("jaccheck itself raised KeyError: a fault of jaccheck's own.\nTraceback")
@@ -169,7 +169,7 @@ def test_networks_that_are_refused_are_shown(capsys, monkeypatch):
     def refusing(network, paths, properties, **options):
         raise InvalidProblem("not this one")
 
-    monkeypatch.setattr("jaccheck.fuzz.checking.examined", refusing)
+    monkeypatch.setattr("jaccheck.fuzz.checking.looked_up", refusing)
     status, out, _ = fuzz(capsys, f"{QUICK} --examples 5")
     assert status == 0
     assert "  refused: 5 networks: not this one\n" in out
