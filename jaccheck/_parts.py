@@ -1,115 +1,17 @@
-"""What a snapshot watches of the user's: modules, tensors, their attributes, and the classes behind them."""
+"""What a snapshot watches of the user's: modules, and tensors with their attributes and all that hangs on them."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
 from collections.abc import Iterator
-from operator import is_
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from jaccheck._attributes import Attributes, version
 from jaccheck._words import Word, entries, from_to, kind, shown
 
-CONTAINERS = frozenset((dict, OrderedDict, list, set, deque))
-_PLAIN = frozenset((bool, int, float, str, type(None)))
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
-_DEEPEST = 4  # containers in containers
-
-
-class Attributes:
-    """The attributes of a module or tensor, and into those that are containers."""
-
-    __slots__ = ("containers", "now", "values", "versions")
-
-    def __init__(self, owner: Any) -> None:
-        self.now: dict[str, Any] = vars(owner)
-        self.values = self.now.copy()
-        self.containers: list[tuple[str, Any, Any]] = []  # name, container, what it held if anything
-        self.versions: list[tuple[str, Tensor, int]] = []
-        for name, value in self.values.items():
-            if type(value) in CONTAINERS:
-                self._contained(name, value, _DEEPEST)
-            elif type(value) not in _PLAIN and isinstance(value, Tensor):
-                self.versions.append((name, value, _version(value)))
-
-    def _contained(self, name: str, container: Any, deep: int) -> None:
-        self.containers.append((name, container, container.copy() if container else None))
-        items = container.values() if isinstance(container, dict) else container
-        if deep and not CONTAINERS.isdisjoint(map(type, items)):
-            for key, item in container.items() if isinstance(container, dict) else enumerate(container):
-                if type(item) in CONTAINERS:
-                    self._contained(f"{name}[{key!r}]", item, deep - 1)
-
-    def hold(self) -> bool:
-        return (
-            self.now.keys() == self.values.keys()
-            and all(map(is_, self.now.values(), self.values.values()))
-            and all(_same_items(items or (), now) for _, now, items in self.containers if now or items)
-            and all(_version(tensor) == version for _, tensor, version in self.versions)
-        )
-
-    def changes(self) -> Iterator[tuple[str, Any, Any]]:
-        """Name, value before and value after of each attribute that is another one, or holds other things."""
-        for name in dict.fromkeys((*self.values, *self.now)):
-            before, after = self.values.get(name, Word.ABSENT), self.now.get(name, Word.ABSENT)
-            if before is not after and not (type(before) is type(after) and type(before) in _PLAIN and before == after):
-                yield name, before, after
-        for name, now, items in self.containers:
-            held = type(now)() if items is None else items
-            if not _same_items(held, now):
-                yield name, held, now
-        for name, tensor, version in self.versions:
-            if _version(tensor) != version:
-                yield name, Word.AS_IT_WAS, Word.CHANGED_IN_PLACE
-
-    def restore(self) -> None:
-        for name in self.now.keys() - self.values.keys():
-            del self.now[name]
-        self.now.update(self.values)
-        for _, now, items in self.containers:
-            if not _same_items(items or (), now):
-                now.clear()
-                if isinstance(now, (list, deque)):
-                    now.extend(items or ())
-                else:
-                    now.update(items or ())
-
-
-class Namespace:
-    """What a class or a module of Python's holds, whoever else uses it: functions, that somebody might replace."""
-
-    __slots__ = ("owner", "values")
-
-    def __init__(self, owner: Any) -> None:
-        self.owner = owner
-        self.values = vars(owner).copy()
-
-    def holds(self) -> bool:
-        now = vars(self.owner)
-        return len(now) == len(self.values) and all(map(is_, now.values(), self.values.values()))
-
-    def _different(self) -> Iterator[str]:
-        """The names that stand for something else; what a later import adds to a module doesn't count."""
-        now = vars(self.owner)
-        for name in dict.fromkeys((*self.values, *(now if isinstance(self.owner, type) else ()))):
-            added = name not in self.values and name.startswith("__") and not callable(now[name])  # Python's own
-            if now.get(name, Word.ABSENT) is not self.values.get(name, Word.ABSENT) and not added:
-                yield name
-
-    def changes(self) -> Iterator[str]:
-        now = vars(self.owner)
-        owner = shown(self.owner) if isinstance(self.owner, type) else self.owner.__name__
-        for name in self._different():
-            yield f"{owner}.{name}: {from_to(self.values.get(name, Word.ABSENT), now.get(name, Word.ABSENT))}"
-
-    def restore(self) -> None:
-        for name in [*self._different()]:
-            if name in self.values:
-                setattr(self.owner, name, self.values[name])
-            else:
-                delattr(self.owner, name)
 
 
 class Module:
@@ -159,7 +61,7 @@ class Watched:
     def __init__(self, name: str, tensor: Tensor, *, versioned: bool = True) -> None:
         self.name, self.tensor, self.type, self.versioned = name, tensor, type(tensor), versioned
         self.place, self.view_of_graph = _place(tensor), _is_view_of_graph(tensor)
-        self.version = _version(tensor)
+        self.version = version(tensor)
         self.alias = tensor.detach()  # the same memory, wherever `tensor.data` may point later
         self.bits = _bits(self.alias)
         self.values = self.bits.clone()
@@ -175,7 +77,7 @@ class Watched:
             _place(tensor) == self.place
             and type(tensor) is self.type
             and self._keeps_values()
-            and (not self.versioned or _version(tensor) == self.version)
+            and (not self.versioned or version(tensor) == self.version)
             and (self.attributes.hold() if self.attributes else not vars(tensor))
             and _hooks(tensor) == self.hooks
             and _grad(tensor) is self.grad
@@ -200,7 +102,7 @@ class Watched:
         if self._has_memory() and not self._keeps_values():
             changed = (self.bits != self.values).nonzero()
             yield f"{name}: {len(changed)} of {self.bits.numel()} values changed, the first at {changed[0].tolist()}"
-        elif self.versioned and _version(tensor) != self.version and memory == memory_now:
+        elif self.versioned and version(tensor) != self.version and memory == memory_now:
             yield f"{name}: written to in place, though its values are the same"
         if requires_grad != requires_grad_now:
             yield f"{name}.requires_grad: {requires_grad} -> {requires_grad_now}"
@@ -244,7 +146,7 @@ class Watched:
             tensor.grad = self.grad
         if self.grad_state is not None:
             self.grad_state.restore()
-        if _version(tensor) != self.version:
+        if version(tensor) != self.version:
             _set_version(tensor, self.version)
         self.place = _place(tensor)  # where the memory itself is another, that can't be undone
 
@@ -314,24 +216,9 @@ def _added(attributes: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     return ((name, Word.ABSENT, value) for name, value in attributes.items())
 
 
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
-
-
 def _set_version(tensor: Tensor, version: int) -> None:
     """What was written has been put back: graphs that hold the tensor are right again."""
     try:
         torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
     except TypeError:  # before torch 2.6
         torch._C._autograd._unsafe_set_version_counter(tensor, version)  # type: ignore[arg-type]
-
-
-def _same_items(before: Any, now: Any) -> bool:
-    """Whether a container, `now`, holds the very objects of `before`, in its order."""
-    if len(before) != len(now) or not before:
-        return not now and not before
-    if isinstance(now, set):
-        return bool(now == set(before))
-    if isinstance(now, dict):
-        return all(map(is_, before.values(), now.values())) and list(before) == list(now)
-    return all(map(is_, before, now))

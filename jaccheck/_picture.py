@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d
 
 from jaccheck._report import Image
-from jaccheck.paths import Path, extra_roundings, mode
+from jaccheck.paths import Path, rounding
 from jaccheck.properties._judge import Judge
 
 MOST_ENTRIES = 2**18  # of Jacobians that a report keeps for its pictures unasked
@@ -30,7 +30,7 @@ def picture(jacobian: Mapping[str, Tensor], judge: Judge, path: Path, *, now: bo
 def _drawn(jacobian: Mapping[str, Tensor], judge: Judge, path: Path) -> Image:
     with torch.no_grad():
         flat = torch.cat([j.flatten(0, 1).flatten(1) for j in jacobian.values()], 1).cpu().float()
-        outside, vacuous = judge.marks(jacobian, mode=mode(path), extra_roundings=extra_roundings(path))
+        outside, vacuous = judge.marks(jacobian, rounding(path))
         size = min(flat.shape[0], ROWS), min(flat.shape[1], COLUMNS)
         if 0 in size:
             return Image(flat.shape[0], flat.shape[1], (), ())

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jaccheck._parts import Module, Namespace, Watched
+from jaccheck._attributes import Namespace
+from jaccheck._parts import Module, Watched
 from jaccheck._setting import UNKNOWN, Setting
 from jaccheck._settings import settings
 

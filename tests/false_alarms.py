@@ -43,7 +43,7 @@ from jaccheck.enclosure.probe import UNIT_ROUNDOFF
 from jaccheck.fuzz.checking import turn
 from jaccheck.fuzz.drawing import tried
 from jaccheck.fuzz.plan import Plan
-from jaccheck.paths import extra_roundings, get, mode, resolve
+from jaccheck.paths import get, mode, resolve, rounding
 from jaccheck.properties import PROPERTIES
 from jaccheck.strategies.drawing import collected
 
@@ -135,9 +135,8 @@ class Tally:
             u = UNIT_ROUNDOFF[x.dtype]
             self.sharpness.setdefault(network.dtype, []).append((widest / largest) ** 0.5 / u)
         for path in paths:
-            roundings = {"mode": mode(get(path)), "extra_roundings": extra_roundings(get(path))}
             for name, got in jacobian(model, x, path, seed=seed).items():
-                ball = oracle.rows(name, every, every, **roundings)
+                ball = oracle.rows(name, every, every, rounding(get(path)))
                 judged = (ball.radius < inf) & (ball.radius > 0) & ball.centre.isfinite()
                 ratios = (got.double() - ball.centre).abs()[judged] / ball.radius[judged]
                 if ratios.numel():

@@ -425,7 +425,7 @@ def test_an_error_above_the_resolution_is_caught(network):
     judge = Judge(admit(model, x))
     assume(judge.reason is None)
     J = jaccheck.jacobian(model, x)
-    correct = judge.compare(J, mode="reverse", extra_roundings=0)
+    correct = judge.compare(J)
     assume(not correct.outside and not correct.vacuous)
     balls = jaccheck.enclosure(model, x)
     for name, j in J.items():
@@ -437,7 +437,7 @@ def test_an_error_above_the_resolution_is_caught(network):
             continue
         wrong = (j.double() + error).to(j.dtype)
         moved = (wrong.double() - j.double()).abs() > resolution * largest  # the dtype may not have that number
-        found = judge.compare({**J, name: wrong}, mode="reverse", extra_roundings=0)
+        found = judge.compare({**J, name: wrong})
         assert found.outside >= int(moved.sum())
 
 
@@ -447,11 +447,11 @@ def test_slices_say_what_the_whole_says(monkeypatch):
     judge = Judge(admit(model, x))
     J = jaccheck.jacobian(model, x)
     J["0.weight"] = J["0.weight"] * (1 + 1e-3)
-    whole = judge.compare(J, mode="reverse", extra_roundings=0)
+    whole = judge.compare(J)
     monkeypatch.setattr("jaccheck.properties._judge.WHOLE", 0)
     for size in (1, 7, 100):
         monkeypatch.setattr("jaccheck.properties._judge.SLICE", size)
-        sliced = judge.compare(J, mode="reverse", extra_roundings=0)
+        sliced = judge.compare(J)
         assert (sliced.outside, sliced.vacuous, sliced.worst) == (whole.outside, whole.vacuous, whole.worst)
 
 

@@ -24,12 +24,14 @@ DESCRIPTIONS = {
     "_values",
 }  # plain data
 WORLD = {
+    "_attributes",
     "_capabilities",
     "_culprit",
     "_needs",
     "_parts",
     "_problem",
     "_process",
+    "_rounding",
     "_setting",
     "_settings",
     "_state",
@@ -46,7 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(WORLD, ERRORS | WORLD | {"_chance"}),
     **dict.fromkeys(FINDINGS, ERRORS | FINDINGS | {"_network"}),
     "paths": ERRORS | WORLD,
-    "enclosure": ERRORS | {"_capabilities", "_chance", "_parts"},  # the oracle owes nothing to what it judges
+    "enclosure": ERRORS
+    | {"_attributes", "_capabilities", "_chance", "_rounding"},  # the oracle owes nothing to what it judges
     "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"paths", "enclosure"},
     **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"diagnosis", "paths", "enclosure", "properties"}),
     "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"bench", "paths", "enclosure"},  # jaccheck itself: the public names

@@ -18,7 +18,7 @@ from jaccheck.atlas.numbers import at_kinks, between, count, rounded_slope, ulps
 from jaccheck.defects.known import known
 from jaccheck.enclosure.rules import Wire, layer_call
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
-from jaccheck.paths import Path, extra_roundings, get, mode
+from jaccheck.paths import Path, get, mode, rounding
 from jaccheck.properties._activations import as_biases, as_samples
 from jaccheck.properties._form import malformed
 from jaccheck.properties._judge import Judge
@@ -174,9 +174,7 @@ def _judge(path: Path, layer: nn.Module, z: Tensor, slope: Tensor, course: Cours
     """Count where the `slope` that `path` has given at `z` lies outside the enclosure."""
     problem = _problem(path, layer, z)
     shape = (problem.N, problem.C, *problem.parameters["0.bias"].shape)
-    outside, _ = Judge(problem).marks(
-        {"0.bias": slope.view(shape)}, mode=mode(path), extra_roundings=extra_roundings(path)
-    )
+    outside, _ = Judge(problem).marks({"0.bias": slope.view(shape)}, rounding(path))
     if outside.any():
         wrong = z[outside.flatten()]
         course.outside += len(wrong)

@@ -18,7 +18,7 @@ from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.rules.dropout import Dropped
-from jaccheck.paths import SHIPPED, Path, extra_roundings, get, mode
+from jaccheck.paths import SHIPPED, Path, get, mode, rounding
 from jaccheck.paths._path import leaf
 from jaccheck.properties._case import Case, Masks
 from jaccheck.properties._trial import Trial
@@ -89,10 +89,8 @@ class Scene:
     @cached_property
     def balls(self) -> dict[str, Ball]:
         """The enclosure, for paths of this kind."""
-        oracle, every, way, more = self._oracle, slice(None), mode(self.path), extra_roundings(self.path)
-        return {
-            name: oracle.against(name, j, every, every, mode=way, extra_roundings=more) for name, j in self.got.items()
-        }
+        every, how = slice(None), rounding(self.path)
+        return {name: self._oracle.against(name, j, every, every, how) for name, j in self.got.items()}
 
     @cached_property
     def outside(self) -> Masks:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jaccheck._problem import Problem
 from jaccheck.enclosure import Ball, Oracle
-from jaccheck.paths import Path, extra_roundings, mode
+from jaccheck.paths import Path, rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +54,11 @@ class Evidence:
         Raises:
             Unsupported: the oracle has no rule for a layer.
         """
-        more, every = 0 if exact else extra_roundings(path), slice(None)
+        every, how = slice(None), rounding(path)._replace(more=0) if exact else rounding(path)
         oracle = oracle or Oracle(problem.model, problem.x, seed=problem.seed)
         balls, among = {}, {}
         for name, j in jacobian.items():
-            balls[name] = oracle.against(name, j, every, every, mode=mode(path), extra_roundings=more)
+            balls[name] = oracle.against(name, j, every, every, how)
             among[name] = torch.full_like(j, samples is None, dtype=torch.bool)
             if samples is not None:
                 among[name][list(samples)] = True

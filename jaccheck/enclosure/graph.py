@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from jaccheck._attributes import Attributes, Namespace, kept
 from jaccheck._chance import seeded
 from jaccheck._errors import Unsupported
-from jaccheck._parts import Attributes, Namespace
 from jaccheck.enclosure.call import Call, found, replaced
 from jaccheck.enclosure.in_place import in_place, used_elsewhere
 from jaccheck.enclosure.moved import Moved, moved
 from jaccheck.enclosure.rules import Wire, known_as
-from jaccheck.enclosure.rules.given import given, of_one_sample, repeats
+from jaccheck.enclosure.rules.given import first_sample, given, repeats
 from jaccheck.enclosure.tracer import Tracer
 from jaccheck.enclosure.turned import turned, with_layers_weight
 
@@ -70,19 +70,16 @@ def _trace(model: nn.Module, x: Tensor) -> tuple[fx.Graph, Tracer]:
     Raises:
         Unsupported: torch.fx can't trace the model.
     """
-    before: list[Attributes | Namespace] = [Attributes(module) for module in model.modules()]
-    before += map(Namespace, _own_classes(model))
+    # of what the tracer keeps on the model, and of what the model's own forward keeps of the tracer's
+    touched: list[Attributes | Namespace] = [*map(Attributes, model.modules()), *map(Namespace, _own_classes(model))]
     tracer = Tracer(x, is_known)
     try:
         # it draws, perhaps, and what is drawn later begins where it did; and what it makes is for autograd, too
-        with warnings.catch_warnings(), seeded(0, x.device), torch.inference_mode(False):
+        with kept(touched), warnings.catch_warnings(), seeded(0, x.device), torch.inference_mode(False):
             warnings.filterwarnings("ignore", message="For backward hooks to be called")  # they aren't, by a tracer
             return tracer.trace(model), tracer
     except Exception as error:
         raise Unsupported(f"no enclosure: torch.fx can't trace {type(model).__name__}: {error}") from error
-    finally:  # what the tracer keeps on the model, and what the model's own forward keeps of the tracer's
-        for attributes in before:
-            attributes.restore()
 
 
 def _own_classes(model: nn.Module) -> set[type]:
@@ -152,7 +149,9 @@ class _Reader:
     def _one(self, node: fx.Node, call: Call) -> tuple[list[Call], Any]:
         """The call itself, behind constants that it takes, unless it depends on nothing but these and parameters."""
         on = call.args[0] if call.args else None
-        if in_place(call) and (not isinstance(on, Wire) or used_elsewhere(node.all_input_nodes[0], self._layers)):
+        if in_place(call) and (
+            not isinstance(on, Wire) or used_elsewhere(node.all_input_nodes[0], self._tracer.values)
+        ):
             raise Unsupported(f"no enclosure for {call.name} in place on a constant or a value that is used elsewhere")
         if not call.wires:
             value = turned(call) or moved(call.name, call.run, call.args, call.kwargs)
@@ -160,7 +159,7 @@ class _Reader:
                 return [], value
         calls: list[Call] = []
         for t in _for_each_sample(call, self._samples, self._tracer.values[node]):
-            one = t.through(of_one_sample) if isinstance(t, Moved) else of_one_sample(t)
+            one = t.through(first_sample) if isinstance(t, Moved) else first_sample(t)
             calls.append(Call("constant", given, (Wire(0), one), {}))
             call = _with_instead(call, t, Wire(self._wires + len(calls)))
         if not call.wires:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from torch import fx, nn
+from collections.abc import Mapping
+from typing import Any
 
-from jaccheck.enclosure.call import Call
+from torch import Tensor, fx
+
+from jaccheck.enclosure.call import Call, found
 
 OPERATORS = ("iadd", "isub", "imul", "itruediv", "ipow")
-VIEWING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout)
-"""Layers whose value may lie in the memory of their input, and `VIEWS`: functions and methods."""
-VIEWS = {*"view reshape flatten unflatten unsqueeze squeeze permute transpose swapaxes swapdims narrow".split()}  # noqa: SIM905
-VIEWS |= {*"getitem chunk split tensor_split unbind expand contiguous detach dropout pos positive".split()}  # noqa: SIM905
 
 
 def in_place(call: Call) -> bool:
@@ -18,14 +17,20 @@ def in_place(call: Call) -> bool:
     return bool(inplace) or call.name.endswith("_") or call.name in OPERATORS
 
 
-def used_elsewhere(node: fx.Node, layers: dict[str, nn.Module]) -> bool:
-    """Whether anybody else sees what is written to the value of `node`, or to that of which it may be a view."""
-    while len(node.users) == 1 and node.op != "placeholder":
-        if node.op == "call_module":
-            a_view = isinstance(layers[str(node.target)], VIEWING)
-        else:
-            a_view = getattr(node.target, "__name__", node.target) in VIEWS
-        if not a_view:
+def used_elsewhere(node: fx.Node, values: Mapping[fx.Node, Any]) -> bool:
+    """Whether anybody else sees what is written to the value of `node`: to it, or to that of which it is a view.
+
+    Views are told by their memory, in an example of each node's value.
+    """
+    while len(node.users) == 1:
+        memory = _memory(values[node])
+        owner = next((other for other in node.all_input_nodes if memory & _memory(values[other])), None)
+        if owner is None:
             return False
-        node = node.args[0]  # type: ignore[assignment]
+        node = owner
     return len(node.users) > 1
+
+
+def _memory(value: Any) -> set[int]:
+    """Where its tensors lie, but for those without elements."""
+    return {t.untyped_storage().data_ptr() for t in found(value, Tensor) if t.numel()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,26 +21,61 @@ MOVES = {*"view reshape flatten unflatten unsqueeze squeeze expand broadcast_to 
 MOVES |= {*"permute transpose swapaxes swapdims movedim t adjoint getattr getitem select narrow".split()}  # noqa: SIM905
 MOVES |= {*"index_select flip roll chunk split tensor_split unbind contiguous clone".split()}  # noqa: SIM905
 """Functions and methods that copy elements, and round nothing."""
+ADDING = {"getitem", "index_select"}
+"""Those of them whose derivatives add one term after the other, and round each sum; the others' sum along axes."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One call that copies elements."""
+
+    run: Callable[[Tensor], Tensor]
+    adds: bool = False
+
+    def numbered(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Of each place the number of the element of `shape` that comes there."""
+        return self.run(torch.arange(math.prod(shape), device=device).view(*shape))
 
 
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """A parameter of which each element has come to some places, or to none."""
+    """A parameter of which each element has come to some places, or to none, by one move after the other."""
 
     parameter: Tensor
-    move: Callable[[Tensor], Tensor]
+    moves: tuple[Move, ...] = ()
 
-    def through(self, move: Callable[[Tensor], Tensor]) -> Moved:
-        return Moved(self.parameter, lambda t: move(self.move(t)))
+    def move(self, t: Tensor) -> Tensor:
+        """What comes of `t` in the parameter's place."""
+        for one in self.moves:
+            t = one.run(t)
+        return t
+
+    def through(self, move: Callable[[Tensor], Tensor], *, adds: bool = False) -> Moved:
+        return Moved(self.parameter, (*self.moves, Move(move, adds)))
 
     def of(self, stand_in: Callable[[Tensor], Tensor]) -> Moved:
         """What another parameter in the same role comes to."""
-        return Moved(stand_in(self.parameter), self.move)
+        return Moved(stand_in(self.parameter), self.moves)
 
     @cached_property
     def source(self) -> Tensor:
         """Of each place the number of its element."""
-        return self.move(torch.arange(self.parameter.numel(), device=self.parameter.device).view(self.parameter.shape))
+        return Move(self.move).numbered(self.parameter.shape, self.parameter.device)
+
+    @cached_property
+    def sums(self) -> int:
+        """How many sums, one after the other and each rounded, a term of an element's derivative takes part in.
+
+        A move that has put an element in k places adds k terms: one by one; or along all axes at once, but for those
+        that are new, of which torch, as its own `repeat` has it, takes one after the other.
+        """
+        sums, shape = 0, self.parameter.shape
+        for move in self.moves:
+            source = move.numbered(shape, self.parameter.device)
+            additions = max(0, int(source.flatten().bincount(minlength=1).max()) - 1)
+            sums += additions if move.adds else min(additions, 1 + max(0, source.dim() - len(shape)))
+            shape = source.shape
+        return sums
 
     @cached_property
     def value(self) -> Tensor:
@@ -61,9 +97,7 @@ class Gathered(LookCloser):
         copied = Copied(lambda shape: lambda t: t.reshape(len(t), -1)[:, places], reduced=True)
         copied.forward(fl, Ball.exact(self.moved.parameter[None]))
         (J,) = copied.vjp(fl, self.jacobian.rows(fl, n, c))
-        # One move after the other sums k terms of one element and rounds: the product of all k is `most`, so that there
-        # are no more than log2(most) such moves, and their sum is no more than `most`, of which one sum is in J.
-        return fl.rounded(J, copied.most.bit_length() - 1) if copied.most > 1 else J
+        return fl.rounded(J, max(0, self.moved.sums - 1))  # J has rounded one sum, or has none
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +136,7 @@ def moved(name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     if isinstance(first, Tensor) and not first.requires_grad:
         return run(*args, **kwargs)
     if isinstance(first, Tensor) and first.is_leaf:
-        first = Moved(first, lambda t: t)
+        first = Moved(first)
     if not isinstance(first, Moved):
         return None
 
@@ -114,5 +148,5 @@ def moved(name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
     found = move(first.source)
     if isinstance(found, Tensor):
-        return first.through(move)
+        return first.through(move, adds=name in ADDING)
     return tuple(first.through(part(i)) for i in range(len(found)))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck._chance import seeded
+from jaccheck._rounding import ONE_PASS, Rounding
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball, up
 from jaccheck.enclosure.call import Call
@@ -126,26 +127,21 @@ class Oracle:
                         drift = up(drift + _summed(part.mag) * fl.flushed)
         return {name: total(parts[id(p)], (N, C, *p.shape), self.x.device) for name, p in self._trainable.items()}
 
-    def rows(self, name: str, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0) -> Ball:
+    def rows(self, name: str, n: slice, c: slice, rounding: Rounding = ONE_PASS) -> Ball:
         """The enclosure of parameter `name` for samples `n` and outputs `c`, ``[n, c, *p.shape]``."""
         with torch.inference_mode():
-            ball = self.jacobians(mode)[name].rows(self.fl, n, c)
-            return self.fl.rounded(ball, extra_roundings)
+            return self.fl.rounded(self.jacobians(rounding.mode)[name].rows(self.fl, n, c), rounding.more)
 
-    def against(
-        self, name: str, value: Tensor, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0
-    ) -> Ball:
+    def against(self, name: str, value: Tensor, n: slice, c: slice, rounding: Rounding = ONE_PASS) -> Ball:
         """As `rows`, for a path that gave `value` there: where it overflows though J doesn't, nothing is known."""
-        ball = self.rows(name, n, c, mode=mode, extra_roundings=extra_roundings)
-        if mode == "forward" and self.tangents_overflow:
+        ball = self.rows(name, n, c, rounding)
+        if rounding.mode == "forward" and self.tangents_overflow:
             return Ball(ball.centre, torch.where(value.isfinite(), ball.radius, inf))
         return ball
 
-    def glance(
-        self, name: str, value: Tensor, n: slice, c: slice, *, mode: str = "reverse", extra_roundings: int = 0
-    ) -> Extent | None:
+    def glance(self, name: str, value: Tensor, n: slice, c: slice, rounding: Rounding = ONE_PASS) -> Extent | None:
         """The extent of parameter `name`'s part if `value` is cheaply seen to lie inside; None: look at `rows`."""
-        return self.jacobians(mode)[name].glance(self.fl, value, n, c, extra_roundings)
+        return self.jacobians(rounding.mode)[name].glance(self.fl, value, n, c, rounding.more)
 
     def replayed(self, x: Tensor, stand_in: Callable[[Tensor], Tensor]) -> Tensor:
         """f(x) by the calls that the oracle has read, without hooks, on `stand_in` of each parameter or buffer."""

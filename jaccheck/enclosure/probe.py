@@ -11,7 +11,7 @@ from torch import Tensor
 from jaccheck._capabilities import ABSENT
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import TINY, Ball
-from jaccheck.enclosure.permitted import UNIT_ROUNDOFF, knobs, rounding
+from jaccheck.enclosure.products import UNIT_ROUNDOFF, knobs, permitted
 
 Product = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``a Wᵀ + b``, ``[N, O]``, of a ``[N, I]``, W ``[O, I]`` and b ``[O]``."""
@@ -41,26 +41,26 @@ def arithmetic(dtype: torch.dtype, device: torch.device) -> Arithmetic:
 
 @lru_cache
 def _probed(dtype: torch.dtype, device: torch.device, flushes: bool, settings: tuple[object, ...]) -> Arithmetic:
-    """`settings` are those that `rounding` goes by."""
-    return probed(dtype, device, rounding(dtype, device), flushes=flushes)
+    """`settings` are those that `permitted` goes by."""
+    return probed(dtype, device, permitted(dtype, device), flushes=flushes)
 
 
 def probed(
-    dtype: torch.dtype, device: torch.device, permitted: Iterator[tuple[float, float]], *, flushes: bool
+    dtype: torch.dtype, device: torch.device, units: Iterator[tuple[float, float]], *, flushes: bool
 ) -> Arithmetic:
-    """The strictest claim that the device's products bear out, of what is permitted; the laxest is taken unseen."""
-    for claim in _claims(dtype, permitted, flushes=flushes):
+    """The strictest claim that the device's products bear out, of these `units`; the laxest is taken unseen."""
+    for claim in _claims(dtype, units, flushes=flushes):
         if all(_bears_out(claim, dtype, device, product) for product in _PRODUCTS):
             return claim
     return claim
 
 
-def _claims(dtype: torch.dtype, permitted: Iterator[tuple[float, float]], *, flushes: bool) -> Iterator[Arithmetic]:
+def _claims(dtype: torch.dtype, units: Iterator[tuple[float, float]], *, flushes: bool) -> Iterator[Arithmetic]:
     """From the strictest to the laxest."""
     u = UNIT_ROUNDOFF[dtype]
     info = torch.finfo(dtype)
     half = dtype in (torch.float16, torch.bfloat16)
-    sums = list(permitted)
+    sums = list(units)
     for flushed in (info.tiny,) if flushes else (0.0, info.tiny):  # which hides what else a long sum loses
         for operand, v in sums:
             yield Arithmetic(

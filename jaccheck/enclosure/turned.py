@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from jaccheck.enclosure.call import Call, found
-from jaccheck.enclosure.moved import Moved
+from jaccheck.enclosure.moved import Move, Moved
 from jaccheck.enclosure.rules.matmul import affine
 
 
@@ -24,7 +24,7 @@ def turned(call: Call) -> Turned | None:
     attribute = call.name == "getattr" and rest[0] in ("T", "mT", "H", "mH")
     swapped = call.name in ("transpose", "swapaxes", "swapdims") and {axis % 2 for axis in rest} == {0, 1}
     permuted = call.name == "permute" and rest in ([1, 0], [(1, 0)], [[1, 0]])
-    return Turned(first, lambda t: t.mT) if plain or attribute or swapped or permuted else None
+    return Turned(first, (Move(lambda t: t.mT),)) if plain or attribute or swapped or permuted else None
 
 
 def with_layers_weight(call: Call) -> Call:

@@ -13,8 +13,8 @@ from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.fuzz.checking import asked, found_on
 from jaccheck.fuzz.drawing import run
-from jaccheck.fuzz.hand import Hand
 from jaccheck.fuzz.plan import ROUND, Plan
+from jaccheck.fuzz.progress import Progress
 from jaccheck.minimize import minimized
 
 SHRINKING = 60.0  # seconds for one failure, if the time isn't limited otherwise
@@ -43,8 +43,9 @@ class Chased:
 class _Chase:
     """One failure while it is made smaller: all others are left for later."""
 
-    def __init__(self, plan: Plan, index: int, finding: Finding, deadline: float, hand: Hand) -> None:
-        self.plan, self.index, self.failure, self.deadline, self.hand = plan, index, finding.failure, deadline, hand
+    def __init__(self, plan: Plan, index: int, finding: Finding, deadline: float, progress: Progress) -> None:
+        self.plan, self.index, self.failure = plan, index, finding.failure
+        self.deadline, self.progress = deadline, progress
         self.first = self.last = self.smallest = finding
         self.tried = 0
         self._passed = index % ROUND  # networks of the round that come before
@@ -59,7 +60,7 @@ class _Chase:
 
     def judge(self, network: Network) -> None:
         """Raise if `network` shows the failure."""
-        if self.hand.stopped() or time.monotonic() >= self.deadline:
+        if self.progress.stopped() or time.monotonic() >= self.deadline:
             raise _Stop
         if self._passed > 0:
             self._passed -= 1
@@ -75,20 +76,20 @@ class _Chase:
         if network.dtype not in self.plan.dtypes or network.device not in self.plan.devices:
             return False
         self.tried += 1
-        self.hand.take(network, self.index, "shrinking")
+        self.progress.take(network, self.index, "shrinking")
         found = found_on(self.plan, network, *self.question()).get(self.failure._replace(shape=""))
-        self.hand.free()
+        self.progress.free()
         if found is None or not alike(found.family, self.first.family):
             return False
         self.last = found.called(self.failure)
         return True
 
 
-def chase(plan: Plan, index: int, finding: Finding, seconds: float, hand: Hand) -> Chased:
+def chase(plan: Plan, index: int, finding: Finding, seconds: float, progress: Progress) -> Chased:
     """Make the network of `finding`, which is number `index` of the campaign, as small as it gets in `seconds`."""
     start = time.monotonic()
     seconds = min(seconds, SHRINKING)
-    chased = _Chase(plan, index, finding, start + HYPOTHESIS * seconds, hand)
+    chased = _Chase(plan, index, finding, start + HYPOTHESIS * seconds, progress)
     number = index // ROUND
     complete, reproducible, interrupted = True, True, False
     try:
@@ -102,7 +103,7 @@ def chase(plan: Plan, index: int, finding: Finding, seconds: float, hand: Hand) 
             chased.last = chased.smallest
         if reproducible:
             left = start + seconds - time.monotonic()
-            complete = minimized(chased.last.network, chased.fails, seconds=left, stop=hand.stopped).complete
+            complete = minimized(chased.last.network, chased.fails, seconds=left, stop=progress.stopped).complete
     except KeyboardInterrupt:
         complete, interrupted = False, True
     small = replace(chased.last, unfinished=not complete, reproducible=reproducible)

@@ -15,8 +15,8 @@ from hypothesis.errors import HypothesisDeprecationWarning
 from jaccheck._errors import InvalidProblem
 from jaccheck.fuzz.chasing import SHRINKING, chase
 from jaccheck.fuzz.crew import Loss
-from jaccheck.fuzz.hand import OwnHand
 from jaccheck.fuzz.kernels import keep_few
+from jaccheck.fuzz.progress import OwnProgress
 
 T = TypeVar("T")
 EVERY = 0.5  # seconds between two questions to the scheduler
@@ -138,8 +138,8 @@ _loaded: set[str] = set()
 
 
 def do(work: Callable[..., T], *arguments: Any) -> T:
-    """On the worker: ``work(*arguments, hand)``"""
-    return work(*arguments, OwnHand(lambda doing: None))
+    """On the worker: ``work(*arguments, progress)``"""
+    return work(*arguments, OwnProgress(lambda doing: None))
 
 
 @contextmanager

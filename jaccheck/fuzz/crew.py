@@ -8,9 +8,8 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from jaccheck.fuzz.hand import Hand, OwnHand
 from jaccheck.fuzz.kernels import keep_few
-from jaccheck.fuzz.note import NOTHING, InHand
+from jaccheck.fuzz.progress import NOTHING, InHand, OwnProgress, Progress
 
 T = TypeVar("T")
 
@@ -39,7 +38,7 @@ class Worker(Protocol):
         """Called with what the future of `start` gives."""
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
-        """Let it do ``work(*arguments, hand)``."""
+        """Let it do ``work(*arguments, progress)``."""
 
     def stop(self) -> None:
         """Ask it to end what it does, which it does after the network at hand."""
@@ -78,7 +77,7 @@ class CallingWorker:
 
     def __init__(self) -> None:
         self.watch: Callable[[str], None] = lambda doing: None
-        self._executor, self._hand = Calling(), OwnHand(lambda doing: self.watch(doing))
+        self._executor, self._progress = Calling(), OwnProgress(lambda doing: self.watch(doing))
         self._freezes = False
 
     def start(self) -> Future[int]:
@@ -92,11 +91,11 @@ class CallingWorker:
         pass
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
-        hand: Hand = self._hand
-        return self._executor.submit(work, *arguments, hand)
+        progress: Progress = self._progress
+        return self._executor.submit(work, *arguments, progress)
 
     def stop(self) -> None:
-        self._hand.stop = True
+        self._progress.stop = True
 
     def busy_for(self) -> float:
         return 0.0

@@ -12,8 +12,8 @@ from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck.fuzz.checking import Row, checked, found_on
 from jaccheck.fuzz.drawing import drawn
-from jaccheck.fuzz.hand import Hand
 from jaccheck.fuzz.plan import Plan, Slice
+from jaccheck.fuzz.progress import Progress
 
 
 @dataclass
@@ -30,44 +30,46 @@ class Batch:
     interrupted: bool = False
 
 
-def explore(plan: Plan, part: Slice, listed: Listed, spent: Mapping[str, float], seconds: float, hand: Hand) -> Batch:
+def explore(
+    plan: Plan, part: Slice, listed: Listed, spent: Mapping[str, float], seconds: float, progress: Progress
+) -> Batch:
     """Check `part` of a round for at most `seconds`, or to the first failure that isn't `listed`."""
     batch = Batch(done=part.first)
     try:
         networks = drawn(plan, part)
         numbered = [(part.index(part.first + i), network) for i, network in enumerate(networks)]
-        _check(plan, numbered, listed, spent, seconds, hand, batch)
+        _check(plan, numbered, listed, spent, seconds, progress, batch)
         batch.exhausted = batch.done == part.first + len(networks) < part.last
     except KeyboardInterrupt:
         batch.interrupted = True
     return batch
 
 
-def replay(plan: Plan, finding: Finding, hand: Hand) -> dict[Failure, Finding]:
+def replay(plan: Plan, finding: Finding, progress: Progress) -> dict[Failure, Finding]:
     """What is wrong on the network of an earlier finding, asked what it was found by."""
-    hand.take(finding.network, -1, "replaying")
+    progress.take(finding.network, -1, "replaying")
     paths = (finding.failure.path,) if finding.failure.path in plan.paths else plan.paths
     properties = (finding.failure.property,) if finding.failure.property in plan.properties else plan.properties
     found = found_on(plan, finding.network, paths, properties)
-    hand.free()
+    progress.free()
     return found
 
 
-def alone(plan: Plan, network: Network, path: str, hand: Hand) -> dict[Failure, Finding]:
+def alone(plan: Plan, network: Network, path: str, progress: Progress) -> dict[Failure, Finding]:
     """Check `network` by one path, to see whether the process outlives it."""
-    hand.take(network, -1, "replaying")
+    progress.take(network, -1, "replaying")
     found = found_on(plan, network, (path,), plan.properties)
-    hand.free()
+    progress.free()
     return found
 
 
 def checked_once(
-    network: Network, paths: tuple[str, ...], properties: tuple[str, ...], images: bool, hand: Hand
+    network: Network, paths: tuple[str, ...], properties: tuple[str, ...], images: bool, progress: Progress
 ) -> Report:
     """The report on `network`."""
-    hand.take(network, -1, "replaying")
+    progress.take(network, -1, "replaying")
     report = check(*network.build(), paths=paths, properties=properties, seed=network.seed, images=images)
-    hand.free()
+    progress.free()
     return report
 
 
@@ -77,19 +79,19 @@ def _check(
     listed: Listed,
     spent: Mapping[str, float],
     seconds: float,
-    hand: Hand,
+    progress: Progress,
     batch: Batch,
 ) -> None:
     end = time.monotonic() + seconds
     shares = dict(spent)
     for index, network in numbered:
-        if hand.stopped() or time.monotonic() >= end:
+        if progress.stopped() or time.monotonic() >= end:
             break
-        hand.take(network, index, "checking")
+        progress.take(network, index, "checking")
         row, found = checked(plan, index, network, shares)
         found = recognized(found, listed)
         row = replace(row, failures=tuple(found))
-        hand.free()
+        progress.free()
         for part in row.asked[-1:]:
             shares[", ".join(part.properties)] = shares.get(", ".join(part.properties), 0.0) + part.seconds
         batch.rows.append(row)

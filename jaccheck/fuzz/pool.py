@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from jaccheck.fuzz import process
 from jaccheck.fuzz.crew import Loss
-from jaccheck.fuzz.note import Note
+from jaccheck.fuzz.progress import SharedProgress
 
 T = TypeVar("T")
 LAST_WORDS = 4000  # characters of what a process has printed
@@ -32,7 +32,7 @@ class PoolWorker:
         self.watch: Callable[[str], None] = lambda doing: None
         self._file, self._output = folder / f"note-{number}", folder / f"output-{number}"
         self._load, self._core = load, core
-        self._note = Note(self._file)
+        self._progress = SharedProgress(self._file)
         self._pool: ProcessPoolExecutor | None = None
         self._process: BaseProcess | None = None
         self._killed = ""
@@ -40,7 +40,7 @@ class PoolWorker:
     def start(self) -> Future[int]:
         """Start its process, or another one in place of it."""
         self.close()
-        self._note.clear()
+        self._progress.clear()
         self._killed = ""
         self._pool = ProcessPoolExecutor(1, mp_context=_context())
         before = multiprocessing.active_children()
@@ -57,15 +57,15 @@ class PoolWorker:
         return self._pool.submit(process.work, work, *arguments)
 
     def stop(self) -> None:
-        self._note.stop()
+        self._progress.stop()
 
     def busy_for(self) -> float:
         """Seconds that it has had the network at hand."""
-        return self._note.read().seconds
+        return self._progress.read().seconds
 
     @property
     def taken(self) -> int:
-        return self._note.taken
+        return self._progress.taken
 
     def attend(self) -> None:
         pass
@@ -90,7 +90,7 @@ class PoolWorker:
             printed = self._output.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:].strip()
         except OSError:
             printed = ""
-        return Loss(kind, f"{how}\n{printed}".rstrip(), self._note.read())
+        return Loss(kind, f"{how}\n{printed}".rstrip(), self._progress.read())
 
     def close(self) -> None:
         if self._pool is not None:
@@ -156,7 +156,7 @@ def hired(workers: int, load: tuple[str, ...]) -> Iterator[list[PoolWorker]]:
 
 
 def outlived(work: Callable[..., T], *arguments: Any, load: tuple[str, ...], seconds: float | None) -> T | Loss:
-    """What ``work(*arguments, hand)`` gives in a process of its own, or what became of that in `seconds`."""
+    """What ``work(*arguments, progress)`` gives in a process of its own, or what became of that in `seconds`."""
     with hired(1, load) as (worker,):
         try:
             worker.started(worker.start().result())

@@ -20,21 +20,21 @@ import jaccheck.fuzz.exploring
 import jaccheck.properties  # noqa: F401, all that a worker needs is loaded before it is forked
 from jaccheck._target import module_of
 from jaccheck.fuzz.kernels import keep_few
-from jaccheck.fuzz.note import Note
+from jaccheck.fuzz.progress import SharedProgress
 
 T = TypeVar("T")
 MOST_OUTPUT = 1 << 20  # bytes of what it prints that are kept
 
-_note: Note | None = None
+_progress: SharedProgress | None = None
 
 
-def begin(note: Path, output: Path, core: int | None, load: tuple[str, ...]) -> int:
+def begin(shared: Path, output: Path, core: int | None, load: tuple[str, ...]) -> int:
     """Be a worker: one torch thread on one core, deaf to Ctrl-C, gone as soon as the controller is gone.
 
     Returns:
         The process's number.
     """
-    global _note
+    global _progress
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_controller, daemon=True).start()
     _print_into(output)
@@ -44,17 +44,17 @@ def begin(note: Path, output: Path, core: int | None, load: tuple[str, ...]) -> 
         os.sched_setaffinity(0, {core})
     for module in load:
         module_of(module)
-    _note = Note(note)
+    _progress = SharedProgress(shared)
     gc.freeze()  # what has been imported stays: collections needn't look through it each time
     return os.getpid()
 
 
 def work(function: Callable[..., T], *arguments: Any) -> T:
-    """``function(*arguments, hand)``"""
-    assert _note is not None
+    """``function(*arguments, progress)``"""
+    assert _progress is not None
     if os.fstat(2).st_size > MOST_OUTPUT:
         os.ftruncate(2, 0)
-    return function(*arguments, _note)
+    return function(*arguments, _progress)
 
 
 def _end_with_the_controller() -> None:

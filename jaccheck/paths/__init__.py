@@ -19,6 +19,7 @@ from jaccheck.paths._path import exact as exact
 from jaccheck.paths._path import exactly as exactly
 from jaccheck.paths._path import extra_roundings as extra_roundings
 from jaccheck.paths._path import mode as mode
+from jaccheck.paths._path import rounding as rounding
 from jaccheck.paths._path import snippet as snippet
 from jaccheck.paths._path import trainable as trainable
 

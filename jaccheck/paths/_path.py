@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from jaccheck._parts import CONTAINERS, Attributes
+from jaccheck._attributes import CONTAINERS, Attributes
+from jaccheck._rounding import Rounding
 
 # torch on what full backward hooks, BackPACK's and Opacus', don't go with
 HOOK_REFUSALS = (
@@ -50,6 +51,11 @@ class Path(Protocol):
 def extra_roundings(path: Path) -> int:
     """How many roundings `path` adds to those of one backward pass."""
     return int(getattr(path, "extra_roundings", 0))
+
+
+def rounding(path: Path) -> Rounding:
+    """How a correct result of `path` may have been rounded."""
+    return Rounding(mode(path), extra_roundings(path))
 
 
 def exact(path: Path, N: int, C: int) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,9 +14,10 @@ from torch import Tensor
 from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import ForwardFinding
+from jaccheck._rounding import ONE_PASS, Rounding
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.doubts import doubts
-from jaccheck.enclosure.ground import doubted
+from jaccheck.enclosure.float64 import wrong_operation
 from jaccheck.enclosure.jacobian import UNKNOWN, Extent
 from jaccheck.enclosure.oracle import Outside
 from jaccheck.enclosure.whole import Whole, side_by_side
@@ -47,11 +47,11 @@ class Judge:
         self.forward: ForwardFinding | None = None
         self.oracle: Oracle | None = None  # where there is an enclosure
         self._wholes: dict[str, Whole] = {}
-        self._inside: dict[tuple[str, int], tuple[Tensor, Comparison]] = {}  # the latest Jacobian of each kind of path
+        self._inside: dict[Rounding, tuple[Tensor, Comparison]] = {}  # the latest Jacobian of each kind of path
         self._own_backward: dict[tuple[int, int], OwnBackward | None] = {}
-        doubt = doubted(problem.device)
-        if doubt is not None:
-            operation, got, right = doubt
+        wrong = wrong_operation(problem.device)
+        if wrong is not None:
+            operation, got, right = wrong
             layer = f"torch's {operation} in float64, on which the oracle rests"
             self.forward = ForwardFinding(layer, (), got, right, 0.0, inf)
             self.reason = f"{layer}, is wrong"
@@ -101,22 +101,21 @@ class Judge:
         self.forward = ForwardFinding(found.layer, found.index, found.got, found.centre, found.radius, ratio)
         return f"the forward pass itself is wrong from {found.layer!r} on"
 
-    def compare(self, jacobian: Mapping[str, Tensor], *, mode: str, extra_roundings: int) -> Comparison:
-        """Hold `jacobian`, ``[N, C, *p.shape]`` for each parameter, against the enclosure of paths of this kind.
+    def compare(self, jacobian: Mapping[str, Tensor], rounding: Rounding = ONE_PASS) -> Comparison:
+        """Hold `jacobian`, ``[N, C, *p.shape]`` for each parameter, against the enclosure of paths that round so.
 
         There has to be one (`reason` is None).
         """
         assert self.oracle is not None
         if sum(j.numel() for j in jacobian.values()) <= WHOLE:
             with torch.inference_mode():
-                found = self._at_once([jacobian[name] for name in self.problem.parameters], mode, extra_roundings)
+                found = self._at_once([jacobian[name] for name in self.problem.parameters], rounding)
             if found is not None:
                 return found
-        comparison = self._sliced(jacobian, mode, extra_roundings)
+        comparison = self._sliced(jacobian, rounding)
         if comparison.worst is not None:
             n, c, *_ = comparison.worst[2]
-            kind: dict[str, Any] = {"mode": mode, "extra_roundings": extra_roundings}
-            comparison.doubt = self._wrong_on_the_way or self._excuse_for_all(jacobian, n, c, **kind)
+            comparison.doubt = self._wrong_on_the_way or self._excuse_for_all(jacobian, n, c, rounding)
         return comparison
 
     @cached_property
@@ -130,7 +129,7 @@ class Judge:
         own = self._own(n, c)
         return own.reason if own is not None and own.touched[name][tuple(place)] else None
 
-    def _excuse_for_all(self, jacobian: Mapping[str, Tensor], n: int, c: int, **kind: Any) -> str | None:
+    def _excuse_for_all(self, jacobian: Mapping[str, Tensor], n: int, c: int, rounding: Rounding) -> str | None:
         """As `excuse`, of all elements of a row that lie outside: one that has none is the path's fault."""
         assert self.oracle is not None
         own = self._own(n, c)
@@ -138,7 +137,7 @@ class Judge:
             return None
         for name, j in jacobian.items():
             row = j[n : n + 1, c : c + 1]
-            outside = self.oracle.against(name, row, slice(n, n + 1), slice(c, c + 1), **kind).excludes(row)
+            outside = self.oracle.against(name, row, slice(n, n + 1), slice(c, c + 1), rounding).excludes(row)
             if (outside[0, 0] & ~own.touched[name]).any():
                 return None
         return own.reason
@@ -149,26 +148,26 @@ class Judge:
             self._own_backward[n, c] = own_backward(self.problem, self.oracle, n, c)
         return self._own_backward[n, c]
 
-    def _at_once(self, values: Sequence[Tensor], mode: str, extra_roundings: int) -> Comparison | None:
+    def _at_once(self, values: Sequence[Tensor], rounding: Rounding) -> Comparison | None:
         """What there is to say if all is inside, without a look at each element; None if it isn't."""
         assert self.oracle is not None
-        value, fl, kind = side_by_side(values), self.oracle.fl, (mode, extra_roundings)
-        if kind in self._inside and torch.equal(value, self._inside[kind][0]):  # as most paths' are
-            return self._inside[kind][1]
-        whole = self._whole(mode)
+        value, fl = side_by_side(values), self.oracle.fl
+        if rounding in self._inside and torch.equal(value, self._inside[rounding][0]):  # as most paths' are
+            return self._inside[rounding][1]
+        whole = self._whole(rounding.mode)
         extents: Sequence[Extent] | None = whole.extents
-        if extra_roundings:  # mostly all is in the narrower enclosure, too
-            extents = whole.extents_after(fl, extra_roundings)
+        if rounding.more:  # mostly all is in the narrower enclosure, too
+            extents = whole.extents_after(fl, rounding.more)
         if extents is None or not whole.ball.holds(value):
-            if not extra_roundings:
+            if not rounding.more:
                 return None
-            whole = whole.rounded(fl, extra_roundings)
+            whole = whole.rounded(fl, rounding.more)
             extents = whole.extents
             if not whole.ball.holds(value):
                 return None
         resolutions = {name: e.resolution for name, e in zip(self.problem.parameters, extents, strict=True)}
         found = Comparison(vacuous=whole.vacuous, resolutions=resolutions)
-        self._inside[kind] = value, found
+        self._inside[rounding] = value, found
         return found
 
     def _whole(self, mode: str) -> Whole:
@@ -180,7 +179,7 @@ class Judge:
             self._wholes[mode] = Whole.of(balls)
         return self._wholes[mode]
 
-    def _sliced(self, jacobian: Mapping[str, Tensor], mode: str, extra_roundings: int) -> Comparison:
+    def _sliced(self, jacobian: Mapping[str, Tensor], rounding: Rounding) -> Comparison:
         assert self.oracle is not None
         comparison = Comparison()
         with torch.inference_mode():
@@ -190,11 +189,11 @@ class Judge:
                 for n, c in slices(j.shape):
                     if c.start == 0:  # all outputs of these samples at a glance, or else part by part
                         every = slice(0, j.shape[1])
-                        extent = self.oracle.glance(name, j[n], n, every, mode=mode, extra_roundings=extra_roundings)
+                        extent = self.oracle.glance(name, j[n], n, every, rounding)
                     if extent is not None:
                         extents.append(extent)
                         continue
-                    ball = self.oracle.against(name, j[n, c], n, c, mode=mode, extra_roundings=extra_roundings)
+                    ball = self.oracle.against(name, j[n, c], n, c, rounding)
                     if not (ball.finite and ball.holds(j[n, c])):
                         self._judge_slice(comparison, name, (n.start, c.start), ball, j[n, c])
                     extents += _extent(ball)
@@ -202,7 +201,7 @@ class Judge:
                 comparison.resolutions[name] = of_all.resolution
         return comparison
 
-    def marks(self, jacobian: Mapping[str, Tensor], *, mode: str, extra_roundings: int) -> tuple[Tensor, Tensor]:
+    def marks(self, jacobian: Mapping[str, Tensor], rounding: Rounding) -> tuple[Tensor, Tensor]:
         """Which elements lie outside and of which nothing is known, ``[N C, P]`` each, on the CPU."""
         N, C = self.problem.N, self.problem.C
         outside = torch.zeros(
@@ -215,7 +214,7 @@ class Judge:
         for name, j in jacobian.items():
             columns = slice(start, start + math.prod(j.shape[2:]))
             for n, c in slices(j.shape):
-                ball = self.oracle.against(name, j[n, c], n, c, mode=mode, extra_roundings=extra_roundings)
+                ball = self.oracle.against(name, j[n, c], n, c, rounding)
                 outside[n, c, columns] = side_by_side([ball.excludes(j[n, c])]).cpu()
                 vacuous[n, c, columns] = side_by_side([~(ball.radius < inf)]).cpu()
             start = columns.stop

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jaccheck._parts import Attributes
+from jaccheck._attributes import Attributes, kept
 from jaccheck._problem import Problem
 from jaccheck.paths import Path
 from jaccheck.properties._chance import chance
@@ -113,7 +113,7 @@ class Stage:
         """Whether the model in use gives the output of a fresh one."""
         outputs = []
         for model in (self.model, self.fresh_model()):
-            with torch.no_grad(), self.problem.chance(), attributes_kept(model), _buffers_kept(model):
+            with torch.no_grad(), self.problem.chance(), kept(map(Attributes, model.modules())), _buffers_kept(model):
                 outputs.append(model(self.x))
         return _same_bits(*outputs)
 
@@ -172,17 +172,6 @@ def quietly() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Full backward hook is firing when gradients are computed")
         yield
-
-
-@contextmanager
-def attributes_kept(model: nn.Module) -> Iterator[None]:
-    """What the model keeps of a call isn't left behind; what it writes to tensors is."""
-    before = [Attributes(module) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for attributes in before:
-            attributes.restore()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from torch import Tensor
 from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
-from jaccheck.paths import Path, extra_roundings, mode
+from jaccheck.paths import Path, rounding
 from jaccheck.properties._case import Case
 from jaccheck.properties._form import malformed
 from jaccheck.properties._judge import Comparison, Judge
@@ -171,7 +171,7 @@ def _judged(trial: Trial, variant: Variant, name: str) -> Verdict:
     entries = sum(j.numel() for j in jacobian.values())
     if judge.reason is not None:
         return verdict("vacuous", reason=judge.reason, elements=entries, vacuous=entries)
-    found = judge.compare(jacobian, mode=mode(path), extra_roundings=extra_roundings(path))
+    found = judge.compare(jacobian, rounding(path))
     if found.doubt is not None:
         return verdict("vacuous", reason=found.doubt, elements=entries, vacuous=entries)
     if found.worst is not None:

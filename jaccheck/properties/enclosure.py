@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jaccheck._report import Verdict
-from jaccheck.paths import SHIPPED, extra_roundings, mode
+from jaccheck.paths import SHIPPED, rounding
 from jaccheck.properties._form import malformed
 from jaccheck.properties._judge import Comparison
 from jaccheck.properties._trial import Trial
@@ -45,7 +45,7 @@ class Enclosure:
         if trial.judge.reason is not None:
             reason = trial.judge.reason
             return Verdict(path, "vacuous", reason=reason, elements=elements, vacuous=elements, seconds=run.seconds)
-        found = trial.judge.compare(run.jacobian, mode=mode(trial.path), extra_roundings=extra_roundings(trial.path))
+        found = trial.judge.compare(run.jacobian, rounding(trial.path))
         common: dict[str, Any] = {
             "elements": elements,
             "vacuous": found.vacuous,
@@ -83,10 +83,10 @@ UNDECLARED = 'it lies in the enclosure of forward mode: a path that goes that wa
 
 def _holds_forward(trial: Trial, found: Comparison) -> bool:
     """Whether what is wrong for a path of a user's, which goes backward unless it says otherwise, is right forward."""
-    path = trial.path
-    if path.name in SHIPPED or mode(path) == "forward":
+    how = rounding(trial.path)
+    if trial.path.name in SHIPPED or how.mode == "forward":
         return False
-    forward = trial.judge.compare(trial.run.jacobian, mode="forward", extra_roundings=extra_roundings(path))
+    forward = trial.judge.compare(trial.run.jacobian, how._replace(mode="forward"))
     return forward.worst is None and forward.vacuous <= found.vacuous
 
 

@@ -9,7 +9,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck._steps import STEPS, sequence
-from jaccheck.paths import extra_roundings, mode
+from jaccheck.paths import rounding
 from jaccheck.properties._chance import chance
 from jaccheck.properties._form import malformed
 from jaccheck.properties._happenings import HAPPENINGS
@@ -91,9 +91,7 @@ class Sequence:
             fault = malformed(trial.problem, end.jacobian)
             if fault is not None:
                 return verdict("disagrees", fault.kind, f"{after(happened)}: {fault.reason}", parameter=fault.parameter)
-            found = trial.judge.compare(
-                end.jacobian, mode=mode(trial.path), extra_roundings=extra_roundings(trial.path)
-            )
+            found = trial.judge.compare(end.jacobian, rounding(trial.path))
             if found.worst is not None:
                 ratio, name, index, got, centre, radius = found.worst
                 place = {"parameter": name, "shape": tuple(trial.problem.parameters[name].shape), "index": index}

@@ -21,7 +21,7 @@ from jaccheck._problem import Problem, admit
 from jaccheck._report import Report, Verdict
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.paths import Path as JacobianPath
-from jaccheck.paths import extra_roundings, get, mode
+from jaccheck.paths import get, rounding
 from jaccheck.properties import DEFAULT, PROPERTIES
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._trial import Trial
@@ -100,8 +100,7 @@ def _recorded(network: Network, paths: Sequence[JacobianPath]) -> Recorded:
 
 def _enclosure(problem: Problem, path: JacobianPath) -> Enclosure:
     oracle, every = Oracle(problem.model, problem.x, seed=problem.seed), slice(None)
-    how: Any = {"mode": mode(path), "extra_roundings": extra_roundings(path)}
-    balls = {name: oracle.rows(name, every, every, **how) for name in problem.parameters}
+    balls = {name: oracle.rows(name, every, every, rounding(path)) for name in problem.parameters}
     return {name: Ball(ball.centre.cpu().clone(), ball.radius.cpu().clone()) for name, ball in balls.items()}
 
 

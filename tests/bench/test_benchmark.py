@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import os
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
-from itertools import pairwise, product
-from math import comb
+from itertools import pairwise
 
 import pytest
 import torch
@@ -23,15 +21,13 @@ from jaccheck._state import Snapshot
 from jaccheck.bench import benchmark as _benchmark
 from jaccheck.bench import measure as _measure
 from jaccheck.bench import memory as _memory
-from jaccheck.bench import timing as _timing
 from jaccheck.bench.costs import Benchmark, Cost, Fastest
-from jaccheck.bench.memory import bounded, peak, ran_out
-from jaccheck.bench.timing import FEWEST, Caller, Interval, Writer, clock, interval, rounds
+from jaccheck.bench.timing import FEWEST, Interval
 from jaccheck.cli import main
 from jaccheck.paths import get, register_path, unregister_path
+from tests.bench.test_memory import held
 from tests.documented import assert_documented
 
-CPU = torch.device("cpu")
 BRIEFLY = 1e-9  # seconds: the fewest rounds
 
 Jacobian = dict[str, Tensor]
@@ -306,72 +302,6 @@ def test_everything_is_as_it_was_after_an_interrupt(problem, ours, when):
 # memory
 
 
-def held(size: int) -> Tensor:
-    return torch.empty(size, dtype=torch.uint8)
-
-
-@pytest.mark.parametrize("size", [1, 10**6])
-def test_peak_is_a_high_water_mark(size):
-    def call() -> Tensor:
-        first = held(7 * size)
-        second = held(3 * size)
-        del first
-        return torch.cat((second, second[:size]))  # 3 + 4, beside 10 before
-
-    peak(call, CPU)
-    assert peak(call, CPU).torch == 10 * size
-
-
-def test_peak_counts_what_is_allocated_in_a_backward_pass():
-    x = torch.ones(1000, requires_grad=True)
-
-    def call() -> tuple[Tensor, ...]:
-        y = x.exp()  # 4000
-        return torch.autograd.grad(y, x, torch.ones_like(x))  # 4000 and 4000
-
-    assert peak(call, CPU).torch == 12_000
-
-
-def test_peak_does_not_count_what_was_there_before_or_is_released():
-    there = [held(10**6)]
-    assert peak(there.clear, CPU).torch == 0
-    assert peak(lambda: None, CPU).torch == 0
-
-
-def test_peak_of_python():
-    def call() -> bytes:
-        bytes(3 * 10**6)
-        return bytes(10**6)
-
-    found = peak(call, CPU)
-    assert found.torch == 0
-    assert 3 * 10**6 <= found.python < 3 * 10**6 + 10**5
-    tracemalloc.start()
-    try:
-        again = peak(call, CPU)
-        assert tracemalloc.is_tracing()
-    finally:
-        tracemalloc.stop()
-    assert 3 * 10**6 <= again.python < 3 * 10**6 + 10**5
-
-
-def test_what_a_first_call_loads_for_good_is_not_what_a_call_needs():
-    loaded: list[bytes] = []
-
-    def call() -> None:
-        if not loaded:
-            loaded.append(bytes(10**7))
-
-    seen = _measure.measured({"a": call}, size=1, device=CPU, restore=lambda: None, seconds=BRIEFLY, least=1)
-    assert seen.peaks["a"].python < 10**6
-    assert len(seen.seconds["a"]) == 1
-
-
-def test_peak_says_nothing_on_stderr(capfd):
-    peak(lambda: held(1), CPU)
-    assert capfd.readouterr() == ("", "")
-
-
 def test_a_path_that_needs_more_is_seen_to(problem, ours):
     kept: list[Tensor] = []
     megabytes = 5 * 10**6
@@ -385,24 +315,6 @@ def test_a_path_that_needs_more_is_seen_to(problem, ours):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux grants what it doesn't have")
-def test_more_memory_than_there_is_is_refused_rather_than_granted(monkeypatch):
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    gc.collect()
-    monkeypatch.setattr(_memory, "_available", lambda: 10**8)
-    held(3 * 10**8)  # nobody writes to it
-    with bounded(CPU):
-        held(10**7)
-        with pytest.raises(RuntimeError, match="can't allocate memory") as refused:
-            held(3 * 10**8)
-        with pytest.raises(MemoryError):
-            bytes(3 * 10**8)
-    assert ran_out(f"RuntimeError: {refused.value}")
-    assert resource.getrlimit(resource.RLIMIT_DATA) == before
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux grants what it doesn't have")
 def test_a_path_that_asks_for_more_than_there_is_runs_out_of_memory(problem, ours):
     most = _memory._available()
     assert most is not None
@@ -410,138 +322,6 @@ def test_a_path_that_asks_for_more_than_there_is_runs_out_of_memory(problem, our
     found = jaccheck.benchmark(*problem, paths=("huge", "autograd"), seconds=BRIEFLY)
     assert found.costs["huge"].status == "out of memory"
     assert found.fastest == Fastest("autograd")
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        ("MemoryError: ", True),
-        ("_ArrayMemoryError: Unable to allocate 1 EiB", True),
-        ("OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", True),
-        ("RuntimeError: [enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you", True),
-        ("RuntimeError: [enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: not enough memory: you", True),
-        ("RuntimeError: shapes differ", False),
-        ("ValueError: MemoryError is a class", False),
-    ],
-)
-def test_ran_out(said, expected):
-    assert ran_out(said) is expected
-
-
-# time
-
-
-@pytest.mark.parametrize("n", [6, 7, 9, 17, 100, 1001])
-def test_interval_is_the_narrowest_with_95_percent(n):
-    found = interval([*range(n)])
-    assert found.median == (n - 1) / 2
-    below = found.low  # values before it
-    assert found.high == n - 1 - below
-    assert 20 * 2 * sum(comb(n, i) for i in range(below + 1)) <= 2**n  # the median is outside
-    assert 20 * 2 * sum(comb(n, i) for i in range(below + 2)) > 2**n  # one value narrower
-
-
-def test_interval_covers_the_median_of_coin_tosses():
-    """By all 2^8 outcomes of 8 values, each below or above the true median with equal chance."""
-    outside = 0
-    for signs in product((-1, 1), repeat=8):
-        found = interval([sign * (1 + 0.1 * i) for i, sign in enumerate(signs)])
-        outside += not found.low <= 0 <= found.high
-    assert outside / 2**8 <= 0.05
-
-
-@pytest.mark.parametrize("n", [1, 2, 5])
-def test_of_fewer_than_six_values_the_interval_is_all_and_holds_the_median_less_often(n):
-    assert interval([*range(n)]) == Interval((n - 1) / 2, 0, n - 1, 1 - 2 / 2**n)
-
-
-class Counter:
-    """A runner whose n-th turn takes n seconds, by its own account."""
-
-    def __init__(self, name: str, log: list[str], last: int | None = None) -> None:
-        self.name, self.log, self.last, self.turns = name, log, last, 0
-
-    def turn(self) -> float:
-        self.log.append(self.name)
-        self.turns += 1
-        if self.turns == self.last:
-            raise ValueError(self.name)
-        return float(self.turns)
-
-
-def test_rounds_are_shuffled_and_have_each_runner_once():
-    log: list[str] = []
-    taken, raised = rounds({name: Counter(name, log) for name in "abcd"}, BRIEFLY)
-    turns = ["".join(log[i : i + 4]) for i in range(0, len(log), 4)]
-    assert len(turns) == FEWEST
-    assert all(sorted(turn) == [*"abcd"] for turn in turns)
-    assert len(set(turns)) > 1
-    assert taken == {name: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0] for name in "abcd"}
-    assert not raised
-
-
-def test_a_runner_that_raises_leaves_the_rounds():
-    log: list[str] = []
-    taken, raised = rounds({"a": Counter("a", log, last=3), "b": Counter("b", log)}, BRIEFLY)
-    assert list(taken) == ["b"]
-    assert len(taken["b"]) == FEWEST
-    assert log.count("a") == 3
-    assert str(raised["a"]) == "a"
-    assert rounds({"a": Counter("a", log, last=1)}, 1e9)[0] == {}  # and nobody is left
-
-
-def test_rounds_go_on_until_the_time_is_up(monkeypatch):
-    now = iter(range(1000))
-    monkeypatch.setattr(_timing.time, "monotonic", lambda: next(now))
-    taken, _ = rounds({"a": Counter("a", [])}, 20)
-    assert FEWEST < len(taken["a"]) <= 26
-
-
-@pytest.mark.parametrize(("seconds", "calls"), [(1e-4, 3), (2e-3, 3), (4e-3, 2), (1.0, 1), (0.0, 3)])
-def test_each_timed_call_is_warmed_up_and_what_a_turn_changes_put_back(seconds, calls):
-    log: list[str] = []
-
-    def watch(call: Callable[[], object]) -> float:
-        call()
-        log.append("time")
-        return seconds
-
-    caller = Caller(lambda: log.append("call"), lambda: log.append("restore"), watch)
-    assert caller.turn() == seconds
-    assert log == ["call", "time"] * 2 + ["restore"]  # how long it takes isn't known yet
-    log.clear()
-    caller.turn()
-    assert log == ["call", "time"] * (calls + 1) + ["restore"]
-    assert caller.inside == seconds * (calls + 3)
-
-
-def test_what_a_call_that_raises_has_changed_is_put_back():
-    log: list[str] = []
-    name, watch = clock(CPU)
-    assert name == "thread CPU time"
-    with pytest.raises(ZeroDivisionError):
-        Caller(lambda: 1 / 0, lambda: log.append("restore"), watch).turn()
-    assert log == ["restore"]
-
-
-def test_the_clock_stands_while_the_thread_sleeps(monkeypatch):
-    now = iter((5.0, 7.5))
-    monkeypatch.setattr(_timing.time, "thread_time", lambda: next(now))
-    assert clock(CPU)[1](lambda: None) == 2.5
-
-
-def test_the_limit_is_writing_as_many_bytes_once():
-    written: list[object] = []
-
-    def watch(call: Callable[[], object]) -> float:
-        written.append(call())
-        return 1.0
-
-    assert Writer(1000, CPU, watch).turn() == 1.0
-    (memory,) = written
-    assert isinstance(memory, Tensor)
-    assert memory.shape == (1000,)
-    assert bool((memory == 2).all())
 
 
 # as text, as JSON and as a figure

@@ -69,6 +69,27 @@ def rooted():
     return model
 
 
+class Between(nn.Module):
+    """A function between two layers whose weights are given, and the biases of the first."""
+
+    def __init__(self, first, shift, function, last):
+        super().__init__()
+        self.first, self.last = nn.Linear(1, len(first)), nn.Linear(len(last[0]), len(last), bias=False)
+        self.function = function
+        with torch.no_grad():
+            for p, numbers in ((self.first.weight, [[w] for w in first]), (self.first.bias, shift)):
+                p.copy_(torch.tensor(numbers))
+            self.last.weight.copy_(torch.tensor(last))
+
+    def forward(self, x):
+        return self.last(self.function(self.first(x)))
+
+
+def at_once(slope, function):
+    """A function of 300 zeros, all of which grow by `slope` times the weight."""
+    return Scaled([1.0], lambda h: function(h.expand(-1, 300) * slope - slope).unsqueeze(1))
+
+
 CASES = {
     "a sum whose parts overflow": (
         Scaled([2e38, 2e38, -2e38, -2e38], lambda h: h.sum(1, keepdim=True)),
@@ -90,6 +111,25 @@ CASES = {
     ),
     "what a layer normalization divides by n overflows": (steep(), torch.tensor([[0.75], [3.0]])),
     "a tangent times a value overflows": (rooted(), torch.randn(2, 3) * 2.0**100),
+    "D 2ᵗ overflows before log 2": (
+        Between([1.0, 1.0], [1.0, 0.9], torch.exp2, [[1.2e38, -1.2e38]]),
+        torch.ones(1, 1),
+    ),
+    "2ᵗ overflows before log 2": (Scaled([16.25], torch.exp2).half(), torch.ones(1, 1, dtype=HALF)),
+    "t^(-3/2) overflows before it is halved": (
+        Scaled([4.64e-4], lambda h: h**-0.5).half(),
+        torch.ones(1, 1, dtype=HALF),
+    ),
+    "t^(-3/2) overflows in wider numbers": (Scaled([1.0], torch.rsqrt), torch.full((1, 1), 1.84e-26)),
+    "the sum of a mean's tangents overflows": (at_once(1e37, lambda h: h.mean(1)), torch.ones(1, 1)),
+    **{
+        f"the sum of a {name}'s tangents overflows": (at_once(250.0, function).half(), torch.ones(1, 1, dtype=HALF))
+        for name, function in {
+            "softmax": lambda h: torch.softmax(h, 1)[:, 0],
+            "log softmax": lambda h: torch.log_softmax(h, 1)[:, 0],
+            "logsumexp": lambda h: torch.logsumexp(h, 1),
+        }.items()
+    },
     "a sum over nothing": (Scaled([1.0, 2.0], lambda h: h + h[:, 2:].sum(1, keepdim=True)), torch.ones(2, 2)),
 }
 

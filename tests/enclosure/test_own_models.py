@@ -272,6 +272,32 @@ MIXING = (
 )
 
 
+SAME_MEMORY = (
+    lambda t: t.to(t.dtype),
+    lambda t: t.float(),
+    lambda t: t.cpu(),
+    lambda t: t.type_as(t),
+    lambda t: t.view_as(t),
+    lambda t: t.expand_as(t),
+    lambda t: t.unsqueeze(2).adjoint().flatten(1),
+    lambda t: F.dropout1d(t, training=False),
+    lambda t: F.alpha_dropout(t),
+)
+
+
+@pytest.mark.parametrize("other", range(len(SAME_MEMORY)))
+def test_what_lies_in_the_memory_of_a_value_that_is_used_elsewhere_is_told_by_that(other):
+    """Whatever the function is called: or torch's own forward pass, which sees what is written, would be accused."""
+
+    def function(m, x):
+        y = m.layer(x)
+        return SAME_MEMORY[other](y).add_(1.5).exp() * y
+
+    report = check(Written(3, function), torch.randn(3, 3), paths=("autograd",))
+    assert report.forward is None
+    assert "is used elsewhere" in report.verdicts["autograd"].reason
+
+
 @pytest.mark.parametrize("function", MIXING)
 def test_of_what_mixes_samples_or_is_written_to_from_elsewhere_nothing_is_said(function):
     report = check(Written(3, function), torch.randn(3, 3), paths=PATHS)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import jaccheck
-from jaccheck.enclosure import permitted, probe
+from jaccheck.enclosure import probe, products
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
-from jaccheck.enclosure.permitted import TENSOR_CORE, TF32, TF32_TRUNCATED, UNIT_ROUNDOFF, rounding
+from jaccheck.enclosure.products import TENSOR_CORE, TF32, TF32_TRUNCATED, UNIT_ROUNDOFF, permitted
 from tests.enclosure import simulated
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -33,7 +33,7 @@ def matmul():
 def probed(monkeypatch, product, dtype, device=CPU, *, flushes=False) -> Arithmetic:
     """What the probe makes of a device like `device` whose only matrix product is `product`, computed here."""
     monkeypatch.setattr(probe, "_PRODUCTS", (product,))
-    return probe.probed(dtype, CPU, rounding(dtype, device), flushes=flushes)
+    return probe.probed(dtype, CPU, permitted(dtype, device), flushes=flushes)
 
 
 @pytest.mark.parametrize("dtype", list(U))
@@ -104,7 +104,7 @@ def test_what_a_device_cannot_do_is_no_evidence(monkeypatch):
         raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'")
 
     monkeypatch.setattr(probe, "_PRODUCTS", (product, simulated.one_after_the_other))
-    assert probe.probed(HALF, CPU, rounding(HALF, CPU), flushes=False).v == U[HALF]
+    assert probe.probed(HALF, CPU, permitted(HALF, CPU), flushes=False).v == U[HALF]
 
 
 DEVICES = [
@@ -188,7 +188,7 @@ def test_the_setting_of_flushing_subnormals_is_seen_each_time():
 def test_another_matmul_precision_is_probed_anew(monkeypatch):
     seen = []
     monkeypatch.setattr(probe, "_probed", lambda dtype, device, flushes, settings: seen.append(settings) or fresh)
-    fresh = next(probe._claims(SINGLE, rounding(SINGLE, CPU), flushes=False))
+    fresh = next(probe._claims(SINGLE, permitted(SINGLE, CPU), flushes=False))
     before = torch.get_float32_matmul_precision()
     try:
         for precision in ("highest", "medium"):
@@ -201,14 +201,14 @@ def test_another_matmul_precision_is_probed_anew(monkeypatch):
 
 def test_a_setting_under_its_new_name_permits_the_same():
     """In a torch that has it, where reading the old names then raises."""
-    if permitted._knob("backends.cuda.matmul.fp32_precision") is None:
+    if products._knob("backends.cuda.matmul.fp32_precision") is None:
         pytest.skip("this torch has the old names alone")
     matmul = torch.backends.cuda.matmul
     before = matmul.fp32_precision
-    assert [operand for operand, _ in rounding(SINGLE, CUDA)] == [0]
+    assert [operand for operand, _ in permitted(SINGLE, CUDA)] == [0]
     try:
         matmul.fp32_precision = "tf32"
-        assert TF32 in {operand for operand, _ in rounding(SINGLE, CUDA)}
+        assert TF32 in {operand for operand, _ in permitted(SINGLE, CUDA)}
         assert jaccheck.check(torch.nn.Linear(2, 2), torch.ones(1, 2)).ok
         assert matmul.fp32_precision == "tf32"
     finally:
@@ -223,6 +223,6 @@ def test_a_default_device_is_no_matter():
 
 
 def test_the_knobs_name_settings_that_this_torch_or_another_has():
-    known = [name for name in permitted._KNOBS if permitted._knob(name) is not None]
+    known = [name for name in products._KNOBS if products._knob(name) is not None]
     assert "backends.cuda.matmul.allow_tf32" in known
     assert len(known) >= 3

@@ -60,6 +60,15 @@ def test_what_is_put_in_below_the_paths_is_there(name):
         assert not all(map(torch.equal, results(), before))
 
 
+@pytest.mark.parametrize("name", ["backpack_linear_each_fifth_call"])
+def test_a_fault_that_counts_begins_anew_each_time(name):
+    found = []
+    for _ in range(2):
+        with bank()[name].inject():
+            found.append([t for _ in range(4) for t in results()])
+    assert all(map(torch.equal, *found))
+
+
 def test_what_is_interrupted_comes_out_as_well():
     before = results()
     with pytest.raises(KeyboardInterrupt), bank()["kernel_tanh_halved"].inject():

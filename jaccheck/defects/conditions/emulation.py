@@ -17,7 +17,7 @@ from jaccheck._modules import Functional
 from jaccheck.defects.conditions.sharing import Overwriting
 from jaccheck.defects.scene import FEW, Scene, hooked
 from jaccheck.enclosure import Ball
-from jaccheck.enclosure.permitted import UNIT_ROUNDOFF
+from jaccheck.enclosure.products import UNIT_ROUNDOFF
 from jaccheck.properties._case import Masks
 
 ROUNDINGS = 64

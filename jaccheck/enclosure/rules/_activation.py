@@ -71,7 +71,7 @@ class Activation:
     floor: float = 0.0  # what both lose where a term overflows on the way, in units of 1 / (the largest number)
     slope_floor: float = 0.0  # what φ' alone loses there, in the same units
     on_the_way: Callable[[Span], Tensor] | None = None  # numbers that overflow before φ does: there nothing is known
-    factor: float = 1.0  # a constant by which D may be multiplied before the rest of φ'
+    factor: Callable[[Span], Tensor] | float = 1.0  # a part of φ' that overflows, or D times that, before the rest
     exact: bool = False  # neither formula rounds, and a path's doesn't
     exact_where: Callable[[Tensor], Tensor] | None = None  # that holds where this does, for what the dtype can hold
     at_infinity: bool = True  # the formulas hold for t = ±∞ as well
@@ -124,6 +124,8 @@ class Elementwise(NoParameters):
                 value_radius = torch.where(phi.on_the_way(span) < fl.opmath_largest, value_radius, inf)
         losses = 0.0 if phi.exact else phi.losses
         self.losses = losses(span)[:, None] if callable(losses) else losses
+        # a factor that isn't constant rounds itself: as a function, its cube and a power, and so does D times that
+        self.factor = phi.factor(span)[:, None] * (1 + fl.gamma(6 * FUNCTION)) if callable(phi.factor) else phi.factor
         lost = phi.limit_error * unit
         self.psi = fl.applied(z, slope, slope_radius, at_infinity=phi.at_infinity, at_nan=phi.at_nan, lost=lost)
         return fl.applied(z, value, value_radius, at_infinity=phi.at_infinity)
@@ -144,7 +146,9 @@ class Elementwise(NoParameters):
         # torch multiplies D by the factors of φ' one by one, four at most (CELU), or adds what it does to two terms
         # (Softsign). Each result but the last may lose η, times the factors to come, which are at most 1 by default.
         product = fl.product(D, self.psi.moved(lambda t: t[:, None]), underflows=self.losses)
-        return (fl.within(product, D.mag * self.phi.factor) if self.phi.factor > 1 else product,)
+        if not isinstance(self.factor, Tensor) and self.factor <= 1:
+            return (product,)
+        return (fl.within(product, D.mag.clamp_(min=1.0) * self.factor),)
 
 
 def _jumps(phi: Activation, fl: Arithmetic, z: Ball) -> tuple[Tensor | None, Tensor | None]:

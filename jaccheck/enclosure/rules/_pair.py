@@ -13,7 +13,7 @@ from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.jacobian import Direct, Jacobian
 from jaccheck.enclosure.rules._rule import Wire
-from jaccheck.enclosure.rules.broadcast import summed_to
+from jaccheck.enclosure.rules.broadcast import per_sample, summed_to
 from jaccheck.enclosure.rules.given import of_one_sample
 
 Operand = Wire | Tensor | float | int
@@ -92,8 +92,3 @@ def constant(fl: Arithmetic, operand: Tensor | float | int, like: Ball) -> Ball:
     if operand.dim() >= like.centre.dim():
         raise Unsupported("no enclosure for a constant that has more axes than values")
     return Ball.exact(operand.to(like.centre.device))
-
-
-def per_sample(t: Ball, dim: int) -> Ball:
-    """`t`, broadcast against ``[N, C, *features]`` of `dim` axes: its own batch axis, if any, stays in front."""
-    return t.moved(lambda s: s.reshape(s.shape[0], *[1] * (dim - s.dim()), *s.shape[1:]))

@@ -39,7 +39,7 @@ class Rule(Protocol):
 
     @property
     def gain(self) -> float:
-        """How many times an input's tangent a tangent of the value can be, in the largest element."""
+        """How many times an input's tangent one of the value can be, or what leads to it, in the largest element."""
 
     @property
     def tangent_loss(self) -> Tensor | float:

@@ -1,11 +1,23 @@
-"""Cotangents of what was broadcast."""
+"""What is broadcast against cotangents, and cotangents of what was broadcast."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+from torch import Tensor
 
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
+
+Numbers = TypeVar("Numbers", Ball, Tensor)
+
+
+def per_sample(t: Numbers, dim: int) -> Numbers:
+    """`t`, broadcast against ``[N, C, *features]`` of `dim` axes: its own batch axis, if any, stays in front."""
+    if isinstance(t, Ball):
+        return t.moved(lambda s: per_sample(s, dim))
+    return t.reshape(t.shape[0], *[1] * (dim - t.dim()), *t.shape[1:])
 
 
 def summed_to(fl: Arithmetic, D: Ball, shape: Sequence[int]) -> Ball:

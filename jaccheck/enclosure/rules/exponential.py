@@ -33,6 +33,7 @@ EXP2 = Activation(
     value_error=FUNCTION,
     slope_error=FUNCTION + 3,  # log 2, and two products
     max_curvature=lambda t: LN2**2 * t.high.exp2(),
+    factor=lambda t: t.high.exp2(),  # D φ, times log 2
 )
 LOG2 = Activation(
     value=torch.log2,

@@ -14,7 +14,7 @@ from jaccheck.enclosure.rules.detach import Detached
 
 def repeats(t: Tensor) -> bool:
     """Whether it says the same of each sample."""
-    return bool((t == _first(t)).all())
+    return bool((t == first_sample(t)).all())
 
 
 def of_one_sample(t: Tensor) -> Tensor:
@@ -25,10 +25,11 @@ def of_one_sample(t: Tensor) -> Tensor:
     """
     if not repeats(t):
         raise Unsupported("no enclosure for a constant that differs along its batch axis")
-    return _first(t)
+    return first_sample(t)
 
 
-def _first(t: Tensor) -> Tensor:
+def first_sample(t: Tensor) -> Tensor:
+    """What it says of the first, or zeros if there is none."""
     return t[0] if len(t) else t.new_zeros(t.shape[1:])
 
 

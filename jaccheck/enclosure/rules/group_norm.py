@@ -7,11 +7,10 @@ from torch.nn import functional as F
 
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
-from jaccheck.enclosure.ball import Ball
+from jaccheck.enclosure.ball import Ball, up
 from jaccheck.enclosure.jacobian import Direct, Jacobian
-from jaccheck.enclosure.rules._pair import per_sample
 from jaccheck.enclosure.rules._rule import Wire, rule
-from jaccheck.enclosure.rules.broadcast import summed_to
+from jaccheck.enclosure.rules.broadcast import per_sample, summed_to
 from jaccheck.enclosure.rules.layer_norm import LayerNorm
 
 
@@ -52,17 +51,18 @@ class GroupNorm(LayerNorm):
         weight, bias = self.channels
         found: list[tuple[Tensor, Jacobian]] = []
         if weight is not None:
-            grouped = self._grouped(D)
-            w, most = (per_sample(Ball(t, t), 4).centre for t in (self.w, self.most))
-            terms = fl.product(grouped, per_sample(self.normalized, 4), k=2, underflows=(1 + w) * (1 + most))
-            # as s (Σ D z - m Σ D): of each of a channel's terms three products and as many sums as there are terms
-            size = grouped.mag * w * most
-            radius = terms.radius + fl.gamma(self.before[1:].numel() + 4) * size
-            terms = fl.within(Ball(terms.centre, radius, terms.reach), grouped.mag * (1 + w) * (1 + most))
-            found.append((weight, self._of_channels(fl, terms)))
+            found.append((weight, self._of_channels(fl, self.times_normalized(fl, self._grouped(D)))))
         if bias is not None:
             found.append((bias, self._of_channels(fl, D)))
         return tuple(found)
+
+    def times_normalized(self, fl: Arithmetic, D: Ball) -> Ball:  # [N, C, groups, n]
+        """Or as s (Σ D z - m Σ D): of each of a channel's terms three products and as many sums as there are terms."""
+        terms = super().times_normalized(fl, D)
+        w, most = (per_sample(t, D.centre.dim()) for t in (self.w, self.most))
+        rounding = fl.gamma(self.before[1:].numel() + 4) * D.mag * w * most
+        radius = up(terms.radius + rounding, fl.eta * (1 + w * most))
+        return fl.within(Ball(terms.centre, radius, terms.reach), D.mag * (1 + w) * (1 + most))
 
     def _of_channels(self, fl: Arithmetic, terms: Ball) -> Direct:
         channels = [self.before[0], *[1] * (len(self.before) - 1)]

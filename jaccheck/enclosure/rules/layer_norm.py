@@ -15,9 +15,8 @@ from jaccheck.enclosure.ball import UP, Ball, up
 from jaccheck.enclosure.jacobian import Direct, Jacobian
 from jaccheck.enclosure.rules._activation import FUNCTION
 from jaccheck.enclosure.rules._moments import Moments
-from jaccheck.enclosure.rules._pair import per_sample
 from jaccheck.enclosure.rules._rule import Wire, rule
-from jaccheck.enclosure.rules.broadcast import summed_to
+from jaccheck.enclosure.rules.broadcast import per_sample, summed_to
 
 
 class LayerNorm:
@@ -83,7 +82,7 @@ class LayerNorm:
         The last product has eight factors, of which s and w are three and two, so that what underflows, η each, is
         multiplied by no more than ``(1 + s)³ (1 + w)² (1 + γ)``; there are three operations on τ, and three means.
         """
-        most, w = (per_sample(Ball(t, t), t.dim() + 1).centre for t in (self.most, self.w))
+        most, w = (per_sample(t, t.dim() + 1) for t in (self.most, self.w))
         gamma = 0.0 if self.gamma is None else self.gamma.mag
         return 12 * (1 + most) ** 3 * (1 + w) ** 2 * (1 + gamma)
 
@@ -91,7 +90,7 @@ class LayerNorm:
         P = D if self.gamma is None else fl.product(D, self.gamma)
         dim = D.centre.dim()
         n, s = per_sample(self.normalized, dim), per_sample(self.s, dim)
-        w, most, known = (per_sample(Ball(t, t), dim).centre for t in (self.w, self.most, self.known))
+        w, most, known = (per_sample(t, dim) for t in (self.w, self.most, self.known))
         mean, mean_off = (self.moments.mean(t) * self.about_mean for t in (P.centre, P.radius))
         along = self.moments.mean(P.centre * n.centre)
         along_off = self.moments.mean(P.centre.abs() * n.radius + P.radius * n.mag)
@@ -116,14 +115,17 @@ class LayerNorm:
     def jacobians(self, fl: Arithmetic, D: Ball) -> tuple[tuple[Tensor, Jacobian], ...]:
         found: list[tuple[Tensor, Jacobian]] = []
         if self.weight is not None:
-            dim = D.centre.dim()
-            # D is multiplied by z - m and s, in either order
-            factors = per_sample(Ball(self.most + self.w, self.w), dim).centre
-            terms = fl.product(D, per_sample(self.normalized, dim), k=2, underflows=factors)
-            found.append((self.weight, Direct(summed_to(fl, fl.within(terms, D.mag * factors), self.shape))))
+            found.append((self.weight, Direct(summed_to(fl, self.times_normalized(fl, D), self.shape))))
         if self.bias is not None:
             found.append((self.bias, Direct(summed_to(fl, D, self.shape))))
         return tuple(found)
+
+    def times_normalized(self, fl: Arithmetic, D: Ball) -> Ball:
+        """``D n``, the terms of the weight's Jacobian: D is multiplied by z - m and s, in either order."""
+        dim = D.centre.dim()
+        factors = per_sample(self.most + self.w, dim)
+        terms = fl.product(D, per_sample(self.normalized, dim), k=2, underflows=factors)
+        return fl.within(terms, D.mag * factors)
 
 
 @rule(nn.LayerNorm, F.layer_norm)

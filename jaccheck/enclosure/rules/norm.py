@@ -12,8 +12,8 @@ from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball, up
 from jaccheck.enclosure.rules._activation import FUNCTION
-from jaccheck.enclosure.rules._pair import per_sample
 from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule, same_dtype
+from jaccheck.enclosure.rules.broadcast import per_sample
 from jaccheck.enclosure.rules.copied import behind_the_batch
 from jaccheck.enclosure.rules.quotient import quotient
 
@@ -52,7 +52,7 @@ class Norm(NoParameters):
         if not self.keepdim:
             D = D.moved(lambda t: t.reshape(*t.shape[:2], *self.y.shape[1:]))
         dim = D.centre.dim()
-        size, inverse = (per_sample(Ball(t, t), dim).centre for t in (self.z.mag, self.inverse))
+        size, inverse = (per_sample(t, dim) for t in (self.z.mag, self.inverse))
         # D (z / y), or (D z) / y, or (D / y) z: what underflows first is multiplied by D, 1 / y, or z; in forward mode
         # n products are summed
         product = fl.product(D, per_sample(self.unit, dim), k=self.n + 2, underflows=D.mag + inverse + size)

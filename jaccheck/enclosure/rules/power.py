@@ -28,7 +28,7 @@ RSQRT = Activation(
     slope_error=3 * FUNCTION + POW + 2,  # as -(φ³) / 2, with φ as it was rounded
     max_curvature=lambda t: torch.where(t.low > 0, 0.75 * t.low**-2.5, inf),
     losses=lambda t: 3 + torch.where(t.low > 0, t.low**-1.5, inf),  # D / 2, times φ³
-    on_the_way=lambda t: torch.where(t.low > 0, t.low**-1.5, inf),
+    factor=lambda t: torch.where(t.low > 0, t.low**-1.5, inf),
     exact_where=lambda t: t == 1,
     at_infinity=False,
 )

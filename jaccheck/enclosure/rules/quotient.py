@@ -10,8 +10,9 @@ from torch import Tensor
 
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import EPS, Ball, up
-from jaccheck.enclosure.rules._pair import Operand, Pair, per_sample
+from jaccheck.enclosure.rules._pair import Operand, Pair
 from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
+from jaccheck.enclosure.rules.broadcast import per_sample
 
 
 def quotient(fl: Arithmetic, s: Ball, t: Ball, *, inverted: bool = False) -> Ball:

@@ -13,9 +13,8 @@ from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import EPS, Ball, up
 from jaccheck.enclosure.rules._activation import COMPOUND, FUNCTION, ORACLE
-from jaccheck.enclosure.rules._pair import per_sample
 from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule, same_dtype
-from jaccheck.enclosure.rules.broadcast import summed_to
+from jaccheck.enclosure.rules.broadcast import per_sample, summed_to
 
 FAR = 1024.0
 """Whose exp(-t) is 0 in each dtype, also where t is off by an eighth."""
@@ -49,6 +48,11 @@ class _Normalized(NoParameters):
         wrong = torch.expm1(unit * (distance.clamp(max=FAR) + FUNCTION) + ORACLE)
         sums = (_exp(y + shift) * wrong).sum(self.axis, keepdim=True) + fl.gamma(self.n) + self.n * fl.eta
         return y, shift + torch.where(sums <= 0.25, 2 * sums, inf), distance, unit
+
+    @property
+    def gain(self) -> float:
+        """Of ``τ_i - Σ e_j τ_j / Σ e_j``, and of that sum before it is divided, in which e_j may be 1."""
+        return self.n + 1.0
 
 
 def _exp(y: Tensor) -> Tensor:
@@ -101,10 +105,6 @@ class LogSoftmax(_Normalized):
         value = fl.rounded(Ball(y, torch.where(off < inf, up(off, 4 * fl.eta), inf)))
         self.p = _within(fl, y, value.radius + unit * FUNCTION + ORACLE, 4)
         return value
-
-    @property
-    def gain(self) -> float:
-        return 2.0
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:
         p = per_sample(self.p, D.centre.dim())

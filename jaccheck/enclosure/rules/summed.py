@@ -38,7 +38,8 @@ class Summed(NoParameters):
 
     @property
     def gain(self) -> float:
-        return 1.0 if self.mean else float(self.n)
+        """Of the sum, also of a mean's before it is divided."""
+        return float(self.n)
 
     def vjp(self, fl: Arithmetic, D: Ball) -> tuple[Ball, ...]:  # [N, C, …] -> [N, C, *before]
         D = self._divided(fl, D.moved(lambda t: t.reshape(*t.shape[:2], *self.kept)))

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from math import inf
 
 import torch
-from torch import Tensor
 
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure.arithmetic import Arithmetic
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.rules._moments import Moments
-from jaccheck.enclosure.rules._pair import per_sample
 from jaccheck.enclosure.rules._rule import NoParameters, Wire, rule
+from jaccheck.enclosure.rules.broadcast import per_sample
 from jaccheck.enclosure.rules.copied import behind_the_batch
 
 
@@ -45,16 +44,12 @@ class Variance(NoParameters):
             D = D.moved(lambda t: t.reshape(*t.shape[:2], *kept))
         dim = D.centre.dim()
         factor = 2 / (self.n - self.correction)
-        away, w = per_sample(self.moments.away, dim), _alone(self.moments.w, dim)
+        away, w = per_sample(self.moments.away, dim), per_sample(self.moments.w, dim)
         slope = Ball(away.centre * factor, away.radius * factor)
         # D is multiplied by 2 / (n - c), which is 2 at most and rounded, and by z - m, in either order; in forward mode
         # n products are summed
         product = fl.product(D, slope, k=self.n + 4, underflows=2 + w)
         return (fl.within(product, D.mag * (2 + self.n * w)),)
-
-
-def _alone(t: Tensor, dim: int) -> Tensor:
-    return per_sample(Ball(t, t), dim).centre
 
 
 @rule(torch.var, "var")

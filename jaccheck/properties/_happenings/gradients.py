@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from jaccheck._attributes import Attributes, kept
 from jaccheck._errors import InvalidProblem
 from jaccheck.properties._happenings._step import step
-from jaccheck.properties._stage import Stage, attributes_kept, quietly
+from jaccheck.properties._stage import Stage, quietly
 
 
 @step("backward")
@@ -69,6 +70,6 @@ def _gradients(f: Tensor | None, model: nn.Module) -> dict[str, Tensor]:
 
 def output(stage: Stage, model: nn.Module) -> Tensor | None:
     """The sum of the output, if there is anything to differentiate. What the model keeps of it isn't left behind."""
-    with torch.enable_grad(), stage.problem.chance(), attributes_kept(model):
+    with torch.enable_grad(), stage.problem.chance(), kept(map(Attributes, model.modules())):
         f = model(stage.x).sum()
     return f if f.requires_grad else None

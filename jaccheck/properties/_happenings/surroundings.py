@@ -16,7 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
-from jaccheck.paths import extra_roundings, mode
+from jaccheck.paths import rounding
 from jaccheck.properties._form import malformed
 from jaccheck.properties._happenings._step import OTHER, step
 from jaccheck.properties._happenings.gradients import output
@@ -123,8 +123,7 @@ def _is_inside(stage: Stage, run: Run) -> bool:
         raise InvalidProblem(judge.reason)
     if run.raised is not None or malformed(problem, run.jacobian) is not None:
         return False
-    found = judge.compare(run.jacobian, mode=mode(stage.path), extra_roundings=extra_roundings(stage.path))
-    return found.worst is None
+    return judge.compare(run.jacobian, rounding(stage.path)).worst is None
 
 
 def _under(stage: Stage, context: AbstractContextManager[object], name: str) -> str | None:

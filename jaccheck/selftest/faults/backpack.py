@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import torch
@@ -60,10 +61,10 @@ def _param_mjp(name: str, words: str, accused: tuple[str, ...], change: Callable
     return replaced(name, words, accused, (BaseParameterDerivatives, "param_mjp", wrap))
 
 
-def _calls() -> Change:
-    """Each fifth call is wrong."""
-    calls = iter(range(10**9))
-    return lambda t, module: 2 * t if next(calls) % 5 == 4 else t
+def _each_fifth_doubled(original: Any) -> Any:
+    """As `_changed`, of each fifth call since the fault was put in."""
+    calls = count(1)
+    return _changed(lambda t, module: 2 * t if next(calls) % 5 == 0 else t)(original)
 
 
 _WEIGHT, _BIAS, _BACK = "_weight_jac_t_mat_prod", "_bias_jac_t_mat_prod", "_jac_t_mat_prod"
@@ -196,5 +197,10 @@ FAULTS = [
         BOTH,
         lambda p, t: t * (1 + 2 * torch.finfo(t.dtype).eps),
     ),
-    _linear("backpack_linear_each_fifth_call", "each fifth call is doubled", SECOND_ORDER, _BACK, _calls()),
+    replaced(
+        "backpack_linear_each_fifth_call",
+        "each fifth call is doubled",
+        SECOND_ORDER,
+        (LinearDerivatives, _BACK, _each_fifth_doubled),
+    ),
 ]

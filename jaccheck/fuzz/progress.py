@@ -1,12 +1,14 @@
-"""A worker's note of the network that it has in hand, in a file that outlives it."""
+"""What a worker has in hand, as it notes it, and whether it should go on."""
 
 from __future__ import annotations
 
 import mmap
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
@@ -17,9 +19,38 @@ _HEAD = struct.Struct("<BBxxxxxxdqqq")
 DOING = ("", "checking", "shrinking", "replaying")
 
 
+class Progress(Protocol):
+    """Where a worker notes what it does."""
+
+    def take(self, network: Network, index: int, doing: str) -> None:
+        """Note that `network` comes next, as number `index`; `doing` is "checking" or "shrinking"."""
+
+    def free(self) -> None:
+        """Note that no network is in hand."""
+
+    def stopped(self) -> bool:
+        """Whether the campaign has been asked to end."""
+
+
+class OwnProgress:
+    """That of the calling process: it only counts, and says so."""
+
+    def __init__(self, watch: Callable[[str], None]) -> None:
+        self.stop, self._watch = False, watch
+
+    def take(self, network: Network, index: int, doing: str) -> None:
+        self._watch(doing)
+
+    def free(self) -> None:
+        pass
+
+    def stopped(self) -> bool:
+        return self.stop
+
+
 @dataclass(frozen=True)
 class InHand:
-    """What a note says."""
+    """What the controller reads of it."""
 
     doing: str
     """One of `DOING`; the first if there is no network in hand."""
@@ -32,8 +63,8 @@ class InHand:
 NOTHING = InHand("", 0.0, -1, None)
 
 
-class Note:
-    """Shared by a worker, who writes all but the first byte, and the controller, who writes that."""
+class SharedProgress:
+    """In a file that outlives the worker, who writes all but the first byte; the controller writes that."""
 
     def __init__(self, file: Path) -> None:
         with file.open("r+b" if file.exists() else "w+b") as opened:

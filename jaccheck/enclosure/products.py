@@ -36,7 +36,7 @@ def knobs() -> tuple[Any, ...]:
     )
 
 
-def rounding(dtype: torch.dtype, device: torch.device) -> Iterator[tuple[float, float]]:
+def permitted(dtype: torch.dtype, device: torch.device) -> Iterator[tuple[float, float]]:
     """What a product in `dtype` on `device` may do, the strictest first: the units of its operands and of its sum.
 
     A unit is the unit roundoff to which each operand is rounded first (0: not at all), or that of the accumulator. What

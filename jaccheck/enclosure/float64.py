@@ -39,7 +39,7 @@ def _expected(device: torch.device) -> tuple[Tensor, ...]:
     return tuple(torch.tensor(t, dtype=torch.float64, device=device) for t in numbers)
 
 
-def doubted(device: torch.device) -> tuple[str, float, float] | None:
+def wrong_operation(device: torch.device) -> tuple[str, float, float] | None:
     """An operation in float64 that is wrong, with what it gives and what is right; None if all are as they should be.
 
     Tried on a few numbers, to take microseconds: it tells of a torch that has been changed, not of rare arguments.

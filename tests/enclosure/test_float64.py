@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from jaccheck import check
-from jaccheck.enclosure.ground import doubted
+from jaccheck.enclosure.float64 import wrong_operation
 from jaccheck.selftest.patches import kernels, wrapped
 
 CPU = torch.device("cpu")
@@ -22,17 +22,17 @@ def spoiled(op, by):
 
 
 def test_a_right_torch_is_not_doubted(device):
-    assert doubted(device) is None
+    assert wrong_operation(device) is None
 
 
 @pytest.mark.parametrize("by", [lambda t: t * (1 + 2.0**-40), lambda t: t * torch.nan], ids=["factor", "nan"])
 @pytest.mark.parametrize("op", OPERATIONS)
 def test_a_wrong_operation_is_named(op, by):
     with spoiled(op, by):
-        operation, got, right = doubted(CPU)
+        operation, got, right = wrong_operation(CPU)
         assert operation == OPERATIONS[op]
         assert got != right
-    assert doubted(CPU) is None
+    assert wrong_operation(CPU) is None
 
 
 @pytest.mark.parametrize("op", OPERATIONS)
@@ -48,4 +48,4 @@ def test_then_no_path_is_accused_but_the_forward_pass(op):
 
 def test_a_method_that_is_replaced_is_seen():
     with wrapped((torch.Tensor, "__matmul__", lambda original: lambda a, b: 2 * original(a, b))):
-        assert doubted(CPU)[0] == "matmul"
+        assert wrong_operation(CPU)[0] == "matmul"

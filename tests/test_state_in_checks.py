@@ -1,0 +1,115 @@
+"""What a check says of changes, and puts back: a path's are its fault, the model's own aren't."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from backpack import extend
+from torch import Tensor, nn
+
+from jaccheck import check, jacobian, register_path
+from jaccheck.paths import unregister_path
+from tests.planted import planted
+
+
+def test_what_a_models_own_forward_changes_is_not_a_paths_fault() -> None:
+    class Counting(nn.Linear):
+        calls: list[int]
+
+        def forward(self, a: Tensor) -> Tensor:
+            self.calls.append(len(a))
+            torch.rand(1)
+            return super().forward(a)
+
+    model = Counting(2, 2)
+    model.calls = []
+    report = check(model, torch.ones(3, 2), paths="all", properties=("state", "determinism"))
+    assert {verdict.status for verdict in report.verdicts.values()} == {"agrees", "unsupported"}
+    assert model.calls == []
+
+    class Leaving:
+        name = "leaving"
+
+        def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+            random.random()
+            return jacobian(model, x)
+
+    register_path(Leaving())
+    try:
+        verdict = check(model, torch.ones(3, 2), paths=("leaving",)).verdicts["leaving"]
+    finally:
+        unregister_path("leaving")
+    assert verdict.reason == "Python's random state has changed"
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize("how", ["whole", "view", "view without gradients"])
+def test_an_input_written_to_in_the_middle_of_a_graph_is_put_back(how, graph, requires_grad):
+    """Torch won't even say of the view whether it is a leaf."""
+    base = torch.randn(3, 4)
+    with torch.set_grad_enabled(how == "view"):
+        x = base if how == "whole" else base.t()
+    before = x.detach().clone()
+    x.requires_grad_(requires_grad)
+
+    def writing(model, x, J):
+        with torch.enable_grad():
+            base = x.detach() if x.requires_grad and x._base is None else x if x._base is None else x._base
+            base.mul_(next(model.parameters()).sum() if graph else 2.0)
+        return J
+
+    model = nn.Linear(x.shape[1], 2)
+    with planted(writing) as path:
+        report = check(model, x, paths=(path, "autograd"))
+    assert (report.verdicts[path].kind, report.verdicts["autograd"].status) == ("state", "agrees")
+    assert torch.equal(x, before)
+    assert x.is_leaf or how == "view"
+    assert x.requires_grad == requires_grad
+    assert x.grad is None
+
+
+def keeping(model: nn.Module) -> nn.Module:
+    """What its user's hooks see of gradients, and of values when there are gradients, is kept."""
+    first = model[0]
+    first.seen, first.kept = [], None
+
+    def keep(module: nn.Module, args: object, output: Tensor) -> None:
+        if torch.is_grad_enabled():
+            module.kept = output
+
+    first.register_forward_hook(keep)
+    first.weight.register_hook(lambda g: first.seen.append(g.norm()))
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook")
+def test_what_a_models_own_hooks_do_once_there_are_gradients_is_not_a_paths_fault() -> None:
+    model = keeping(nn.Sequential(nn.Linear(2, 2)))
+    report = check(model, torch.ones(3, 2), paths=("autograd", "batch_grad"))
+    assert report.ok, report
+    assert (model[0].seen, model[0].kept) == ([], None)
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook")
+def test_a_path_of_ones_own_may_go_through_a_model_that_backpack_has_extended() -> None:
+    class Plain:
+        name = "plain"
+
+        def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+            parameters = dict(model.named_parameters())
+            rows = [torch.autograd.grad(y, [*parameters.values()], retain_graph=True) for y in model(x).flatten()]
+            return {
+                name: torch.stack(j).view(len(x), -1, *j[0].shape)
+                for name, j in zip(parameters, zip(*rows, strict=True), strict=True)
+            }
+
+    model = extend(nn.Sequential(nn.Linear(2, 2)))
+    model(torch.ones(3, 2))
+    register_path(Plain())
+    try:
+        assert check(model, torch.ones(3, 2), paths=("plain",)).ok
+    finally:
+        unregister_path("plain")
