@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jaccheck import _history
 from jaccheck._attributes import Attributes, kept
 from jaccheck._problem import Problem
 from jaccheck.paths import Path
@@ -132,13 +133,26 @@ class Stage:
         """In words, how `run`, of what came up `here`, differs from what the path gives for a fresh model."""
         if run.unsupported is not None and self.extended():
             return None  # what a user's hooks may be, BackPACK's among them, a path may refuse
-        return difference(run, self.fresh(), here, "for a fresh model")
+        return self._difference(run, self.fresh(), here, self.x)
 
     def compared(self, here: str, x: Tensor | None = None, *, fresh: nn.Module | None = None) -> str | None:
         """As `apart`, of a call for the model as it is for a while, frozen, say, which a fresh one then is, too."""
         x = self.x if x is None else x
         run, expected = self.call(x=x), self._called_afresh(x, fresh)
-        return None if run.unsupported is not None else difference(run, expected, here, "for a fresh model")
+        return None if run.unsupported is not None else self._difference(run, expected, here, x, fresh)
+
+    def _difference(self, run: Run, expected: Run, here: str, x: Tensor, fresh: nn.Module | None = None) -> str | None:
+        """Between `run` and what is `expected` of a fresh model; if need be, of one that BackPACK has extended as well.
+
+        Its hooks change in which order autograd sums gradients up, so that the last bits may be others. Whether a path
+        is right on a model with hooks, the enclosure says once all steps are done.
+        """
+        found = difference(run, expected, here, "for a fresh model")
+        if found is None or not self.extended():
+            return found
+        model = self.fresh_model() if fresh is None else fresh
+        _history.extend(model)
+        return difference(run, self._called_afresh(x, model), here, "for a fresh model that is extended, too")
 
     def overwritten(
         self, since: str, last: dict[str, Any] | None = None, kept: dict[str, Any] | None = None

@@ -15,8 +15,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from jaccheck import InvalidProblem, Network, check
 from jaccheck._finding import asked_of, examined
+from jaccheck._layers import Activation, Linear, Residual
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
+from jaccheck._values import Values
 from jaccheck.fuzz.machine import machine
 from jaccheck.paths import get, paths, register_path, unregister_path
 from jaccheck.paths._path import leaf
@@ -26,6 +28,7 @@ from jaccheck.properties._stage import Stage
 from jaccheck.properties.sequence import LENGTH, drawn
 from jaccheck.selftest.faults import bank
 from jaccheck.strategies import in_use, networks
+from tests.planted import doubled, planted
 
 NETWORKS = networks(max_outputs=6, max_width=5, max_depth=2, residual=True, containers=True, functional=True)
 
@@ -163,6 +166,32 @@ def test_what_the_steps_leave_behind_is_no_ones_fault_in_the_next_property():
     laws = ("sequence:extend,again", "state", "layout")
     report = check(nn.Linear(3, 3), torch.ones(2, 3), paths=("autograd", "batch_grad", "vmap_jacrev"), properties=laws)
     assert report.ok, report
+
+
+def nested_sums(seed):
+    def weights(number):
+        return Values("uniform", seed=number)
+
+    inner = Residual((Linear(0, weight=weights(seed)), Activation("Tanh")))
+    layers = (Linear(3, weight=weights(seed + 3)), Activation("Tanh"), Residual((inner,)), Linear(2, weights(seed + 7)))
+    return Network(layers, batch=2, inputs=(3,), x=weights(seed), dtype="float32").build()
+
+
+def test_hooks_that_change_the_order_in_which_gradients_are_summed_up_are_no_ones_fault():
+    """In ``a + (a + f(a))`` autograd adds three gradients, with hooks in another order, and rounds otherwise."""
+    for seed in range(1, 6):
+        report = check(*nested_sums(seed), paths="all", properties=["sequence:extend,again"])
+        assert report.ok, report
+
+
+def test_a_path_that_is_wrong_on_a_model_with_hooks_is_found():
+    def wrong(model, x, J):
+        return doubled(model, x, J) if any("_backpack_extend" in vars(module) for module in model.modules()) else J
+
+    with planted(wrong, base="autograd") as path:
+        model, x = nested_sums(1)
+        assert check(model, x, paths=[path]).ok
+        assert not check(model, x, paths=[path], properties=["sequence:extend,again"]).ok
 
 
 class RaisesInThreads:
