@@ -22,7 +22,7 @@ LARGE = (384, 511, 512, 513, 640, 768, 896, 1000, 1023, 1024, 1025)
 """Pieces of work end there, too."""
 FEW, MOST = 32, 300
 """Other sizes are up to either of these."""
-FEW_LAYERS = 3
+FEW_LAYERS = 2
 """In a longer row no weight is negative, and their size and the biases keep arguments and slopes of ordinary size:
 where nothing cancels or grows, what is rounded stays small beside the Jacobian."""
 UNITS = ((7, 8, 9), (15, 16, 17), (31, 32, 33), (63, 64, 65))
@@ -39,8 +39,9 @@ class Sizes(Varied):
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES` or `LARGE`, or any other up to `FEW` or `MOST`; the
-    problem decides. Then two of `EDGES` are the number of samples, and one that of the outputs of a layer alone; then
-    there is much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases.
+    problem decides. Then two of `EDGES` are the number of samples; then another layer has many units, over which the
+    first one's Jacobian is a sum; then one of `EDGES` is the number of the outputs of a layer alone; then there is much
+    of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases.
     """
 
     name = "sizes"
@@ -58,6 +59,7 @@ class Sizes(Varied):
         units = [numbers.randint(1, 3) for _ in range(3)]
         for edge in numbers.sample(EDGES, 2):
             yield partial(_variant, words, make, problem, units, N=edge)
+        yield partial(_variant, words, make, problem, (*units[:2], numbers.choice(LARGE), units[2]))
         units = [numbers.randint(1, 3), numbers.choice(EDGES)]
         yield partial(_variant, words, make, problem, units, closed=True)
         units, N = _many(numbers)
@@ -89,10 +91,11 @@ def _many(numbers: random.Random) -> tuple[list[int], int]:
     )
 
 
-def _dyadics(numbers: random.Random, *shape: int, size: float = 1.0, least: int = -7) -> Tensor:
+def _dyadics(numbers: random.Random, *shape: int, size: float = 1.0, positive: bool = False) -> Tensor:
     """Short dyadics of about such a size, in float64."""
-    few = torch.tensor([numbers.randint(least, 7) for _ in range(PERIOD)], dtype=torch.float64, device="cpu")
-    few *= 2.0 ** round(log2(size) - 2)
+    least, most = (1, 15) if positive else (-7, 7)
+    few = torch.tensor([numbers.randint(least, most) for _ in range(PERIOD)], dtype=torch.float64, device="cpu")
+    few *= 2.0 ** (round(log2(size)) + 1 - most.bit_length())
     return few.repeat(-(-prod(shape) // PERIOD))[: prod(shape)].view(shape)
 
 
@@ -124,8 +127,8 @@ def _variant(
     long, steepness = len(units) - 1 > FEW_LAYERS, _steepness(make())
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(units):
-        size, least = (1 / (inputs * steepness), 1) if long else (inputs**-0.5, -7)
-        weight = _dyadics(numbers, outputs, inputs, size=size, least=least)
+        size = 1 / (inputs * steepness) if long else inputs**-0.5
+        weight = _dyadics(numbers, outputs, inputs, size=size, positive=long)
         shift = _dyadics(numbers, outputs) if bias else None
         if long and shift is not None:
             shift -= (a @ weight.T).mean().mul(4).round() / 4

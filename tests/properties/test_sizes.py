@@ -28,9 +28,12 @@ def built(k, **options):
 
 
 def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_meets_all_units():
-    features, units, outputs, samples, others, layer, many, alike, *chains = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
+    features, units, outputs, samples, others, summed, layer, many, alike, *chains = built(
+        0, layers=(nn.Tanh, nn.ELU, nn.Tanh)
+    )
     assert [features.x.shape[1] > 3, units.model[0].out_features > 3, outputs.C > 3, samples.N > 3] == [True] * 4
     assert samples.N != others.N
+    assert summed.model[2].out_features in LARGE
     assert (set(layer.parameters), layer.C in EDGES) == ({"0.weight", "0.bias"}, True)
     assert sum(size > 4 for size in (many.x.shape[1], many.model[0].out_features, many.N, many.C)) > 0
     for one in (features, units, outputs, samples, others):
@@ -88,7 +91,7 @@ def test_another_problem_has_other_sizes():
 
 
 def test_without_activations_there_are_only_layers():
-    assert len(built(0, layers=())) == 8
+    assert len(built(0, layers=())) == 9
 
 
 def test_numbers_are_of_ordinary_size_and_no_two_rows_are_alike():
@@ -135,6 +138,49 @@ def test_what_is_wrong_at_large_sizes_alone_is_found(cut, tmp_path):
             assert check(model, x, paths=(cut,)).ok
             return
     pytest.fail("no size over 200 was tried")
+
+
+class SummedInItsDtype(torch.autograd.Function):
+    """A layer whose backward pass adds up its units' parts one by one, each sum rounded."""
+
+    @staticmethod
+    def forward(ctx, a, weight, z):
+        ctx.save_for_backward(weight)
+        return z.clone()
+
+    @staticmethod
+    def backward(ctx, *grads):
+        (weight,) = ctx.saved_tensors
+        return sum(d[:, None] * row for d, row in zip(grads[0].unbind(1), weight, strict=True)), None, None
+
+
+class Half:
+    name = "half"
+
+    def jacobian(self, model, x):
+        wide = [layer for layer in model if isinstance(layer, nn.Linear) and layer.out_features > 300]
+        hooks = [
+            layer.register_forward_hook(lambda layer, args, z: SummedInItsDtype.apply(args[0], layer.weight, z))
+            for layer in wide
+            if layer is not model[0]
+        ]
+        try:
+            return {**get("autograd").jacobian(model, x)}
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_sum_over_many_units_in_half_precision_is_found(dtype):
+    register_path(Half())
+    try:
+        problems = [problem(k, dtype, layers=(nn.ReLU,)) for k in range(3)]
+        reports = [check(*each, paths=("half", "autograd"), properties=("sizes",)) for each in problems]
+    finally:
+        unregister_path("half")
+    assert [report.verdicts["autograd"].status for report in reports] == ["agrees"] * 3
+    assert "disagrees" in {report.verdicts["half"].status for report in reports}
 
 
 def test_a_script_holds_a_layer_of_any_of_the_sizes():
