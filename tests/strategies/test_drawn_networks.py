@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from features import FEATURES, OPTIONAL, drawn, shares
+from features import FEATURES, OF_JACOBIANS, OPTIONAL, drawn, shares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
@@ -136,8 +136,9 @@ def test_each_feature_is_there_often_enough() -> None:
     rare = {name: share for name, share in shares(networks(), 1500).items() if share < 0.004}
     assert rare == {}
     assert set(ACTIVATIONS) <= set(FEATURES)
-    rare = {name: share for name, share in shares(networks(**EVERYTHING), 1000, OPTIONAL).items() if share < 0.004}
-    assert rare == {}
+    for examples, features in ((1000, OPTIONAL), (300, OF_JACOBIANS)):
+        found = shares(networks(**EVERYTHING), examples, features)
+        assert {name: share for name, share in found.items() if share < 0.004} == {}
 
 
 def test_networks_differ() -> None:
