@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from statistics import median
 from time import process_time
@@ -91,6 +92,11 @@ def test_names_limit_what_is_drawn(name: str) -> None:
         )
 
 
+@cache
+def plain() -> list[Network]:
+    return drawn(networks(), 200)
+
+
 @pytest.mark.parametrize(
     ("argument", "kind"),
     [
@@ -107,7 +113,7 @@ def test_structures_are_drawn_when_asked_for(argument: str, kind: type) -> None:
         own = {"tied": "tied", "containers": "own"}.get(argument)
         return any(isinstance(layer, kind) and (own is None or getattr(layer, own)) for layer in network.layers)
 
-    assert not any(map(has, drawn(networks(), 200)))
+    assert not any(map(has, plain()))
     assert sum(map(has, drawn(networks(**{argument: True}), 200))) > 20
 
 
@@ -115,7 +121,7 @@ def test_functional_activations_are_drawn_when_asked_for() -> None:
     def has(network: Network) -> bool:
         return any(isinstance(layer, Activation) and layer.functional for layer in network.layers)
 
-    assert not any(map(has, drawn(networks(), 200)))
+    assert not any(map(has, plain()))
     assert sum(map(has, drawn(networks(functional=True), 200))) > 10
 
 
@@ -123,7 +129,7 @@ def test_functional_activations_are_drawn_when_asked_for() -> None:
     ("argument", "field"), [("hooks", "hooks"), ("retained", "x_retains_grad"), ("used_before", "used_before")]
 )
 def test_what_a_user_may_have_done_is_drawn_when_asked_for(argument: str, field: str) -> None:
-    assert not any(getattr(network, field) for network in drawn(networks(), 200))
+    assert not any(getattr(network, field) for network in plain())
     assert sum(bool(getattr(network, field)) for network in drawn(networks(**{argument: True}), 200)) > 10
 
 
