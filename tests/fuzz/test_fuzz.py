@@ -83,7 +83,7 @@ def test_shrinking_stays_with_the_failure_that_it_began_with():
 
     kinds = set()
     with planted(fault) as path:
-        for seed in range(40):
+        for seed in range(3, 40):  # 3 and 4 begin with one of them each
             if len(kinds) == 2:
                 break
             (finding,) = run(paths=(path,), seed=seed).findings
@@ -337,10 +337,20 @@ def test_each_network_is_asked_the_cheap_properties_and_every_second_one_of_the_
     assert summary.checks == 12
 
 
-def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share_but_sequence_two():
+def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share_but_sequence_two(monkeypatch):
+    turns = []
+
+    def timed(*args, **options):
+        start = time.monotonic()
+        try:
+            return examined(*args, **options)
+        finally:
+            turns.append(time.monotonic() - start)
+
+    monkeypatch.setattr(jaccheck.fuzz.checking, "examined", timed)
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY), examples=None, seconds=3.0)
     shares = [summary.spent[name] / (1 + (name == "sequence")) for name in COSTLY]
-    assert max(shares) < 2 * min(shares) + 0.3
+    assert max(shares) < 2 * min(shares) + max(0.3, *turns)  # no turn is cut short
 
 
 def test_activations_that_are_drawn_seldom_are_tried_at_every_input_more_often():
