@@ -147,7 +147,7 @@ def test_each_test_is_measured_in_a_worker_process_and_compared_by_the_controlle
     ],
 )
 def test_which_tests_are_run_and_measured(run, options, outcomes, rows):
-    result = run("-n2", *options)
+    result = run("-n1", *options)
     result.assert_outcomes(**outcomes)
     assert sorted(row for group in table(result).values() for row in group) == sorted(rows)
     assert "disabled" not in result.stderr.str() + result.stdout.str()
@@ -169,7 +169,7 @@ def test_collecting_alone_lists_the_tests_without_a_word_on_workers(run, workers
 
 def test_profiles_and_groups_by_a_parameter_come_through(run):
     tests = TESTS.replace("def test_fails(", "def fails(")
-    result = run("-n2", "--benchmark-cprofile=ncalls", "--benchmark-group-by=param:thing", "-k", "length", tests=tests)
+    result = run("-n1", "--benchmark-cprofile=ncalls", "--benchmark-group-by=param:thing", "-k", "length", tests=tests)
     result.stdout.fnmatch_lines(
         ["*benchmark 'thing=a thing'*", "*test_it.py::test_length*", "*<built-in method builtins.len>*"]
     )
@@ -277,7 +277,7 @@ def test_without_workers_pytest_benchmark_is_alone(run, monkeypatch):
 
 
 def test_it_can_be_switched_off(run):
-    result = run("-n2", "-o", "benchmark_xdist=false")
+    result = run("-n1", "-o", "benchmark_xdist=false")
     assert table(result) == {}
     assert "Benchmarks are automatically disabled" in result.stderr.str() + result.stdout.str()
 

@@ -18,7 +18,7 @@ import jaccheck
 pytest.importorskip("pytest_benchmark")
 
 SHORT, LONG = 0.02, 1.0  # seconds for each path
-LARGE = 10**8  # bytes: then two rounds are enough in a short run
+LARGE = 10**8  # bytes: then one round is enough in a short run
 FORWARD = 1000  # parameters: forward mode takes a pass for each
 LEFT_OUT = {"vmap_jacfwd"}
 
@@ -68,7 +68,7 @@ LADDER = sorted(
 def test_ladder(paired, request, rung):
     long = request.config.getoption("benchmark_only")
     paths = rung.paths()
-    rounds = 2 if rung.bytes >= LARGE and not long else None
+    rounds = None if long else 1 if rung.bytes >= LARGE else 3
     found = paired(*rung.build(), paths=paths, seconds=(LONG if long else SHORT) * len(paths), rounds=rounds)
     assert found.jacobian_bytes == rung.bytes
     assert {name: cost.status for name, cost in found.costs.items() if cost.status != "unchecked"} == {}

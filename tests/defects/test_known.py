@@ -23,7 +23,7 @@ from jaccheck.defects.conditions.emulation import INPUTS, SLOPES
 from jaccheck.defects.known import known, looked_up
 from jaccheck.defects.register import in_range, register
 from jaccheck.defects.scene import Scene
-from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, register_path, unregister_path
+from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, mode, register_path, unregister_path
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.faults import bank
 from tests.defects.showing import hidden, network_of
@@ -69,8 +69,11 @@ BESIDE = {"onednn-bfloat16-nan-of-next-row": {"jacfwd-own-sample-not-finite"}}
 
 @pytest.mark.parametrize(("defect", "path"), CASES)
 def test_each_defect_is_what_the_register_says(defect, path):
-    network = network_of(defect)
-    _, found, at_hand = looked_up(network, ("autograd",) if path == FORWARD else (path,), tuple(PROPERTIES))
+    network, paths = network_of(defect), ("autograd",) if path == FORWARD else (path,)
+    # of a wide dtype each of thousands of arguments would be explained by itself, as those of a narrow one are
+    by_sample = network.dtype in ("float64", "float32") and mode(get(paths[0])) == "forward"
+    laws = tuple(law for law in PROPERTIES if law != "every_input" or not by_sample)
+    _, found, at_hand = looked_up(network, paths, laws)
     assert Failure(path, defect.property, defect.kind) in found
     for failure in found:  # other properties see it as well
         assert at_hand[failure] == known(failure, *network.build(), seed=network.seed)

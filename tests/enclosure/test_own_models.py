@@ -184,7 +184,7 @@ FUNCTIONS += (turned, attending, shifted, by_rank_one, in_place, near_zero)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
 def test_right_paths_agree_on_models_with_functions_of_all_kinds(function, dtype):
-    for seed in range(6):
+    for seed in range(DTYPES.index(dtype), 8, len(DTYPES)):  # other sizes for each dtype
         torch.manual_seed(seed)
         draw = random.Random(seed)
         d, N, factor = draw.choice([1, 3, 5, 7, 17]), draw.choice([1, 2, 9]), draw.choice([0.1, 1, 30])

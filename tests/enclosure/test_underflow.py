@@ -15,17 +15,17 @@ from tests.enclosure.cases import ACTIVATIONS, DTYPES, name
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=name)
 def test_each_product_on_the_way_may_underflow(layer, dtype):
-    """D times φ' for every D of a few of the smallest numbers, and 64 arguments."""
-    model = nn.Sequential(nn.Linear(1, 64), layer, nn.Linear(64, 1, bias=False)).to(dtype)
+    """D times φ' for every D of a few of the smallest numbers, and 64 arguments: a unit for each pair."""
     smallest = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
+    units = torch.cartesian_prod(torch.linspace(-9, 9, 64), torch.arange(1.0, 40, 5)).double()
+    model = nn.Sequential(nn.Linear(1, len(units)), layer, nn.Linear(len(units), 1, bias=False)).to(dtype)
     with torch.no_grad():
         model[0].bias.zero_()
-        model[0].weight.copy_(torch.linspace(-9, 9, 64)[:, None])
-        for units in range(1, 40, 5):
-            model[2].weight.copy_(torch.full((1, 64), units * smallest, dtype=torch.float64))
-            report = check(model, torch.ones(1, 1, dtype=dtype), paths="all", images=False)
-            assert report.forward is None
-            assert {verdict.status for verdict in report.verdicts.values()} <= {"agrees", "unsupported"}, str(report)
+        model[0].weight.copy_(units[:, :1])
+        model[2].weight.copy_(units[:, 1] * smallest)
+    report = check(model, torch.ones(1, 1, dtype=dtype), paths="all", images=False)
+    assert report.forward is None
+    assert {verdict.status for verdict in report.verdicts.values()} <= {"agrees", "unsupported"}, str(report)
 
 
 class Made(nn.Module):
@@ -77,9 +77,9 @@ def test_a_tangent_may_underflow_before_a_call_multiplies_it(model, dtype):
         pytest.skip("no layer normalization in this dtype")
     model = copy.deepcopy(model).to(dtype).eval()
     smallest = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
-    for units in (1, 2, 3, 7, 17, 100, 170, 1000, 1700, 100000):
-        report = check(model, torch.full((1, 1), units * smallest, dtype=dtype), paths="all", images=False)
-        assert report.ok, str(report)
+    units = torch.tensor([1, 2, 3, 7, 17, 100, 170, 1000, 1700, 100000], dtype=torch.float64)
+    report = check(model, (units * smallest).to(dtype)[:, None], paths="all", images=False)
+    assert report.ok, str(report)
 
 
 def test_a_threshold_among_the_smallest_numbers_is_rounded_to_one():

@@ -84,7 +84,7 @@ def test_shrinking_stays_with_the_failure_that_it_began_with():
 
     kinds = set()
     with planted(fault) as path:
-        for seed in range(40):
+        for seed in range(3, 40):  # 3 and 4 begin with one of them each
             if len(kinds) == 2:
                 break
             (finding,) = run(paths=(path,), seed=seed).findings
@@ -100,14 +100,14 @@ def test_going_on_finds_each_failure_once_and_counts_the_rest():
         return leaving_gradients(model, x, doubled_behind_tanh(model, x, J))
 
     with planted(fault) as path:
-        summary = run(paths=(path,), keep_going=True, examples=160)
+        summary = run(paths=(path,), keep_going=True, examples=80)
     found = [finding.failure for finding in summary.findings]
     assert set(found) == {Failure(path, "state", "state"), Failure(path, "enclosure", "value")}
     assert len(found) == 2
     assert summary.stopped == "examples"
-    assert summary.networks == 160
-    assert summary.again[Failure(path, "state", "state")] > 120
-    assert 0 < summary.again[Failure(path, "enclosure", "value")] < 60
+    assert summary.networks == 80
+    assert summary.again[Failure(path, "state", "state")] > 60
+    assert 0 < summary.again[Failure(path, "enclosure", "value")] < 30
 
 
 def test_what_else_the_first_network_that_fails_shows_is_found_and_made_small_too():
@@ -130,7 +130,7 @@ def test_two_faults_of_a_path_that_look_different_are_two_findings_and_each_is_c
         return {name: j.mT if j.dim() == 4 and j.shape[2] == j.shape[3] > 1 else j for name, j in J.items()}
 
     with planted(fault) as path:
-        summary = run(paths=(path,), properties=("enclosure",), keep_going=True, examples=150)
+        summary = run(paths=(path,), properties=("enclosure",), keep_going=True, examples=60)
     assert sorted(finding.family for finding in summary.findings) == ["moved", "scaled"]
     assert {finding.failure[:3] for finding in summary.findings} == {(path, "enclosure", "value")}
     assert len({finding.file_name for finding in summary.findings}) == 2
@@ -275,8 +275,9 @@ def test_networks_that_are_refused_are_counted_by_the_reason(monkeypatch):
     assert summary.checks == 0
 
 
-def test_known_defects_are_counted_and_no_findings_unless_asked_for():
-    plan = replace(PLAN, paths=("autograd",), properties=("enclosure",), examples=150)
+def test_known_defects_are_counted_and_no_findings_unless_asked_for(monkeypatch):
+    monkeypatch.setattr(jaccheck.fuzz.chasing, "SHRINKING", 0.5)
+    plan = replace(PLAN, paths=("autograd",), properties=("enclosure",), seed=4, examples=50)
     summary = run(plan)
     assert summary.ok
     assert summary.known["autograd-other-sample-not-finite"] > 0
@@ -291,9 +292,9 @@ def test_earlier_failures_are_tried_first(tmp_path):
         return leaving_gradients(model, x, J) if len(x) > 1 else doubled(model, x, J)
 
     with planted(fault) as path:
-        plan = replace(PLAN, paths=(path,), database=str(tmp_path), examples=160, keep_going=True)
+        plan = replace(PLAN, paths=(path,), database=str(tmp_path), examples=20, keep_going=True)
         first = run(plan)
-        again = run(plan, seed=2, examples=20)
+        again = run(plan, seed=2)
     assert {finding.failure.kind for finding in first.findings} == {"state", "value"}
     assert {finding.network for finding in again.findings} == {finding.network for finding in first.findings}
 
@@ -337,10 +338,20 @@ def test_each_network_is_asked_the_cheap_properties_and_every_second_one_of_the_
     assert summary.checks == 12
 
 
-def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share_but_sequence_two():
+def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share_but_sequence_two(monkeypatch):
+    turns = []
+
+    def timed(*args, **options):
+        start = time.monotonic()
+        try:
+            return examined(*args, **options)
+        finally:
+            turns.append(time.monotonic() - start)
+
+    monkeypatch.setattr(jaccheck.fuzz.checking, "examined", timed)
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY), examples=None, seconds=3.0)
     shares = [summary.spent[name] / (1 + (name == "sequence")) for name in COSTLY]
-    assert max(shares) < 2 * min(shares) + 0.3
+    assert max(shares) < 2 * min(shares) + max(0.3, *turns)  # no turn is cut short
 
 
 def test_activations_that_are_drawn_seldom_are_tried_at_every_input_more_often():

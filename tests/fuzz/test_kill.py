@@ -20,12 +20,12 @@ from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.logread import counts
 from jaccheck.fuzz.plan import Plan
-from tests.planted import doubled, planted
+from tests.planted import planted
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 KILLS = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2
-NETWORKS = 120
+NETWORKS = 80
 PATHS = """
 import time
 from jaccheck.paths import get, register_path
@@ -35,10 +35,14 @@ class Planted:
 
     def jacobian(self, model, x):
         time.sleep(0.02)
-        return {name: 2 * j for name, j in get("vmap_jacrev").jacobian(model, x).items()}
+        return {name: j if len(x) < 5 else 2 * j for name, j in get("vmap_jacrev").jacobian(model, x).items()}
 
 register_path(Planted())
 """
+
+
+def doubled_for_many(model, x, J):
+    return {name: j if len(x) < 5 else 2 * j for name, j in J.items()}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def undisturbed():
     """The statuses that the networks get, by path."""
     paths = ("vmap_jacrev", "planted")
     plan = Plan(1, paths, ("enclosure",), ("float32",), ("cpu",), examples=NETWORKS, keep_going=True)
-    with planted(doubled):
+    with planted(doubled_for_many):
         return Campaign(plan).run()
 
 

@@ -119,31 +119,27 @@ def test_what_is_no_dict_of_tensors_is_named() -> None:
         unregister_path("listing")
 
 
-def _run(program: str) -> None:
-    subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_backpack_is_loaded_when_one_of_its_paths_is_asked_for() -> None:
-    _run("import sys, jaccheck.paths; assert 'backpack' not in sys.modules")
-    _run("import sys; from jaccheck.paths import get; get('batch_grad'); assert 'backpack' in sys.modules")
-
-
-def test_without_backpack_its_paths_say_so() -> None:
-    _run("""
+def test_backpack_is_loaded_when_one_of_its_paths_is_asked_for_and_where_it_is_absent_they_say_so() -> None:
+    program = """
 import sys
-sys.modules["backpack"] = None
 import torch
 from jaccheck._errors import Unsupported
-from jaccheck.paths import jacobian
+from jaccheck.paths import get, jacobian
 model, x = torch.nn.Linear(2, 1), torch.ones(1, 2)
 assert jacobian(model, x)
+assert "backpack" not in sys.modules
+sys.modules["backpack"] = None
 try:
     jacobian(model, x, "batch_grad")
 except Unsupported as error:
     assert str(error) == "this path needs backpack, which is not installed: pip install backpack-for-pytorch", error
 else:
     raise AssertionError
-""")
+del sys.modules["backpack"]
+get("batch_grad")
+assert "backpack" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_unsupported_comes_through() -> None:

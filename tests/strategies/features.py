@@ -152,10 +152,13 @@ OPTIONAL: dict[str, Callable[[Built], bool]] = {
     "a gradient hook": lambda b: bool(b.hooks & {"backward", "backward_pre", "gradient", "accumulate_grad"}),
     "retained gradients": lambda b: "retain_grad" in b.hooks,
     "one sample overflows": lambda b: 0 < int((~b.f.isfinite().all(1) & b.finite_samples).sum()) < len(b.x),
+}
+"""What networks have only if asked for it."""
+OF_JACOBIANS: dict[str, Callable[[Built], bool]] = {
     "Jacobian entries near the largest number": lambda b: b.entries_above(torch.finfo(b.x.dtype).max / 4),
     "subnormal Jacobian entries": lambda b: any(map(tiny, b.jacobian.values())),
 }
-"""What networks have only if asked for it, and what takes a Jacobian to see."""
+"""What takes a Jacobian to see."""
 
 
 def shares(
@@ -181,4 +184,4 @@ def table(found: Mapping[str, float], columns: int = 3) -> str:
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    print(table(shares(networks(**EVERYTHING), count, FEATURES | OPTIONAL)))
+    print(table(shares(networks(**EVERYTHING), count, FEATURES | OPTIONAL | OF_JACOBIANS)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from statistics import median
 from time import process_time
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from features import FEATURES, OPTIONAL, drawn, shares
+from features import FEATURES, OF_JACOBIANS, OPTIONAL, drawn, shares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
@@ -91,6 +92,11 @@ def test_names_limit_what_is_drawn(name: str) -> None:
         )
 
 
+@cache
+def plain() -> list[Network]:
+    return drawn(networks(), 200)
+
+
 @pytest.mark.parametrize(
     ("argument", "kind"),
     [
@@ -107,7 +113,7 @@ def test_structures_are_drawn_when_asked_for(argument: str, kind: type) -> None:
         own = {"tied": "tied", "containers": "own"}.get(argument)
         return any(isinstance(layer, kind) and (own is None or getattr(layer, own)) for layer in network.layers)
 
-    assert not any(map(has, drawn(networks(), 200)))
+    assert not any(map(has, plain()))
     assert sum(map(has, drawn(networks(**{argument: True}), 200))) > 20
 
 
@@ -115,7 +121,7 @@ def test_functional_activations_are_drawn_when_asked_for() -> None:
     def has(network: Network) -> bool:
         return any(isinstance(layer, Activation) and layer.functional for layer in network.layers)
 
-    assert not any(map(has, drawn(networks(), 200)))
+    assert not any(map(has, plain()))
     assert sum(map(has, drawn(networks(functional=True), 200))) > 10
 
 
@@ -123,7 +129,7 @@ def test_functional_activations_are_drawn_when_asked_for() -> None:
     ("argument", "field"), [("hooks", "hooks"), ("retained", "x_retains_grad"), ("used_before", "used_before")]
 )
 def test_what_a_user_may_have_done_is_drawn_when_asked_for(argument: str, field: str) -> None:
-    assert not any(getattr(network, field) for network in drawn(networks(), 200))
+    assert not any(getattr(network, field) for network in plain())
     assert sum(bool(getattr(network, field)) for network in drawn(networks(**{argument: True}), 200)) > 10
 
 
@@ -136,8 +142,9 @@ def test_each_feature_is_there_often_enough() -> None:
     rare = {name: share for name, share in shares(networks(), 1500).items() if share < 0.004}
     assert rare == {}
     assert set(ACTIVATIONS) <= set(FEATURES)
-    rare = {name: share for name, share in shares(networks(**EVERYTHING), 1000, OPTIONAL).items() if share < 0.004}
-    assert rare == {}
+    for examples, features in ((1000, OPTIONAL), (300, OF_JACOBIANS)):
+        found = shares(networks(**EVERYTHING), examples, features)
+        assert {name: share for name, share in found.items() if share < 0.004} == {}
 
 
 def test_networks_differ() -> None:
