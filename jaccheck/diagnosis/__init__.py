@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
+from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.diagnosis._calls import accumulates, doubled
 from jaccheck.diagnosis._evidence import Evidence as Evidence
@@ -68,6 +70,8 @@ OF_WHAT_IS_WRONG = (nan_for_finite, infinite_for_finite, finite_for_not_finite, 
 """Those that say nothing of the elements that are right."""
 OF_ROUNDING = (flushed, rounded, computed, zeros, inaccurate)
 """Those for errors no larger than what the other shapes leave to rounding, so that any of them would fit."""
+OF_THE_PROBLEM = ("enclosure", "exact")
+"""Properties that judge the path's first result, and none of another problem."""
 
 
 def likeness(evidence: Evidence) -> Likeness | None:
@@ -104,10 +108,15 @@ def _likeness(trial: Trial, verdict: Verdict) -> Likeness | None:
     if verdict.property == "sequence":
         return accumulates(problem, path) if verdict.kind == "value" else None
     if verdict.kind == "shape" and verdict.parameter is not None:
-        return _misshapen(trial, verdict.parameter)
+        if verdict.property in OF_THE_PROBLEM:
+            return _misshapen(trial.problem, verdict.parameter, trial.run.jacobian)
+        found = failing(problem, path, verdict)
+        if found is None or found.parameter is None:
+            return None
+        return _misshapen(found.problem, found.parameter, found.jacobian)
     if verdict.kind != "value":
         return None
-    if verdict.property in ("enclosure", "exact"):
+    if verdict.property in OF_THE_PROBLEM:
         evidence = evidence_of(Case(problem), path, verdict.property, trial.run.jacobian, trial.judge.oracle)
     else:
         found = failing(problem, path, verdict)
@@ -115,10 +124,10 @@ def _likeness(trial: Trial, verdict: Verdict) -> Likeness | None:
     return None if evidence is None or evidence.worst() is None else likeness(evidence)
 
 
-def _misshapen(trial: Trial, parameter: str) -> Likeness | None:
+def _misshapen(problem: Problem, parameter: str, jacobian: Any) -> Likeness | None:
     """Axes in another order."""
-    j, p = trial.run.jacobian.get(parameter), trial.problem.parameters[parameter]
-    expected = (trial.problem.N, trial.problem.C, *p.shape)
+    j, p = jacobian.get(parameter), problem.parameters[parameter]
+    expected = (problem.N, problem.C, *p.shape)
     if isinstance(j, Tensor) and not j.is_nested and j.shape != expected:
         if j.shape == (expected[1], expected[0], *p.shape):
             return Likeness("transposed axes", "transposed: the axes N and C are swapped")

@@ -27,6 +27,8 @@ class Failing:
     """Of values."""
     parameter: str | None = None
     """Whose Jacobian is malformed."""
+    jacobian: Any = None
+    """What came out, if that is malformed."""
 
 
 def failing(problem: Problem, path: Path, verdict: Verdict) -> Failing | None:
@@ -47,7 +49,9 @@ def fails(case: Case, path: Path, verdict: Verdict) -> Failing | None:
         return Failing(problem) if verdict.kind == "raised" and run.unsupported is None else None
     fault = malformed(problem, run.jacobian)
     if fault is not None:
-        return Failing(problem, parameter=fault.parameter) if fault.kind == verdict.kind else None
+        if fault.kind != verdict.kind:
+            return None
+        return Failing(problem, parameter=fault.parameter, jacobian=run.jacobian)
     if verdict.kind != "value":
         return None
     evidence = evidence_of(case, path, verdict.property, run.jacobian)

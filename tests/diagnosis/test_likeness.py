@@ -198,6 +198,20 @@ def test_where_a_property_makes_another_problem_it_is_that_which_is_looked_at():
     assert (verdict.property, verdict.error_shape) == ("batching", "sign")
 
 
+def test_it_is_that_whose_jacobian_is_malformed():
+    """Its parameters have other names than the model's own, which has a `weight` and no `0.weight`."""
+
+    def fault(model, x, J):
+        large = len(x) > 8 or J["0.weight" if "0.weight" in J else "weight"].shape[-1] > 8
+        return {name: j.transpose(0, 1) if large else j for name, j in J.items()}
+
+    torch.manual_seed(0)
+    with planted(fault) as path:
+        verdict = check(nn.Linear(3, 2), torch.rand(3, 3), paths=(path,), properties=("sizes",)).verdicts[path]
+    assert (verdict.property, verdict.kind, verdict.parameter) == ("sizes", "shape", "0.weight")
+    assert verdict.looks_like == "transposed: the axes N and C are swapped"
+
+
 def test_results_that_add_up_from_call_to_call_are_told():
     sums = {}
 
