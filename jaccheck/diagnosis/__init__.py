@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from jaccheck._problem import Problem
@@ -17,7 +18,7 @@ from jaccheck.diagnosis._failing import Failing as Failing
 from jaccheck.diagnosis._failing import evidence_of
 from jaccheck.diagnosis._failing import failing as failing
 from jaccheck.diagnosis._failing import fails as fails
-from jaccheck.diagnosis._location import location
+from jaccheck.diagnosis._location import Masks, location
 from jaccheck.diagnosis._places import (
     permuted_classes,
     permuted_inputs,
@@ -30,6 +31,7 @@ from jaccheck.diagnosis._places import (
 from jaccheck.diagnosis._scaling import factor, sign
 from jaccheck.diagnosis._shape import Likeness as Likeness
 from jaccheck.diagnosis._shape import family as family
+from jaccheck.diagnosis._shape import listed
 from jaccheck.diagnosis._values import (
     computed,
     finite_for_not_finite,
@@ -46,7 +48,8 @@ from jaccheck.properties._trial import Trial
 MOST_ELEMENTS = 2**22
 """Of a Jacobian that is looked at as a whole: 64 MB for its balls."""
 
-SHAPES: tuple[Callable[[Evidence], Likeness | None], ...] = (
+Shape = Callable[[Evidence], Likeness | None]
+OF_VALUES: tuple[Shape, ...] = (
     nan_for_finite,
     infinite_for_finite,
     finite_for_not_finite,
@@ -56,6 +59,9 @@ SHAPES: tuple[Callable[[Evidence], Likeness | None], ...] = (
     zeros,
     sign,
     factor,
+)
+"""In the order in which they are tried: what says most first."""
+OF_PLACES: tuple[Shape, ...] = (
     transposed,
     samples_for_classes,
     permuted_samples,
@@ -65,7 +71,7 @@ SHAPES: tuple[Callable[[Evidence], Likeness | None], ...] = (
     summed,
     inaccurate,
 )
-"""In the order in which they are tried: what says most first."""
+"""Tried behind the others, also where these hold in one place alone: among many rows some other may fit by chance."""
 OF_WHAT_IS_WRONG = (nan_for_finite, infinite_for_finite, finite_for_not_finite, flushed, zeros, inaccurate)
 """Those that say nothing of the elements that are right."""
 OF_ROUNDING = (flushed, rounded, computed, zeros, inaccurate)
@@ -78,15 +84,28 @@ def likeness(evidence: Evidence) -> Likeness | None:
     """The first shape that fits all elements, or else all in the place where something is wrong; None if none fits."""
     place = location(evidence)
     by_rounding = evidence.fits(lambda ball: scaled(ball, 1.0, evidence.dtype))
-    for shape in SHAPES if not by_rounding else OF_ROUNDING:
-        found = shape(evidence)
+    for shapes in (OF_ROUNDING,) if by_rounding else (OF_VALUES, OF_PLACES):
+        for shape in shapes:
+            found = shape(evidence)
+            if found is not None:
+                return found if place is None or shape not in OF_WHAT_IS_WRONG else _there(found, place[0])
+        within = None if by_rounding else place or (_wrong_parameters(evidence) if shapes is OF_VALUES else None)
+        if within is None:
+            continue
+        here = evidence.only(within[1])
+        found = next(filter(None, (shape(here) for shape in shapes if shape not in OF_WHAT_IS_WRONG)), None)
         if found is not None:
-            return found if place is None or shape not in OF_WHAT_IS_WRONG else _there(found, place[0])
-    if place is None or by_rounding:
-        return None if place is None else place[0]
-    here = evidence.only(place[1])
-    found = next(filter(None, (shape(here) for shape in SHAPES if shape not in OF_WHAT_IS_WRONG)), None)
-    return place[0] if found is None else _there(found, place[0])
+            return _there(found, within[0])
+    return None if place is None else place[0]
+
+
+def _wrong_parameters(evidence: Evidence) -> tuple[Likeness, Masks] | None:
+    """Those in which something is wrong, if not in all: what the others hold may be right, or unknown."""
+    wrong = evidence.wrong
+    if len(wrong) == len(evidence.got):
+        return None
+    masks = {name: torch.full_like(mask, name in wrong) for name, mask in evidence.outside.items()}
+    return Likeness("", f"of {listed(wrong)}"), masks
 
 
 def _there(found: Likeness, place: Likeness) -> Likeness:

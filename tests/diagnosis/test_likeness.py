@@ -131,6 +131,16 @@ def test_what_is_elsewhere_has_to_be_right_and_not_zero_for_a_place_to_be_named(
     )
 
 
+@pytest.mark.parametrize(("elsewhere", "where"), [(FEW, "in '0.weight' alone"), (20.0, "of '0.weight'")])
+def test_a_number_times_one_parameter_is_said_before_any_permutation(elsewhere, where):
+    """Minus each unit's row is another unit's; elsewhere all is right, or so little is known that it may be zero."""
+    rows = torch.tensor([[1.0, -1], [-1, 1], [1, 1], [-1, -1]], dtype=torch.float64).expand(2, 2, 4, 2)
+    proof = evidence(-rows, rows, FEW, **{"2_weight": (J, J + elsewhere / 2)})
+    proof.balls["2.weight"].radius.fill_(elsewhere)
+    found = likeness(proof)
+    assert (found.shape, found.words) == ("sign", f"the sign is wrong: -1 times the Jacobian, {where}")
+
+
 def test_of_what_is_unknown_nothing_is_said():
     """Half of the sum over the samples is unknown, and so is the sum."""
     proof = evidence(J.sum(0, keepdim=True).expand_as(J), J, FEW)
