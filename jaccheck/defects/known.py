@@ -53,11 +53,13 @@ def known(
 
 def known_of(trial: Trial, failure: Failure) -> tuple[Defect, ...]:
     """As `known`, in the middle of a check, which has the path's Jacobian and the enclosure at hand."""
-    concerned = [defect for defect in register() if defect.concerns(failure)]
+    cases = list(trial.cases.get(failure.property, ()))
+    judged = failure._replace(property="enclosure") if cases else failure  # by which they are judged
+    concerned = [defect for defect in register() if defect.concerns(judged)]
     if not concerned:
         return ()
     try:
-        return _of_path(failure, trial.problem, trial.path, concerned, trial)
+        return _of_path(failure, trial.problem, trial.path, concerned, trial, cases)
     finally:
         trial.problem.before.restore()
 
@@ -101,11 +103,20 @@ def looked_up(
 
 
 def _of_path(
-    failure: Failure, problem: Problem, path: Path, defects: Sequence[Defect], trial: Trial | None = None
+    failure: Failure,
+    problem: Problem,
+    path: Path,
+    defects: Sequence[Defect],
+    trial: Trial | None = None,
+    cases: Sequence[Case] = (),
 ) -> tuple[Defect, ...]:
-    """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again."""
+    """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again.
+
+    The failure rests on `cases`, if there are any, or else on those of its property.
+    """
     law = PROPERTIES.get(failure.property)
-    cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
+    if not cases:
+        cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
     try:
         if failure.kind == "raised":
             return _raising(cases, path, defects)
