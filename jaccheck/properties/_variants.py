@@ -93,6 +93,15 @@ class Varied:
                 seen.setdefault(take.problem or problem, set()).update(take.rows)
         yield from (Case(one, sorted(rows)) for one, rows in seen.items())
 
+    def of(self, trial: Trial, problem: Problem) -> Verdict | None:
+        """The first variant with a call for `problem` that disagrees; None if none does."""
+        for variant in self.variants(trial.problem):
+            if isinstance(variant, Variant) and any((t.problem or trial.problem) is problem for t in variant.takes):
+                found = _judged(trial, variant, self.name)
+                if found.status == "disagrees":
+                    return found
+        return None
+
     def judge(self, trial: Trial) -> Verdict:
         """The first variant that disagrees, or that all agree."""
         if self.itself:
