@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from jaccheck import InvalidProblem, Network, check
+from jaccheck import InvalidProblem, Network, Unsupported, check
 from jaccheck._finding import asked_of, examined
 from jaccheck._layers import Activation, Linear, Repeat, Residual, Switch
 from jaccheck._problem import admit
@@ -217,6 +217,46 @@ def test_what_is_raised_after_a_step_is_no_value():
         f"it raised LookupError: there is nothing here in {STEPS['thread']}, there was no exception for a fresh model"
     )
     json.dumps(report.to_json())
+
+
+def test_a_path_may_not_refuse_a_model_in_use_in_a_state_in_which_it_does_a_fresh_one():
+    calls = {}
+
+    class Refusing:
+        name = "refusing"
+
+        def jacobian(self, model, x):
+            calls[model] = calls.get(model, 0) + 1
+            if not model.training and calls[model] > 1:
+                raise Unsupported("in use")
+            return get("autograd").jacobian(model, x)
+
+    register_path(Refusing())
+    try:
+        report = check(*Network.from_json(ONE).build(), paths=("refusing",), properties=("sequence:eval",))
+    finally:
+        unregister_path("refusing")
+    assert report.verdicts["refusing"].kind == "raised"
+    assert "it raised Unsupported: in use during a call in eval mode" in report.verdicts["refusing"].reason
+
+
+@pytest.mark.parametrize("cause", [True, False])
+def test_a_refusal_may_not_hide_an_exception_of_the_users(cause):
+    class Refusing:
+        name = "refusing"
+
+        def jacobian(self, model, x):
+            try:
+                return get("autograd").jacobian(model, x)
+            except Exception as error:
+                raise Unsupported(str(error)) from error if cause else None
+
+    register_path(Refusing())
+    try:
+        report = check(*Network.from_json(ONE).build(), paths=("refusing",), properties=("sequence:interrupt",))
+    finally:
+        unregister_path("refusing")
+    assert report.ok is cause
 
 
 SHOWS = {
