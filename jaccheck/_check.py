@@ -55,8 +55,8 @@ def check(
     return judged(model, x, paths=paths, properties=properties, repeat=repeat, seed=seed, images=images).report
 
 
-WhenWrong = Callable[[Trial, Verdict], None]
-"""What is called with a verdict that disagrees, while the path's run is at hand."""
+WhenWrong = Callable[[Trial, Verdict], Verdict | None]
+"""What is called with a verdict that disagrees, while the path's run is at hand; it may give another for it."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,7 @@ def judged(
             trial = Trial(problem, chosen[name], judge)
             found = [law(asked).judge(trial) for asked in laws]
             if when_wrong is not None:  # what it asks of the path comes behind the properties
-                for one in found:
-                    if one.status == "disagrees":
-                        when_wrong(trial, one)
+                found = [(one.status == "disagrees" and when_wrong(trial, one)) or one for one in found]
             if words:  # it calls the path, too
                 found = [_diagnosed(trial, one, wrong) if one.status == "disagrees" else one for one in found]
             for asked, one in zip(laws, found, strict=True):

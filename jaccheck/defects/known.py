@@ -23,7 +23,7 @@ from jaccheck.defects.conditions.finiteness import beside_another
 from jaccheck.defects.register import Defect, register
 from jaccheck.defects.scene import Scene
 from jaccheck.paths import Path, get
-from jaccheck.properties import PROPERTIES, WithCases
+from jaccheck.properties import PROPERTIES, WithCases, WithVariants
 from jaccheck.properties._case import Case, Masks
 from jaccheck.properties._trial import Trial
 
@@ -48,16 +48,28 @@ def known(
         if failure.path == FORWARD:
             held = (d for d in concerned if FORWARDS[d.when["condition"]](problem, **d.arguments()))
             return tuple(held)[:1]
-        return _of_path(failure, problem, get(failure.path), concerned)
+        return _of_path(failure, problem, get(failure.path), concerned).defects
 
 
-def known_of(trial: Trial, failure: Failure) -> tuple[Defect, ...]:
-    """As `known`, in the middle of a check, which has the path's Jacobian and the enclosure at hand."""
-    concerned = [defect for defect in register() if defect.concerns(failure)]
+def known_of(trial: Trial, verdict: Verdict) -> tuple[tuple[Defect, ...], Verdict | None]:
+    """As `known`, in the middle of a check, which has the path's Jacobian and the enclosure at hand.
+
+    If the defects explain what the verdict shows, but not all of the failure, then there is one that shows the rest.
+    """
+    failure = Failure.of(verdict)
+    own = trial.cases.get(failure.property, {})
+    judged = failure._replace(property="enclosure") if own else failure  # by which they are judged
+    concerned = [defect for defect in register() if defect.concerns(judged)]
     if not concerned:
-        return ()
+        return (), None
     try:
-        return _of_path(failure, trial.problem, trial.path, concerned, trial)
+        found = _of_path(failure, trial.problem, trial.path, concerned, trial, list(own))
+        law, rest = PROPERTIES.get(failure.property), None
+        if found.rest is not None and isinstance(law, WithVariants):
+            rest = law.of(trial, found.rest.problem)
+        elif found.rest is not None:
+            rest = own.get(found.rest)
+        return found.defects, rest if rest is not None and Failure.of(rest) == failure else None
     finally:
         trial.problem.before.restore()
 
@@ -88,10 +100,11 @@ def looked_up(
         return Examined(*examined(network, paths, properties, images=images, words=words), {})
     told: dict[Failure, tuple[Defect, ...]] = {}
 
-    def look_up(trial: Trial, verdict: Verdict) -> None:
-        failure = Failure.of(verdict)
+    def look_up(trial: Trial, verdict: Verdict) -> Verdict | None:
+        failure, rest = Failure.of(verdict), None
         if failure not in told:  # several properties begin with the enclosure
-            told[failure] = known_of(trial, failure)
+            told[failure], rest = known_of(trial, verdict)
+        return rest
 
     report, failures = examined(network, paths, properties, images=images, words=words, when_wrong=look_up)
     for failure in failures:
@@ -100,22 +113,40 @@ def looked_up(
     return Examined(report, failures, {failure: defects for failure, defects in told.items() if defects})
 
 
+class _Explained(NamedTuple):
+    """What the register says of a failure."""
+
+    defects: tuple[Defect, ...]
+    """Those that together are the whole of it; none if it is more."""
+    rest: Case | None = None
+    """The first of its cases that isn't explained, if one before it is."""
+
+
 def _of_path(
-    failure: Failure, problem: Problem, path: Path, defects: Sequence[Defect], trial: Trial | None = None
-) -> tuple[Defect, ...]:
-    """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again."""
+    failure: Failure,
+    problem: Problem,
+    path: Path,
+    defects: Sequence[Defect],
+    trial: Trial | None = None,
+    cases: Sequence[Case] = (),
+) -> _Explained:
+    """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again.
+
+    The failure rests on `cases`, if there are any, or else on those of its property.
+    """
     law = PROPERTIES.get(failure.property)
-    cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
+    if not cases:
+        cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
     try:
         if failure.kind == "raised":
-            return _raising(cases, path, defects)
+            return _Explained(_raising(cases, path, defects))
         needed: dict[Defect, None] = {}
         for case in cases:
             found = _needed(case, path, defects, trial)
             if found is None:
-                return ()
+                return _Explained((), case if needed else None)
             needed.update(dict.fromkeys(found))
-        return tuple(needed)
+        return _Explained(tuple(needed))
     finally:  # the next path is asked about the same problems
         for case in cases:
             case.problem.before.restore()

@@ -27,16 +27,31 @@ class Failing:
     """Of values."""
     parameter: str | None = None
     """Whose Jacobian is malformed."""
+    jacobian: Any = None
+    """What came out, if that is malformed."""
 
 
 def failing(problem: Problem, path: Path, verdict: Verdict) -> Failing | None:
-    """The first problem of the verdict's property on which the path fails as it says; None if a single call doesn't."""
-    law = PROPERTIES.get(verdict.property)
+    """The problem of the verdict's property on which the path fails as it says; None if a single call doesn't.
+
+    It is the first one with the verdict's own numbers, or else the first one.
+    """
+    law, first = PROPERTIES.get(verdict.property), None
     for case in law.cases(problem, path) if isinstance(law, WithCases) else [Case(problem)]:
         found = fails(case, path, verdict)
-        if found is not None:
+        if found is not None and _is_of(verdict, found):
             return found
-    return None
+        first = first or found
+    return first
+
+
+def _is_of(verdict: Verdict, found: Failing) -> bool:
+    """Whether the verdict tells of this one, as far as it has numbers."""
+    worst = None if found.evidence is None else found.evidence.worst()
+    if worst is None or verdict.got is None:
+        return True
+    numbers = [(said.parameter, repr(said.got), repr(said.centre)) for said in (verdict, worst)]
+    return numbers[0] == numbers[1]
 
 
 def fails(case: Case, path: Path, verdict: Verdict) -> Failing | None:
@@ -47,7 +62,9 @@ def fails(case: Case, path: Path, verdict: Verdict) -> Failing | None:
         return Failing(problem) if verdict.kind == "raised" and run.unsupported is None else None
     fault = malformed(problem, run.jacobian)
     if fault is not None:
-        return Failing(problem, parameter=fault.parameter) if fault.kind == verdict.kind else None
+        if fault.kind != verdict.kind:
+            return None
+        return Failing(problem, parameter=fault.parameter, jacobian=run.jacobian)
     if verdict.kind != "value":
         return None
     evidence = evidence_of(case, path, verdict.property, run.jacobian)

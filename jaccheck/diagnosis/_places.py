@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jaccheck.diagnosis._evidence import Evidence, scaled
-from jaccheck.diagnosis._shape import Likeness
+from jaccheck.diagnosis._shape import Likeness, listed
 from jaccheck.enclosure import Ball
 
 MOST = 64  # samples, classes or units among which a permutation is looked for, row by row
@@ -84,8 +84,7 @@ def _permuted_each(evidence: Evidence, axis: int, what: str) -> Likeness | None:
     if first is None or any(other is None or other.shape != first.shape for other in found):
         return None
     words = first.words if len(set(found)) == 1 else first.shape
-    names = ", ".join(map(repr, wrong[:3])) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-    return Likeness(first.shape, f"{words}, of {names}")
+    return Likeness(first.shape, f"{words}, of {listed(wrong)}")
 
 
 def _permuted(evidence: Evidence, names: Iterable[str], axis: int, what: str) -> Likeness | None:

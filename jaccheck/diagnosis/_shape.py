@@ -34,3 +34,8 @@ def family(shape: str | None) -> str:
 def counted(number: int, total: int) -> str:
     """``3 of 24 elements``"""
     return f"{number} of {total} element{'' if total == 1 else 's'}"
+
+
+def listed(parameters: list[str]) -> str:
+    """``'0.weight', '0.bias', '2.weight' and 1 more``"""
+    return ", ".join(map(repr, parameters[:3])) + (f" and {len(parameters) - 3} more" if len(parameters) > 3 else "")

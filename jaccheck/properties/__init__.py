@@ -47,6 +47,14 @@ class WithCases(Protocol):
 
 
 @runtime_checkable
+class WithVariants(WithCases, Protocol):
+    """Such a property whose verdict tells of the first of several problems on which a path is wrong."""
+
+    def of(self, trial: Trial, problem: Problem) -> Verdict | None:
+        """What it would tell if `problem`, one of its cases, were the first; None if nothing is wrong there."""
+
+
+@runtime_checkable
 class WithArgument(Protocol):
     """A property that `check` can be told more, here and on the command line: ``name:argument``."""
 

@@ -14,12 +14,17 @@ from torch import Tensor, nn
 
 from jaccheck import _history
 from jaccheck._attributes import Attributes, kept
-from jaccheck._problem import Problem
+from jaccheck._errors import InvalidProblem
+from jaccheck._problem import Problem, admit
+from jaccheck._report import Verdict
 from jaccheck.paths import Path
+from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
 from jaccheck.properties._copies import copied, copied_from
-from jaccheck.properties._trial import Run, called
+from jaccheck.properties._judge import Judge
+from jaccheck.properties._trial import Run, Trial, called
 from jaccheck.properties.determinism import difference
+from jaccheck.properties.enclosure import Enclosure
 
 GIVEN, SMALL = 16, 2**16
 """So many results are kept, of Jacobians of no more entries."""
@@ -50,6 +55,10 @@ class Stage:
         """A copy of it."""
         self.given: deque[tuple[dict[str, Any], dict[str, Any]]] = deque(maxlen=GIVEN)
         """The same of the latest calls, whichever model they were for."""
+        self.asks = 0
+        """How often the enclosure may still be asked, which takes its time."""
+        self.wrong: dict[Case, Verdict] = {}
+        """Where it has said that a fresh model's result is wrong, too."""
 
     def call(self, model: nn.Module | None = None, x: Tensor | None = None) -> Run:
         """What the path gives for the model in use, or for another one, under whatever settings there are just now.
@@ -136,10 +145,33 @@ class Stage:
         return self._difference(run, self.fresh(), here, self.x)
 
     def compared(self, here: str, x: Tensor | None = None, *, fresh: nn.Module | None = None) -> str | None:
-        """As `apart`, of a call for the model as it is for a while, frozen, say, which a fresh one then is, too."""
+        """As `apart`, of a call for the model as it is for a while, frozen, say, which a fresh one then is, too.
+
+        A path may be wrong for both alike: whether it is, the enclosure says, as far as it may still be asked.
+        """
         x = self.x if x is None else x
         run, expected = self.call(x=x), self._called_afresh(x, fresh)
-        return None if run.unsupported is not None else self._difference(run, expected, here, x, fresh)
+        if run.unsupported is not None and (self.extended() or expected.unsupported is not None):
+            return None  # as it is for a while, a path may refuse it
+        apart = self._difference(run, expected, here, x, fresh)
+        if apart is None and self.asks and not self.extended():
+            self.asks -= 1
+            self._ask(run, here, x, fresh)
+        return apart
+
+    def _ask(self, run: Run, here: str, x: Tensor, fresh: nn.Module | None) -> None:
+        """Whether what came out lies in the enclosure of a fresh model."""
+        try:
+            problem = admit(self.fresh_model() if fresh is None else fresh, _alike(x), seed=self.problem.seed)
+        except InvalidProblem:
+            return
+        trial = Trial(problem, self.path, Judge(problem))
+        trial.run = run
+        found = Enclosure().judge(trial)
+        if found.status == "disagrees":
+            why = "" if found.reason is None else f": {found.reason}"
+            reason = f"{here}, and for a fresh model, too{why}"
+            self.wrong[Case(problem)] = replace(found, property="sequence", reason=reason)
 
     def _difference(self, run: Run, expected: Run, here: str, x: Tensor, fresh: nn.Module | None = None) -> str | None:
         """Between `run` and what is `expected` of a fresh model; if need be, of one that BackPACK has extended as well.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem
+from jaccheck._report import Verdict
 from jaccheck._state import Snapshot, subject
 from jaccheck._words import told
 from jaccheck.paths import Path
+from jaccheck.properties._case import Case
 from jaccheck.properties._judge import Judge
 
 
@@ -49,6 +51,8 @@ class Trial:
     judge: Judge
     latest: Run | None = None
     """What came of the latest call."""
+    cases: dict[str, dict[Case, Verdict]] = field(default_factory=dict)
+    """By property, the problems on which its verdict rests, if nobody else can make them, and what each one shows."""
 
     @cached_property
     def run(self) -> Run:

@@ -19,6 +19,7 @@ from jaccheck.properties._judge import Comparison, Judge
 from jaccheck.properties._trial import Run, Trial
 from jaccheck.properties.enclosure import Enclosure
 
+ITSELF = "the problem itself it does"
 KEPT = 2**20  # entries of a problem's Jacobians up to which its variants are kept for the next path
 
 
@@ -41,6 +42,8 @@ class Variant:
     """Of the problem whose Jacobian it should be; None: the one that the variant was made from."""
     where: Callable[[tuple[int, ...]], str] = lambda index: ""
     """What stands at an index ``(n, c, …)``, in words."""
+    alike: bool = False
+    """Whether a path that does the problem has to do this, too: the layers are the same, and no number is infinite."""
 
 
 class Varied:
@@ -93,8 +96,20 @@ class Varied:
                 seen.setdefault(take.problem or problem, set()).update(take.rows)
         yield from (Case(one, sorted(rows)) for one, rows in seen.items())
 
+    def of(self, trial: Trial, problem: Problem) -> Verdict | None:
+        """The first variant with a call for `problem` that disagrees; None if none does."""
+        for variant in self.variants(trial.problem):
+            if isinstance(variant, Variant) and any((t.problem or trial.problem) is problem for t in variant.takes):
+                found = _judged(trial, variant, self.name)
+                if found.status == "disagrees":
+                    return found
+        return None
+
     def judge(self, trial: Trial) -> Verdict:
-        """The first variant that disagrees, or that all agree."""
+        """The first variant that disagrees, or that all agree but those that the path refuses.
+
+        To refuse one of those that are like the problem itself, which the path does, is to disagree.
+        """
         if self.itself:
             own = Enclosure().judge(trial)
             if own.status != "agrees":
@@ -110,12 +125,17 @@ class Varied:
             found = _judged(trial, variant, self.name)
             if found.status == "disagrees":
                 return found
+            if found.status == "unsupported" and variant.alike:
+                return replace(found, status="disagrees", kind="raised", reason=f"{found.reason}; {ITSELF}")
             if found.status == "unsupported":
                 refused.append(found)
             else:
                 judged += 1
                 if not self.itself:
                     verdict = _joined(verdict, found)
+        if judged and refused and verdict.reason is None:
+            several = f"refused {len(refused)} of {judged + len(refused)} variants"
+            return replace(verdict, reason=f"{several}: {refused[0].reason}")
         if judged:
             return verdict
         return refused[0] if refused else replace(verdict, status="vacuous", reason=nothing)

@@ -58,7 +58,8 @@ def _shuffled(problem: Problem) -> Iterator[Callable[[], Variant]]:
     def variant(rows: Sequence[int]) -> Variant:
         if not held:
             held.append(admit(problem.model, x[order]))
-        return Variant(f"with {size} samples, x[{_listed(order)}]", [Take(held[0], rows, [order[row] for row in rows])])
+        takes = [Take(held[0], rows, [order[row] for row in rows])]
+        return Variant(f"with {size} samples, x[{_listed(order)}]", takes, alike=True)
 
     yield partial(variant, range(N))
     yield partial(variant, range(size - N, size))
@@ -70,7 +71,7 @@ def _split(problem: Problem, k: int) -> Variant:
         Take(admit(problem.model, part), range(len(part)), samples)
         for part, samples in ((x[:k], range(k)), (x[k:], range(k, len(x))))
     ]
-    return Variant(f"with x[:{k}] and x[{k}:] apart", takes)
+    return Variant(f"with x[:{k}] and x[{k}:] apart", takes, alike=True)
 
 
 def _appended(problem: Problem, value: float) -> Variant:

@@ -59,6 +59,14 @@ class EveryInput:
         if mode(path) != "forward":
             yield from (kinked.case(path) for kinked in self._at_kinks(problem))
 
+    def of(self, trial: Trial, problem: Problem) -> Verdict | None:
+        found = self._by_mode[mode(trial.path)].of(trial, problem)
+        for kinked in self._at_kinks(trial.problem) if found is None else ():
+            if kinked.problem is problem:
+                at_kinks = replace(kinked.judge(trial.path), property=self.name)
+                return at_kinks if at_kinks.status == "disagrees" else None
+        return found
+
     def _at_kinks(self, problem: Problem) -> list[Kinked]:
         if problem not in self._kinked:
             try:

@@ -78,7 +78,7 @@ def _arranged(problem: Problem, x: Arrange, parameters: Callable[[list[Tensor]],
     which = parameters.args[0] if isinstance(parameters, partial) else parameters
     words = f"with x {_said(x)} and the parameters {_said(which)} in memory"
     changed = admit(_with(problem, parameters), x(problem.x.detach()))
-    return Variant(words, [Take(changed, range(problem.N), range(problem.N))])
+    return Variant(words, [Take(changed, range(problem.N), range(problem.N))], alike=True)
 
 
 def _said(arrange: Callable[..., object]) -> str:
@@ -90,7 +90,7 @@ def _expanded_input(problem: Problem) -> Variant:
     x, last = problem.x.detach(), problem.N - 1
     alone = admit(problem.model, x[last:].expand(problem.N + 1, *x.shape[1:]))
     takes = [Take(None, range(last), range(last)), Take(alone, [problem.N], [last])]
-    return Variant(f"with x[{last}:] expanded to {problem.N + 1} samples", takes)
+    return Variant(f"with x[{last}:] expanded to {problem.N + 1} samples", takes, alike=True)
 
 
 def _expanded_parameters(problem: Problem) -> Variant:
@@ -98,7 +98,8 @@ def _expanded_parameters(problem: Problem) -> Variant:
     model = _with(problem, lambda parameters: [p[:1].expand_as(p) if p.dim() else p for p in parameters])
     changed = admit(model, problem.x.detach())
     every = range(problem.N)
-    return Variant("with p[:1].expand_as(p) for each parameter p", [Take(changed, every, every)], Judge(changed))
+    takes = [Take(changed, every, every)]
+    return Variant("with p[:1].expand_as(p) for each parameter p", takes, Judge(changed), alike=True)
 
 
 def _with(problem: Problem, arrange: Callable[[list[Tensor]], list[Tensor]]) -> nn.Module:

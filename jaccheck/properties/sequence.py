@@ -18,6 +18,8 @@ from jaccheck.properties._trial import Trial
 from jaccheck.properties.determinism import Raising
 from jaccheck.properties.enclosure import Enclosure, no_jacobian
 
+MOST_ASKED = 2
+"""Times that the enclosure of what a model is for a while is asked, since each costs as much as that of the problem."""
 LENGTH = 3  # of a sequence, where none is given: then the problem decides which
 
 
@@ -27,7 +29,8 @@ class Sequence:
     Updates of the parameters, moves, copies, failed calls, the user's own backward passes, and others (`STEPS`), with a
     call after each. The result of an earlier call doesn't change, nor does it lie in the user's memory; no call leaves
     anything behind, also where it fails, or runs under other settings. In the end the parameters have their first
-    values again, and the Jacobian has to lie in the enclosure.
+    values again, and the Jacobian has to lie in the enclosure; so it has where the model computes something else for a
+    while, after some of the steps.
     """
 
     name = "sequence"
@@ -47,6 +50,7 @@ class Sequence:
             trial.problem.before.restore()  # what the steps leave behind, as BackPACK's handles, is no path's fault
 
     def _judged(self, trial: Trial) -> Verdict:
+        trial.cases.pop(self.name, None)
         own = Enclosure().judge(trial)
         if no_jacobian(trial, own):
             return own
@@ -59,6 +63,7 @@ class Sequence:
             stage = Stage(trial.problem, trial.path)
         except InvalidProblem as error:
             return verdict("vacuous", reason=str(error))
+        stage.asks = MOST_ASKED if own.status == "agrees" else 0
         end = stage.call()
         if borrowed := stage.borrowed():
             return verdict("disagrees", "state", borrowed)
@@ -97,6 +102,9 @@ class Sequence:
                 place = {"parameter": name, "shape": tuple(trial.problem.parameters[name].shape), "index": index}
                 numbers = {"got": got, "centre": centre, "radius": radius, "ratio": ratio, "outside": found.outside}
                 return verdict("disagrees", "value", after(happened), **place, **numbers)
+        if stage.wrong:  # behind all else: it may be a known defect, which the problem itself doesn't show
+            trial.cases[self.name] = stage.wrong
+            return next(iter(stage.wrong.values()))
         return verdict("agrees")
 
 

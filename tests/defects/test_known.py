@@ -27,6 +27,7 @@ from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, mode, register_path,
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.faults import bank
 from tests.defects.showing import hidden, network_of
+from tests.planted import doubled, planted
 
 
 def cases():
@@ -288,6 +289,27 @@ def test_a_failure_looked_up_in_the_middle_of_a_check_leaves_the_next_path_what_
     with bank()["backpack_linear_weight_transposed"].inject():
         found = looked_up(network, ("sqrt_ggn_exact", "autograd"), ("sizes",), words=False)
     assert {failure.path for failure in found.failures} == {"sqrt_ggn_exact"}
+
+
+@pytest.mark.parametrize("activation", ["Hardtanh", "ReLU"])
+def test_a_fault_behind_a_known_defect_is_the_one_that_is_shown(activation):
+    """Of the activations by themselves the first one shows a defect of torch's, the second one the path's own fault."""
+    gelu = Activation("GELU", (("approximate", "tanh"),))
+    layers = (Linear(2), gelu, Linear(2), Activation(activation), Linear(1))
+    network = Network(layers, dtype="float32", x=Values(numbers=(1.0,)))
+
+    def fault(model, x, J):
+        return doubled(model, x, J) if type(model[1]).__name__ == activation and J["0.bias"].numel() > 4 else J
+
+    with planted(fault, base="autograd") as path:
+        _, found, known = looked_up(network, (path,), ("every_input",))
+        alone = looked_up(network, ("autograd",), ("every_input",))
+    assert [defect.id for defects in alone.known.values() for defect in defects] == ["gelu-tanh-square-overflow"]
+    assert not known
+    verdict = next(iter(found.values())).verdicts[path]
+    assert verdict.reason.startswith(activation)
+    assert verdict.got == 2 * verdict.centre
+    assert verdict.looks_like == "a constant factor of 2"
 
 
 def test_the_register_is_well_formed():

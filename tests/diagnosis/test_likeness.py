@@ -131,6 +131,16 @@ def test_what_is_elsewhere_has_to_be_right_and_not_zero_for_a_place_to_be_named(
     )
 
 
+@pytest.mark.parametrize(("elsewhere", "where"), [(FEW, "in '0.weight' alone"), (20.0, "of '0.weight'")])
+def test_a_number_times_one_parameter_is_said_before_any_permutation(elsewhere, where):
+    """Minus each unit's row is another unit's; elsewhere all is right, or so little is known that it may be zero."""
+    rows = torch.tensor([[1.0, -1], [-1, 1], [1, 1], [-1, -1]], dtype=torch.float64).expand(2, 2, 4, 2)
+    proof = evidence(-rows, rows, FEW, **{"2_weight": (J, J + elsewhere / 2)})
+    proof.balls["2.weight"].radius.fill_(elsewhere)
+    found = likeness(proof)
+    assert (found.shape, found.words) == ("sign", f"the sign is wrong: -1 times the Jacobian, {where}")
+
+
 def test_of_what_is_unknown_nothing_is_said():
     """Half of the sum over the samples is unknown, and so is the sum."""
     proof = evidence(J.sum(0, keepdim=True).expand_as(J), J, FEW)
@@ -196,6 +206,20 @@ def test_a_malformed_jacobian_may_have_its_axes_transposed():
 def test_where_a_property_makes_another_problem_it_is_that_which_is_looked_at():
     verdict = verdict_on(lambda j: j if len(j) == 5 else -j, "batching")
     assert (verdict.property, verdict.error_shape) == ("batching", "sign")
+
+
+def test_it_is_that_whose_jacobian_is_malformed():
+    """Its parameters have other names than the model's own, which has a `weight` and no `0.weight`."""
+
+    def fault(model, x, J):
+        large = len(x) > 8 or J["0.weight" if "0.weight" in J else "weight"].shape[-1] > 8
+        return {name: j.transpose(0, 1) if large else j for name, j in J.items()}
+
+    torch.manual_seed(0)
+    with planted(fault) as path:
+        verdict = check(nn.Linear(3, 2), torch.rand(3, 3), paths=(path,), properties=("sizes",)).verdicts[path]
+    assert (verdict.property, verdict.kind, verdict.parameter) == ("sizes", "shape", "0.weight")
+    assert verdict.looks_like == "transposed: the axes N and C are swapped"
 
 
 def test_results_that_add_up_from_call_to_call_are_told():

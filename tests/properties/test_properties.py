@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import jaccheck.properties
-from jaccheck import Network, check, jacobian
+from jaccheck import Network, Unsupported, check, jacobian
 from jaccheck._layers import Activation, Linear
 from jaccheck._problem import admit
 from jaccheck._values import Values
@@ -54,6 +54,50 @@ def test_a_path_that_can_not_do_the_model_is_unsupported(law):
     model = nn.Sequential(nn.Linear(2, 3), nn.GELU(), nn.Linear(3, 2))
     verdict = check(model, torch.ones(3, 2), paths=("sqrt_ggn_exact",), properties=(law,)).verdicts["sqrt_ggn_exact"]
     assert verdict.status == "unsupported"
+
+
+def refusing(when):
+    """A path that refuses what it does in other cases."""
+
+    def fault(model, x, J):
+        if when(model, x):
+            raise Unsupported("not this one")
+        return J
+
+    return planted(fault)
+
+
+@pytest.mark.parametrize(
+    ("law", "when"),
+    [
+        ("layout", lambda model, x: not x.is_contiguous()),
+        ("layout", lambda model, x: not all(p.is_contiguous() for p in model.parameters())),
+        ("batching", lambda model, x: len(x) > 4),
+        ("batching", lambda model, x: len(x) < 3),
+    ],
+)
+def test_a_path_may_not_refuse_in_another_layout_or_batch_what_it_does(law, when):
+    torch.manual_seed(0)
+    with refusing(when) as path:
+        verdict = check(nn.Linear(2, 3), torch.rand(3, 2), paths=(path,), properties=(law,)).verdicts[path]
+    assert (verdict.status, verdict.kind, verdict.property) == ("disagrees", "raised", law)
+    assert verdict.reason.endswith(": not this one; the problem itself it does")
+
+
+@pytest.mark.parametrize(
+    ("law", "when", "number"),
+    [
+        ("batching", lambda model, x: not x.isfinite().all(), "2 of 6"),
+        ("sizes", lambda model, x: len(x) > 3, "3 of "),
+    ],
+)
+def test_what_a_path_refuses_of_other_problems_is_counted(law, when, number):
+    torch.manual_seed(0)
+    with refusing(when) as path:
+        verdict = check(nn.Linear(2, 3), torch.rand(3, 2), paths=(path,), properties=(law,)).verdicts[path]
+    assert verdict.status == "agrees"
+    assert verdict.reason.startswith(f"refused {number}")
+    assert verdict.reason.endswith(": not this one")
 
 
 @pytest.mark.parametrize("law", PROPERTIES)

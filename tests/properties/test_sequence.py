@@ -13,12 +13,13 @@ from hypothesis.stateful import run_state_machine_as_test
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from jaccheck import InvalidProblem, Network, check
+from jaccheck import InvalidProblem, Network, Unsupported, check
 from jaccheck._finding import asked_of, examined
-from jaccheck._layers import Activation, Linear, Residual
+from jaccheck._layers import Activation, Linear, Repeat, Residual, Switch
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
 from jaccheck._values import Values
+from jaccheck.defects.known import looked_up
 from jaccheck.fuzz.machine import machine
 from jaccheck.paths import get, paths, register_path, unregister_path
 from jaccheck.paths._path import leaf
@@ -218,6 +219,46 @@ def test_what_is_raised_after_a_step_is_no_value():
     json.dumps(report.to_json())
 
 
+def test_a_path_may_not_refuse_a_model_in_use_in_a_state_in_which_it_does_a_fresh_one():
+    calls = {}
+
+    class Refusing:
+        name = "refusing"
+
+        def jacobian(self, model, x):
+            calls[model] = calls.get(model, 0) + 1
+            if not model.training and calls[model] > 1:
+                raise Unsupported("in use")
+            return get("autograd").jacobian(model, x)
+
+    register_path(Refusing())
+    try:
+        report = check(*Network.from_json(ONE).build(), paths=("refusing",), properties=("sequence:eval",))
+    finally:
+        unregister_path("refusing")
+    assert report.verdicts["refusing"].kind == "raised"
+    assert "it raised Unsupported: in use during a call in eval mode" in report.verdicts["refusing"].reason
+
+
+@pytest.mark.parametrize("cause", [True, False])
+def test_a_refusal_may_not_hide_an_exception_of_the_users(cause):
+    class Refusing:
+        name = "refusing"
+
+        def jacobian(self, model, x):
+            try:
+                return get("autograd").jacobian(model, x)
+            except Exception as error:
+                raise Unsupported(str(error)) from error if cause else None
+
+    register_path(Refusing())
+    try:
+        report = check(*Network.from_json(ONE).build(), paths=("refusing",), properties=("sequence:interrupt",))
+    finally:
+        unregister_path("refusing")
+    assert report.ok is cause
+
+
 SHOWS = {
     "gradients_on_at_the_end": "no_grad",
     "kept_by_the_first_parameter": "small_update",
@@ -237,6 +278,41 @@ def test_a_step_shows_what_it_is_for(fault, step):
         assert check(model, x, paths=[fault], properties=["sequence:again"]).ok
         found = [check(model, x + k, paths=[fault], properties=[f"sequence:{step}"]) for k in range(6)]  # by chance
     assert not all(report.ok for report in found)
+
+
+def only_by_default(model, x, J):
+    """Wrong for LeakyReLU with another slope than the usual one, for a Sigmoid and in float64, of fresh models too."""
+    usual = all(layer.negative_slope == 0.01 for layer in model.modules() if isinstance(layer, nn.LeakyReLU))
+    right = usual and x.dtype == torch.float32 and not any(isinstance(layer, nn.Sigmoid) for layer in model.modules())
+    return J if right else doubled(model, x, J)
+
+
+@pytest.mark.parametrize("step", ["settings", "new_activation", "move"])
+def test_what_is_wrong_for_a_while_is_found_though_a_fresh_model_has_it_too(step):
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(), nn.Linear(4, 2)), torch.randn(2, 3)
+    with planted(only_by_default) as path:
+        verdicts = [
+            check(model, x, paths=(path,), properties=(f"sequence:{steps}",)).verdicts[path]
+            for steps in ("eval", f"eval,{step}", f"eval,freeze,{step}")  # no more than two are asked
+        ]
+    assert [verdict.status for verdict in verdicts] == ["agrees", "disagrees", "agrees"]
+    assert (verdicts[1].property, verdicts[1].kind) == ("sequence", "value")
+    assert verdicts[1].reason == f"during {STEPS[step]}, and for a fresh model, too"
+    assert verdicts[1].got == pytest.approx(2 * verdicts[1].centre)
+
+
+def test_a_known_defect_for_a_while_is_known_and_another_fault_is_not():
+    """BackPACK is wrong of a layer that is used twice; the part that does so isn't active at first."""
+    layers = Switch((Linear(2),), (Repeat((Linear(2, weight=Values("cycle", numbers=(2.0,))),)),))
+    network = Network((layers,), inputs=(2,), batch=2, x=Values("cycle", numbers=(1.0,)), steps=("settings",))
+    _, failures, known = looked_up(network, ("batch_grad",), ("sequence", "enclosure"))
+    assert [failure.property for failure in failures] == ["sequence"]
+    assert [defect.id for defects in known.values() for defect in defects] == ["batch-grad-layer-used-twice"]
+    with planted(lambda model, x, J: doubled(model, x, J) if model[0].active else J, base="batch_grad") as path:
+        _, failures, known = looked_up(network, (path,), ("sequence",))
+    assert failures
+    assert not known
 
 
 class Listing(nn.Module):

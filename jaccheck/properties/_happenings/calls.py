@@ -95,7 +95,7 @@ def interrupt(stage: Stage) -> str | None:
                 handle.remove()
             if lost:
                 return f"{STEPS['interrupt']} is lost: the path gave a result all the same"
-            if raised and run.raised is not None and run.unsupported is None and not _tells_of(run.raised, raised):
+            if raised and run.raised is not None and not _tells_of(run.raised, raised):
                 return f"{STEPS['interrupt']} is lost: the user's was {error.__name__}, the path's {run.exception}"
     return None
 
