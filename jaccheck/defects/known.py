@@ -40,7 +40,7 @@ def known(
 
     The `seed` is that of the check.
     """
-    concerned = [defect for defect in (register() if defects is None else defects) if defect.concerns(failure)]
+    concerned, raising = _concerned(failure, register() if defects is None else defects)
     if not concerned:
         return ()
     with untouched(model, x):
@@ -48,18 +48,24 @@ def known(
         if failure.path == FORWARD:
             held = (d for d in concerned if FORWARDS[d.when["condition"]](problem, **d.arguments()))
             return tuple(held)[:1]
-        return _of_path(failure, problem, get(failure.path), concerned)
+        return _of_path(failure, problem, get(failure.path), concerned, raising)
 
 
 def known_of(trial: Trial, failure: Failure) -> tuple[Defect, ...]:
     """As `known`, in the middle of a check, which has the path's Jacobian and the enclosure at hand."""
-    concerned = [defect for defect in register() if defect.concerns(failure)]
+    concerned, raising = _concerned(failure, register())
     if not concerned:
         return ()
     try:
-        return _of_path(failure, trial.problem, trial.path, concerned, trial)
+        return _of_path(failure, trial.problem, trial.path, concerned, raising, trial)
     finally:
         trial.problem.before.restore()
+
+
+def _concerned(failure: Failure, defects: Sequence[Defect]) -> tuple[list[Defect], list[Defect]]:
+    """Those of `defects` that may be the failure, and those that may make the path raise in another of its cases."""
+    raised = failure._replace(kind="raised")
+    return [d for d in defects if d.concerns(failure)], [d for d in defects if d.concerns(raised)]
 
 
 class Examined(NamedTuple):
@@ -101,9 +107,17 @@ def looked_up(
 
 
 def _of_path(
-    failure: Failure, problem: Problem, path: Path, defects: Sequence[Defect], trial: Trial | None = None
+    failure: Failure,
+    problem: Problem,
+    path: Path,
+    defects: Sequence[Defect],
+    raising: Sequence[Defect],
+    trial: Trial | None = None,
 ) -> tuple[Defect, ...]:
-    """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again."""
+    """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again.
+
+    In some cases it may raise, too, because of one of those that are `raising`.
+    """
     law = PROPERTIES.get(failure.property)
     cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
     try:
@@ -111,7 +125,7 @@ def _of_path(
             return _raising(cases, path, defects)
         needed: dict[Defect, None] = {}
         for case in cases:
-            found = _needed(case, path, defects, trial)
+            found = _needed(case, path, defects, raising, trial)
             if found is None:
                 return ()
             needed.update(dict.fromkeys(found))
@@ -130,15 +144,17 @@ def _raising(cases: Sequence[Case], path: Path, defects: Sequence[Defect]) -> tu
     return ()
 
 
-def _needed(case: Case, path: Path, defects: Sequence[Defect], trial: Trial | None) -> list[Defect] | None:
+def _needed(
+    case: Case, path: Path, defects: Sequence[Defect], raising: Sequence[Defect], trial: Trial | None
+) -> list[Defect] | None:
     """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
     try:
         scene = Scene(case.problem, case.path or path, case, trial)
         left = scene.outside
     except Unsupported:
         return []
-    except Exception:  # whatever it is, no condition explains it
-        return None
+    except Exception:  # whatever it is
+        return list(_raising([case], path, raising)) or None
     return _explaining(scene, defects, left)
 
 
