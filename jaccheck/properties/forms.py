@@ -9,6 +9,7 @@ from functools import partial
 from math import prod
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 
 from jaccheck._activations import ACTIVATIONS
@@ -107,6 +108,13 @@ class _Parts:
         )  # more of them positive, since ReLU' is 0 elsewhere
         return linear(weight, bias).requires_grad_(not frozen)
 
+    def of_both_signs(self) -> nn.Linear:
+        """The first unit is negative, others mostly positive."""
+        layer = self.linear(2, 3)
+        with torch.no_grad():
+            layer.bias[0] = -1.75  # a weight is up to 10/16, an input to 10/8
+        return layer
+
     def x(self, *shape: int) -> Tensor:
         size = max(8, prod(shape))
         return self._sampled((*range(-size - 2, -2), *range(3, size + 3)), *shape) / 8
@@ -175,14 +183,14 @@ def _as_function(parts: _Parts) -> tuple[nn.Module, Tensor]:
             activation = Functional(name, {word: getattr(activation, word) for word in kind.parameters})
     if type(activation) is not Functional:
         raise InvalidProblem(f"{activation} has no function of its own")
-    return nn.Sequential(parts.linear(2, 3), activation, parts.linear(3, 2)), parts.x(parts.size(), 2)
+    return nn.Sequential(parts.of_both_signs(), activation, parts.linear(3, 2)), parts.x(parts.size(), 2)
 
 
 def _other_functions(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    leaky = Functional("LeakyReLU", {"negative_slope": parts.numbers.choice(SLOPES)})
     name = parts.numbers.choice(list(WITH_PARAMETERS))
-    first = Functional(name, {word: parts.numbers.choice(values) for word, values in WITH_PARAMETERS[name].items()})
-    last = Functional("LeakyReLU", {"negative_slope": parts.numbers.choice(SLOPES)})
-    layers = parts.linear(2, 3), first, parts.linear(3, 3), last, parts.linear(3, 2)
+    other = Functional(name, {word: parts.numbers.choice(values) for word, values in WITH_PARAMETERS[name].items()})
+    layers = parts.of_both_signs(), leaky, parts.linear(3, 3), other, parts.linear(3, 2)
     return nn.Sequential(*layers), parts.x(parts.size(), 2)
 
 

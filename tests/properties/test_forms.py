@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 import torch
 from torch import nn
@@ -46,9 +48,8 @@ def test_the_activation_stands_in_each_form():
     sums = [[m for m in made[form].model.modules() if type(m) is Sum] for form in FORMS if "sum" in form]
     assert list(map(len, sums)) == [1, 2]
     assert type(made["as a function"].model[1]) is Functional
-    shared, tied = (
-        made[form].model for form in ("behind a layer that is used twice", *["behind layers with the same parameters"])
-    )
+    shared = made["behind a layer that is used twice"].model
+    tied = made["behind layers with the same parameters"].model
     assert shared[0] is shared[2]
     assert tied[0] is not tied[2]
     assert tied[0].weight is tied[2].weight
@@ -79,7 +80,7 @@ def test_most_entries_that_are_wrong_by_half_would_show_in_each_form(layer, dtyp
         balls = [oracle.rows(name, slice(None), slice(None)) for name in oracle.jacobians()]
         shows = torch.cat([(b.radius < b.centre.abs() / 2)[b.centre != 0].flatten() for b in balls])
         assert len(shows)
-        assert float(shows.double().mean()) > 0.75, variant.words
+        assert float(shows.double().mean()) > (0.5 if dtype == torch.bfloat16 else 0.9), variant.words
 
 
 FAULTS = [fault.name for fault in bank().values() if fault.family == "forms"]
@@ -116,11 +117,14 @@ def test_what_backpack_is_known_to_do_wrong_is_explained():
     assert found.failures.keys() == found.known.keys()
 
 
-@pytest.mark.parametrize("name", ["kernel_tanh_halved", "linear_bias_missing"])
-def test_a_fault_beside_it_is_not(name):
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("kernel_tanh_halved", "batch_grad"), ("backpack_linear_weight_transposed", "sqrt_ggn_exact")],
+)
+def test_a_fault_beside_it_is_not(name, path):
     with bank()[name].inject():
-        found = looked_up(NETWORK, ("batch_grad",), ("forms",))
-    assert {failure.path for failure in found.failures} == {"batch_grad"}
+        found = looked_up(NETWORK, (path,), ("forms",))
+    assert {failure.path for failure in found.failures} == {path}
     assert not found.known
 
 
@@ -181,15 +185,16 @@ class Stated:
         def jacobian(model, x):
             f = model(x)
             half = 0.5 if {when} else 1
-            every = dict(model.named_parameters())
-            rows = [torch.autograd.grad(y, [*every.values()], retain_graph=True, allow_unused=True) for y in f.flatten()]
+            every = {{name: p for name, p in model.named_parameters() if p.requires_grad}}
+            options = dict(retain_graph=True, allow_unused=True)
+            rows = [torch.autograd.grad(y, [*every.values()], **options) for y in f.flatten()]
             rows = [[torch.zeros_like(p) if g is None else g * half for g, p in zip(r, every.values())] for r in rows]
             return {{name: torch.stack(j).view(*f.shape, *j[0].shape) for name, j in zip(every, zip(*rows))}}
         """
 
     def jacobian(self, model, x):
         names = {"torch": torch, "nn": nn}
-        exec("\n".join(line[8:] for line in self.snippet.splitlines()), names)
+        exec(dedent(self.snippet), names)
         return names["jacobian"](model, x)
 
 
