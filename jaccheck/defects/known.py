@@ -40,7 +40,7 @@ def known(
 
     The `seed` is that of the check.
     """
-    concerned = [defect for defect in (register() if defects is None else defects) if defect.concerns(failure)]
+    concerned, raising = _concerned(failure, register() if defects is None else defects)
     if not concerned:
         return ()
     with untouched(model, x):
@@ -48,7 +48,7 @@ def known(
         if failure.path == FORWARD:
             held = (d for d in concerned if FORWARDS[d.when["condition"]](problem, **d.arguments()))
             return tuple(held)[:1]
-        return _of_path(failure, problem, get(failure.path), concerned).defects
+        return _of_path(failure, problem, get(failure.path), concerned, raising).defects
 
 
 def known_of(trial: Trial, verdict: Verdict) -> tuple[tuple[Defect, ...], Verdict | None]:
@@ -59,11 +59,11 @@ def known_of(trial: Trial, verdict: Verdict) -> tuple[tuple[Defect, ...], Verdic
     failure = Failure.of(verdict)
     own = trial.cases.get(failure.property, {})
     judged = failure._replace(property="enclosure") if own else failure  # by which they are judged
-    concerned = [defect for defect in register() if defect.concerns(judged)]
+    concerned, raising = _concerned(judged, register())
     if not concerned:
         return (), None
     try:
-        found = _of_path(failure, trial.problem, trial.path, concerned, trial, list(own))
+        found = _of_path(failure, trial.problem, trial.path, concerned, raising, trial, list(own))
         law, rest = PROPERTIES.get(failure.property), None
         if found.rest is not None and isinstance(law, WithVariants):
             rest = law.of(trial, found.rest.problem)
@@ -72,6 +72,12 @@ def known_of(trial: Trial, verdict: Verdict) -> tuple[tuple[Defect, ...], Verdic
         return found.defects, rest if rest is not None and Failure.of(rest) == failure else None
     finally:
         trial.problem.before.restore()
+
+
+def _concerned(failure: Failure, defects: Sequence[Defect]) -> tuple[list[Defect], list[Defect]]:
+    """Those of `defects` that may be the failure, and those that may make the path raise in another of its cases."""
+    raised = failure._replace(kind="raised")
+    return [d for d in defects if d.concerns(failure)], [d for d in defects if d.concerns(raised)]
 
 
 class Examined(NamedTuple):
@@ -127,12 +133,14 @@ def _of_path(
     problem: Problem,
     path: Path,
     defects: Sequence[Defect],
+    raising: Sequence[Defect],
     trial: Trial | None = None,
     cases: Sequence[Case] = (),
 ) -> _Explained:
     """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again.
 
-    The failure rests on `cases`, if there are any, or else on those of its property.
+    The failure rests on `cases`, if there are any, or else on those of its property. In some the path may raise, too,
+    because of one of those that are `raising`.
     """
     law = PROPERTIES.get(failure.property)
     if not cases:
@@ -142,7 +150,7 @@ def _of_path(
             return _Explained(_raising(cases, path, defects))
         needed: dict[Defect, None] = {}
         for case in cases:
-            found = _needed(case, path, defects, trial)
+            found = _needed(case, path, defects, raising, trial)
             if found is None:
                 return _Explained((), case if needed else None)
             needed.update(dict.fromkeys(found))
@@ -161,15 +169,17 @@ def _raising(cases: Sequence[Case], path: Path, defects: Sequence[Defect]) -> tu
     return ()
 
 
-def _needed(case: Case, path: Path, defects: Sequence[Defect], trial: Trial | None) -> list[Defect] | None:
+def _needed(
+    case: Case, path: Path, defects: Sequence[Defect], raising: Sequence[Defect], trial: Trial | None
+) -> list[Defect] | None:
     """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
     try:
         scene = Scene(case.problem, case.path or path, case, trial)
         left = scene.outside
     except Unsupported:
         return []
-    except Exception:  # whatever it is, no condition explains it
-        return None
+    except Exception:  # whatever it is
+        return list(_raising([case], path, raising)) or None
     return _explaining(scene, defects, left)
 
 

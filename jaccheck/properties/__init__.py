@@ -17,6 +17,7 @@ from jaccheck.properties.determinism import Determinism
 from jaccheck.properties.enclosure import Enclosure
 from jaccheck.properties.every_input import EveryInput
 from jaccheck.properties.exact import Exact
+from jaccheck.properties.forms import Forms
 from jaccheck.properties.layout import Layout
 from jaccheck.properties.sequence import Sequence
 from jaccheck.properties.sizes import Sizes
@@ -64,7 +65,18 @@ class WithArgument(Protocol):
 
 PROPERTIES: dict[str, Property] = {
     p.name: p
-    for p in (Enclosure(), State(), Determinism(), Exact(), EveryInput(), Sizes(), Batching(), Layout(), Sequence())
+    for p in (
+        Enclosure(),
+        State(),
+        Determinism(),
+        Exact(),
+        EveryInput(),
+        Sizes(),
+        Forms(),
+        Batching(),
+        Layout(),
+        Sequence(),
+    )
 }
 DEFAULT = ("enclosure", "state")
 """Those of `check`, where none are named."""

@@ -51,7 +51,7 @@ def reproducer(model: nn.Module, x: Tensor, report: Report, path: str | None = N
             "jacobian(model, x)"
         )
     with untouched(model, x):
-        model, x, verdict = derived(model, x, verdict, seed)
+        model, x, verdict, seed = derived(model, x, verdict, seed)
         title = _title(verdict)
         text = script(title, _versions(report), model, x, source, _seeded(seed, _ending(verdict, model, x, seed)))
         return _tried(text)

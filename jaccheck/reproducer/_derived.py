@@ -15,24 +15,24 @@ from jaccheck.properties import PROPERTIES, WithCases
 from jaccheck.properties._case import Case
 from jaccheck.reproducer._errors import NoReproducer
 
-Shown = tuple[nn.Module, Tensor, Verdict]
+Shown = tuple[nn.Module, Tensor, Verdict, int | None]
 
 
 def derived(model: nn.Module, x: Tensor, verdict: Verdict, seed: int | None) -> Shown:
-    """A model, an input and what is wrong with it, by the path alone and in one call.
+    """A model, an input, what is wrong with it, by the path alone and in one call, and the seed that it needs.
 
     Raises:
         NoReproducer: none of the property's problems shows it.
     """
     law = PROPERTIES.get(verdict.property)
     if verdict.property == "exact" or verdict.kind in ("state", "nondeterministic") or not isinstance(law, WithCases):
-        return model, x, verdict
+        return model, x, verdict, seed
     path = get(verdict.path)
     found = failing(admit(model, x, seed=seed), path, verdict)
     if found is None:
         raise NoReproducer(f"no single call shows what the property {verdict.property!r} says")
     found = _narrowed(found, path, _shown(found, verdict))
-    return found.problem.model, found.problem.x, _shown(found, verdict)
+    return found.problem.model, found.problem.x, _shown(found, verdict), found.problem.seed
 
 
 def _shown(found: Failing, verdict: Verdict) -> Verdict:

@@ -39,13 +39,13 @@ class Sum(nn.Module):
         return x + self.inner(x)"""
 
 EITHER = """\
-class Either(nn.Module):
+class {kind}(nn.Module):
     def __init__(self, parts):
         super().__init__()
         self.parts = nn.ModuleList(parts)
 
     def forward(self, x):
-        return self.parts[0](x)"""
+        return self.parts[{active}](x)"""
 
 
 @dataclass
@@ -130,8 +130,9 @@ def _made(module: nn.Module, source: Source, twice: set[int]) -> str:
         source.classes["Sum"] = SUM
         return f"Sum({_expression(module.inner, source, twice)})"
     if type(module) is Either:
-        source.classes["Either"] = EITHER
-        return f"Either([{', '.join(_expression(part, source, twice) for part in module.parts)}])"
+        kind = f"Either{module.active or ''}"
+        source.classes[kind] = EITHER.format(kind=kind, active=module.active)
+        return f"{kind}([{', '.join(_expression(part, source, twice) for part in module.parts)}])"
     if type(module) is Functional:
         return _functional(module, source)
     if type(module) is nn.Linear:

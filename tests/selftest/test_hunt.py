@@ -38,6 +38,7 @@ ALONE = {
     "exact": "one_ulp",
     "every_input": "sigmoid_wrong_in_a_narrow_gap",
     "sizes": "fan_out_is_256",
+    "forms": "skip_detached",
     "batching": "nan_spreads_over_samples",
     "layout": "inputs_read_from_the_start",
     "sequence": "kept_by_the_model",

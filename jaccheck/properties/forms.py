@@ -1,0 +1,243 @@
+"""Models of the problem's activations in other forms have the right Jacobian."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from jaccheck._activations import ACTIVATIONS
+from jaccheck._errors import InvalidProblem
+from jaccheck._modules import Either, Functional, Sum
+from jaccheck._problem import Problem, admit
+from jaccheck._report import Verdict
+from jaccheck.paths import Path, mode
+from jaccheck.properties._activations import activations, linear
+from jaccheck.properties._case import Case
+from jaccheck.properties._chance import chance
+from jaccheck.properties._judge import Judge
+from jaccheck.properties._kinks import Kinked, at_kinks
+from jaccheck.properties._trial import Trial
+from jaccheck.properties._variants import Take, Variant, Varied
+
+SEED = 0
+"""With which random numbers begin where a form needs any."""
+SHAPES = ((2, 3), (3, 2), (2, 1, 3), (3, 2, 1), (2, 2, 2))
+"""Of samples that are flattened: another order of the axes is another order of the features."""
+WITH_PARAMETERS: Mapping[str, Mapping[str, Sequence[float | str]]] = {
+    "ELU": {"alpha": (0.5, 2.0, -1.0)},
+    "Hardtanh": {"min_val": (-0.5, -2.0), "max_val": (0.5, 2.0)},
+    "Softplus": {"beta": (0.5, 2.0), "threshold": (1.0, 4.0)},
+    "GELU": {"approximate": ("tanh",)},
+    "CELU": {"alpha": (0.5, 2.0)},
+    "Softshrink": {"lambd": (0.25, 0.125)},
+    "Hardshrink": {"lambd": (0.25, 0.125)},
+}
+"""Activations besides LeakyReLU, and parameters that aren't torch's own."""
+SLOPES = (0.5, 2.0, -0.5, -0.25)
+"""LeakyReLU's, likewise."""
+
+
+class Forms(Varied):
+    """One of the problem's activations in models of other forms than layers in a row; the problem decides which one.
+
+    They are small, and no two of their numbers are alike. Forms of which a library is known to do one wrong come last,
+    so that a fault of another form is told first. ReLU's and its own function stand at
+    their kinks, too, where torch's own derivative is the right one.
+    """
+
+    name = "forms"
+    itself = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kinked: WeakKeyDictionary[Problem, list[Kinked]] = WeakKeyDictionary()
+
+    def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
+        numbers = chance(problem)
+        words, make = numbers.choice(
+            [(words, found.make) for words, found in activations(problem).items()] or [("", nn.Identity)]
+        )
+        for where, form in FORMS.items():
+            parts = _Parts(problem, make, random.Random(numbers.getrandbits(64)))
+            yield partial(_variant, f"{words or 'no activation'} {where}", form, parts)
+
+    def judge(self, trial: Trial) -> Verdict:
+        if mode(trial.path) != "forward":
+            for kinked in self._at_kinks(trial.problem):
+                found = kinked.judge(trial.path)
+                if found.status == "disagrees":
+                    return replace(found, property=self.name)
+        return super().judge(trial)
+
+    def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
+        yield from super().cases(problem, path)
+        if mode(path) != "forward":
+            yield from (kinked.case(path) for kinked in self._at_kinks(problem))
+
+    def _at_kinks(self, problem: Problem) -> list[Kinked]:
+        """ReLU's function, and that of the problem's activation."""
+        if problem not in self._kinked:
+            found = [take.problem for v in self.variants(problem) if isinstance(v, Variant) for take in v.takes]
+            models = [[*one.model.children()] for one in found if one is not None]
+            function = [model[1] for model in models if len(model) == 3 and type(model[1]) is Functional]
+            one = problem.x.detach().new_ones(1, 1)
+            every = admit(nn.Sequential(linear(one, one[0]), Functional("ReLU", {}), *function), one)
+            self._kinked[problem] = list(at_kinks(activations(every), one))
+        return self._kinked[problem]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What forms are put together from."""
+
+    problem: Problem
+    activation: Callable[[], nn.Module]
+    numbers: random.Random
+
+    def linear(self, inputs: int, outputs: int, *, frozen: bool = False) -> nn.Linear:
+        weight = self._sampled((*range(-10, -2), *range(3, 11)), outputs, inputs) / (16 if inputs < 5 else 32)
+        bias = (
+            self._sampled((-3, -2, -1, *range(1, 8)), outputs) / 8
+        )  # more of them positive, since ReLU' is 0 elsewhere
+        return linear(weight, bias).requires_grad_(not frozen)
+
+    def of_both_signs(self) -> nn.Linear:
+        """The first unit is negative, others mostly positive."""
+        layer = self.linear(2, 3)
+        with torch.no_grad():
+            layer.bias[0] = -1.75  # a weight is up to 10/16, an input to 10/8
+        return layer
+
+    def x(self, *shape: int) -> Tensor:
+        size = max(8, prod(shape))
+        return self._sampled((*range(-size - 2, -2), *range(3, size + 3)), *shape) / 8
+
+    def _sampled(self, among: Sequence[int], *shape: int) -> Tensor:
+        """No two alike, where there are so many."""
+        few = self.numbers.sample(among, min(prod(shape), len(among)))
+        few += self.numbers.choices(among, k=prod(shape) - len(few))
+        return self.problem.x.detach().new_tensor(few).view(shape)
+
+    def size(self) -> int:
+        return self.numbers.randint(2, 3)
+
+
+Form = Callable[[_Parts], tuple[nn.Module, Tensor]]
+
+
+def _square(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    n = parts.size()
+    return nn.Sequential(parts.linear(n, n), parts.activation(), parts.linear(n, n)), parts.x(n, n)
+
+
+def _one_output(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    n = parts.size()
+    return nn.Sequential(parts.linear(2, n), parts.activation(), parts.linear(n, 1)), parts.x(n, 2)
+
+
+def _flattened(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    shape = parts.numbers.choice(SHAPES)
+    layers = nn.Flatten(), parts.linear(prod(shape), 3), parts.activation(), parts.linear(3, 2)
+    return nn.Sequential(*layers), parts.x(parts.size(), *shape)
+
+
+def _frozen(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    layers = parts.linear(2, 3, frozen=True), parts.activation(), parts.linear(3, 3), parts.activation()
+    return nn.Sequential(*layers, parts.linear(3, 2)), parts.x(parts.size(), 2)
+
+
+def _activated(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    layers = parts.activation(), parts.linear(2, 3), parts.activation(), parts.activation(), parts.linear(3, 2)
+    return nn.Sequential(*layers), parts.x(parts.size(), 2)
+
+
+def _switched(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    either = Either([parts.linear(2, 3), parts.linear(2, 3)])
+    either.active = 1
+    return nn.Sequential(either, parts.activation(), parts.linear(3, 2)), parts.x(parts.size(), 2)
+
+
+def _sum(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    inner = nn.Sequential(parts.linear(3, 3), parts.activation())
+    return nn.Sequential(parts.linear(2, 3), Sum(inner), parts.linear(3, 2)), parts.x(parts.size(), 2)
+
+
+def _sum_in_a_sum(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    inner = Sum(nn.Sequential(parts.linear(2, 2), parts.activation()))
+    outer = Sum(nn.Sequential(parts.linear(2, 2), inner))
+    return nn.Sequential(parts.linear(2, 2), outer, parts.linear(2, 2)), parts.x(parts.size(), 2)
+
+
+def _as_function(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    """InvalidProblem: the activation isn't one of which we know the function."""
+    activation = parts.activation()
+    for name, kind in ACTIVATIONS.items():
+        if type(activation) is kind.module:
+            activation = Functional(name, {word: getattr(activation, word) for word in kind.parameters})
+    if type(activation) is not Functional:
+        raise InvalidProblem(f"{activation} has no function of its own")
+    return nn.Sequential(parts.of_both_signs(), activation, parts.linear(3, 2)), parts.x(parts.size(), 2)
+
+
+def _other_functions(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    leaky = Functional("LeakyReLU", {"negative_slope": parts.numbers.choice(SLOPES)})
+    name = parts.numbers.choice(list(WITH_PARAMETERS))
+    other = Functional(name, {word: parts.numbers.choice(values) for word, values in WITH_PARAMETERS[name].items()})
+    layers = parts.of_both_signs(), leaky, parts.linear(3, 3), other, parts.linear(3, 2)
+    return nn.Sequential(*layers), parts.x(parts.size(), 2)
+
+
+def _used_twice(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    shared, activation = parts.linear(2, 2), parts.activation()
+    return nn.Sequential(shared, activation, shared, parts.activation(), parts.linear(2, 2)), parts.x(3, 2)
+
+
+def _tied(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    first, second = parts.linear(2, 2), parts.linear(2, 2)
+    second.weight, second.bias = first.weight, first.bias
+    return nn.Sequential(first, parts.activation(), second, parts.activation(), parts.linear(2, 2)), parts.x(3, 2)
+
+
+def _dropped(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    return _with_dropout(parts, parts.numbers.choice((0.25, 0.5)))
+
+
+def _all_dropped(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    return _with_dropout(parts, 1.0)
+
+
+def _with_dropout(parts: _Parts, p: float) -> tuple[nn.Module, Tensor]:
+    layers = parts.linear(2, 4), nn.Dropout(p), parts.activation(), parts.linear(4, 2)
+    return nn.Sequential(*layers), parts.x(3, 2)
+
+
+FORMS: dict[str, Form] = {
+    "as many samples, units and outputs": _square,
+    "as many samples as units, and one output": _one_output,
+    "behind samples that are flattened": _flattened,
+    "behind a frozen layer": _frozen,
+    "before the first layer, and twice in a row": _activated,
+    "behind the second part of a switch": _switched,
+    "in a residual sum": _sum,
+    "in a residual sum within another": _sum_in_a_sum,
+    "as a function": _as_function,
+    "not asked for, but other functions with parameters": _other_functions,
+    "behind a layer that is used twice": _used_twice,
+    "behind layers with the same parameters": _tied,
+    "behind Dropout": _dropped,
+    "behind Dropout of everything": _all_dropped,
+}
+"""Those last of which a library is known to do one wrong, and that of which it raises behind them."""
+
+
+def _variant(words: str, form: Form, parts: _Parts) -> Variant:
+    other = admit(*form(parts), seed=SEED)
+    rows = range(other.N)
+    return Variant(words, [Take(other, rows, rows)], Judge(other))
