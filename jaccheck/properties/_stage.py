@@ -154,13 +154,13 @@ class Stage:
         if run.unsupported is not None and (self.extended() or expected.unsupported is not None):
             return None  # as it is for a while, a path may refuse it
         apart = self._difference(run, expected, here, x, fresh)
-        if apart is None and self.asks and not self.extended():
+        if apart is None and run.raised is None and self.asks and not self.extended():
             self.asks -= 1
             self._ask(run, here, x, fresh)
         return apart
 
     def _ask(self, run: Run, here: str, x: Tensor, fresh: nn.Module | None) -> None:
-        """Whether what came out lies in the enclosure of a fresh model."""
+        """Note it if what came out lies outside the enclosure of a fresh model."""
         try:
             problem = admit(self.fresh_model() if fresh is None else fresh, _alike(x), seed=self.problem.seed)
         except InvalidProblem:
@@ -168,7 +168,7 @@ class Stage:
         trial = Trial(problem, self.path, Judge(problem))
         trial.run = run
         found = Enclosure().judge(trial)
-        if found.status == "disagrees":
+        if found.kind == "value":
             why = "" if found.reason is None else f": {found.reason}"
             reason = f"{here}, and for a fresh model, too{why}"
             self.wrong[Case(problem)] = replace(found, property="sequence", reason=reason)
