@@ -47,9 +47,9 @@ SLOPES = (0.5, 2.0, -0.5, -0.25)
 class Forms(Varied):
     """One of the problem's activations in models of other forms than layers in a row; the problem decides which one.
 
-    They are small, and no two of their numbers are alike. Forms of which a library is known to do one wrong come last,
-    so that a fault of another form is told first. ReLU's and its own function stand at
-    their kinks, too, where torch's own derivative is the right one.
+    They are small, and no two of their numbers are alike. Forms of which a library is known to do one wrong come last, so
+    that a fault of another form is told first. ReLU's function and its own stand at their kinks, too, where torch's own
+    derivative is the right one.
     """
 
     name = "forms"
@@ -103,9 +103,7 @@ class _Parts:
 
     def linear(self, inputs: int, outputs: int, *, frozen: bool = False) -> nn.Linear:
         weight = self._sampled((*range(-10, -2), *range(3, 11)), outputs, inputs) / (16 if inputs < 5 else 32)
-        bias = (
-            self._sampled((-3, -2, -1, *range(1, 8)), outputs) / 8
-        )  # more of them positive, since ReLU' is 0 elsewhere
+        bias = self._sampled((-3, -2, -1, *range(1, 8)), outputs) / 8  # most are positive: elsewhere ReLU' is 0
         return linear(weight, bias).requires_grad_(not frozen)
 
     def of_both_signs(self) -> nn.Linear:
