@@ -47,8 +47,8 @@ SLOPES = (0.5, 2.0, -0.5, -0.25)
 class Forms(Varied):
     """One of the problem's activations in models of other forms than layers in a row; the problem decides which one.
 
-    They are small, and no two of their numbers are alike. Forms of which a library is known to do one wrong come last, so
-    that a fault of another form is told first. ReLU's function and its own stand at their kinks, too, where torch's own
+    They are small, and no two of their numbers are alike. Forms of which a library is known to do one wrong come last:
+    a fault of another form is told first. ReLU's function and its own stand at their kinks, too, where torch's own
     derivative is the right one.
     """
 
