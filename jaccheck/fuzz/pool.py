@@ -54,7 +54,12 @@ class PoolWorker:
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         assert self._pool is not None
-        return self._pool.submit(process.work, work, *arguments)
+        try:
+            return self._pool.submit(process.work, work, *arguments)
+        except BrokenProcessPool as error:  # it has died with nothing to do
+            broken: Future[T] = Future()
+            broken.set_exception(error)
+            return broken
 
     def stop(self) -> None:
         self._progress.stop()

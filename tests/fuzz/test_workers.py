@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 import sqlite3
 import sys
+import time
 from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +136,22 @@ def test_a_path_that_eats_all_memory_is_found_and_the_rest_goes_on(deadly, tmp_p
     assert finding.failure.path == "eats"
     assert finding.failure.kind in ("raised", "crashed")
     assert summary.verdicts["eats"]["agrees"] > 0
+
+
+def test_a_worker_that_died_with_nothing_to_do_is_lost_with_its_next_work():
+    with hired(1, ()) as (worker,):
+        pid = worker.start().result()
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while not isinstance(worker.submit(_nothing).exception(timeout=30), BrokenProcessPool):
+            assert time.monotonic() < deadline
+        for _ in range(2):  # the pool knows
+            assert isinstance(worker.submit(_nothing).exception(timeout=30), BrokenProcessPool)
+        assert "SIGKILL" in worker.loss().said
+
+
+def _nothing(progress):
+    pass
 
 
 def test_a_worker_that_cant_load_its_modules_says_why(tmp_path):
