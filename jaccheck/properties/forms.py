@@ -47,9 +47,9 @@ SLOPES = (0.5, 2.0, -0.5, -0.25)
 class Forms(Varied):
     """One of the problem's activations in models of other forms than layers in a row; the problem decides which one.
 
-    They are small, and no two of their numbers are alike. Forms of which a library is known to do one wrong come last:
-    a fault of another form is told first. ReLU's function and its own stand at their kinks, too, where torch's own
-    derivative is the right one.
+    They are small, and no two of their numbers are alike. ReLU's function and its own stand at their kinks, too, where
+    torch's own derivative is the right one. Layers used twice and tied parameters aren't among them: with these a
+    library is known to be wrong, whatever the model, so that they are asked about where the network has them.
     """
 
     name = "forms"
@@ -64,7 +64,7 @@ class Forms(Varied):
         words, make = numbers.choice(
             [(words, found.make) for words, found in activations(problem).items()] or [("", nn.Identity)]
         )
-        for where, form in FORMS.items():
+        for where, form in (FORMS if problem.seed is None else FORMS | OF_CHANCE).items():
             parts = _Parts(problem, make, random.Random(numbers.getrandbits(64)))
             yield partial(_variant, f"{words or 'no activation'} {where}", form, parts)
 
@@ -192,17 +192,6 @@ def _other_functions(parts: _Parts) -> tuple[nn.Module, Tensor]:
     return nn.Sequential(*layers), parts.x(parts.size(), 2)
 
 
-def _used_twice(parts: _Parts) -> tuple[nn.Module, Tensor]:
-    shared, activation = parts.linear(2, 2), parts.activation()
-    return nn.Sequential(shared, activation, shared, parts.activation(), parts.linear(2, 2)), parts.x(3, 2)
-
-
-def _tied(parts: _Parts) -> tuple[nn.Module, Tensor]:
-    first, second = parts.linear(2, 2), parts.linear(2, 2)
-    second.weight, second.bias = first.weight, first.bias
-    return nn.Sequential(first, parts.activation(), second, parts.activation(), parts.linear(2, 2)), parts.x(3, 2)
-
-
 def _dropped(parts: _Parts) -> tuple[nn.Module, Tensor]:
     return _with_dropout(parts, parts.numbers.choice((0.25, 0.5)))
 
@@ -227,12 +216,10 @@ FORMS: dict[str, Form] = {
     "in a residual sum within another": _sum_in_a_sum,
     "as a function": _as_function,
     "not asked for, but other functions with parameters": _other_functions,
-    "behind a layer that is used twice": _used_twice,
-    "behind layers with the same parameters": _tied,
     "behind Dropout": _dropped,
-    "behind Dropout of everything": _all_dropped,
 }
-"""Those last of which a library is known to do one wrong, and that of which it raises behind them."""
+OF_CHANCE: dict[str, Form] = {"behind Dropout of everything": _all_dropped}
+"""Where the problem itself draws random numbers: a library is known to raise there, whatever the model."""
 
 
 def _variant(words: str, form: Form, parts: _Parts) -> Variant:

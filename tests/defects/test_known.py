@@ -66,7 +66,7 @@ def test_a_defect_of_other_versions_does_not_show(defect):
 
 BESIDE = {"onednn-bfloat16-nan-of-next-row": {"jacfwd-own-sample-not-finite"}}
 """What its network shows as well."""
-OF_FORMS = {"batch-grad-layer-used-twice", "tied-parameters", "sqrt-ggn-dropout-all", "sqrt-ggn-dropout-mask"}
+OF_FORMS = {"sqrt-ggn-dropout-all", "sqrt-ggn-dropout-mask"}
 """What the models of the property `forms` show, whatever the network is."""
 
 
