@@ -42,6 +42,12 @@ REPORT = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def loaded():
+    """What a run inside loads, pytester makes Python forget, and torch can't load some of it again."""
+    import jaccheck.fuzz.preload  # noqa: F401
+
+
 @pytest.fixture
 def run(pytester, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")

@@ -56,6 +56,12 @@ def test_paths(paired, benchmark, size):
 STATUSES = ["unchecked", "raised", "unsupported", "out of memory", "unchecked"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def loaded():
+    """What a run inside loads, pytester makes Python forget, and torch can't load some of it again."""
+    import jaccheck.fuzz.preload  # noqa: F401
+
+
 @pytest.fixture
 def run(pytester, monkeypatch):
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_ADDOPTS"):

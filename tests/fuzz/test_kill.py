@@ -25,7 +25,7 @@ from tests.planted import planted
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 KILLS = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2
-NETWORKS = 80
+NETWORKS = 60
 PATHS = """
 import time
 from jaccheck.paths import get, register_path
