@@ -102,8 +102,6 @@ def looked_up(
 
     Without `known_too` that is left out, and none is known.
     """
-    if not known_too:
-        return Examined(*examined(network, paths, properties, images=images, words=words), {})
     told: dict[Failure, tuple[Defect, ...]] = {}
 
     def look_up(trial: Trial, verdict: Verdict) -> Verdict | None:
@@ -112,8 +110,9 @@ def looked_up(
             told[failure], rest = known_of(trial, verdict)
         return rest
 
-    report, failures = examined(network, paths, properties, images=images, words=words, when_wrong=look_up)
-    for failure in failures:
+    when_wrong = look_up if known_too else None
+    report, failures = examined(network, paths, properties, images=images, words=words, when_wrong=when_wrong)
+    for failure in failures if known_too else ():
         if failure.path == FORWARD:
             told[failure] = known(failure, *network.build(), seed=network.seed)
     return Examined(report, failures, {failure: defects for failure, defects in told.items() if defects})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,6 +42,11 @@ def activations(problem: Problem) -> dict[str, Found]:
         for call, rule in rules
         if isinstance(rule, Elementwise) and rule.alike
     }
+
+
+def chosen(every: Mapping[str, Found], numbers: random.Random) -> tuple[str, Callable[[], nn.Module]]:
+    """What one of a problem's activations is called, and how to make it; "" and Identity where there are none."""
+    return numbers.choice([(words, found.make) for words, found in every.items()] or [("", nn.Identity)])
 
 
 def _said(call: Call) -> str:

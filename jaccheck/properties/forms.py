@@ -18,7 +18,7 @@ from jaccheck._modules import Either, Functional, Sum
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Verdict
 from jaccheck.paths import Path, mode
-from jaccheck.properties._activations import activations, linear
+from jaccheck.properties._activations import activations, chosen, linear
 from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
@@ -61,9 +61,7 @@ class Forms(Varied):
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
         numbers = chance(problem)
-        words, make = numbers.choice(
-            [(words, found.make) for words, found in activations(problem).items()] or [("", nn.Identity)]
-        )
+        words, make = chosen(activations(problem), numbers)
         for where, form in (FORMS if problem.seed is None else FORMS | OF_CHANCE).items():
             parts = _Parts(problem, make, random.Random(numbers.getrandbits(64)))
             yield partial(_variant, f"{words or 'no activation'} {where}", form, parts)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from jaccheck._layers import EDGES
 from jaccheck._problem import Problem, admit
-from jaccheck.properties._activations import activations, linear
+from jaccheck.properties._activations import activations, chosen, linear
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
@@ -50,7 +50,7 @@ class Sizes(Varied):
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
         every = activations(problem)
         numbers = chance(problem)
-        words, make = numbers.choice([(words, found.make) for words, found in every.items()] or [("", nn.Identity)])
+        words, make = chosen(every, numbers)
         for place in range(3):
             units = [numbers.randint(1, 3) for _ in range(3)]
             outputs = place == 2
@@ -124,16 +124,18 @@ def _variant(
     """
     numbers = chance(problem)
     x = a = _dyadics(numbers, N, units[0])
-    long, steepness = len(units) - 1 > FEW_LAYERS, _steepness(make())
+    long = len(units) - 1 > FEW_LAYERS
+    steepness = _steepness(make()) if long else 1.0
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(units):
         size = 1 / (inputs * steepness) if long else inputs**-0.5
         weight = _dyadics(numbers, outputs, inputs, size=size, positive=long)
         shift = _dyadics(numbers, outputs) if bias else None
         if long and shift is not None:
-            shift -= (a @ weight.T).mean().mul(4).round() / 4
-        with torch.no_grad():
-            a = make()(nn.functional.linear(a, weight, shift))
+            z = a @ weight.T
+            shift -= z.mean().mul(4).round() / 4
+            with torch.no_grad():
+                a = make()(z + shift)
         own = None if shift is None else shift.to(problem.x)
         layers += [linear(weight.to(problem.x), own, frozen=frozen), make()]
     other = admit(nn.Sequential(*layers[: None if closed else -1]), x.to(problem.x))
