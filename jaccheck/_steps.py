@@ -18,7 +18,7 @@ STEPS: Mapping[str, str] = MappingProxyType(
         "small_input": "a step of one sample to the numbers next to its own",
         "update": "an update of the parameters in place",
         "update_one": "an update of one number of one parameter",
-        "small_update": "a step of one parameter to the numbers next to its own",
+        "small_update": "a step of all parameters but one to the numbers next to their own",
         "exchange": "an exchange of the numbers of two parameters",
         "update_data": "an update of the parameters' data, which autograd doesn't see",
         "new_memory": "new memory for the parameters",

@@ -19,14 +19,14 @@ SQUARE: dict[str, Callable[[tuple[Layer, ...], int], Layer]] = {
     "tied": partial(Repeat, tied=True),
 }
 """Of layers, and of how often they are used: their Linear keeps the width. One in another: "residual of tied"."""
-SEVERAL = (*SQUARE, "dropout", "dropout")
+SEVERAL = (*SQUARE, *("dropout",) * 4, "functional", "functional")
 """Forms of which some networks have several blocks, and no others; in every second one Dropout isn't active."""
 Built = tuple[str, tuple[str, ...]]
 """The form of a block, and which parameters of its Linear are frozen."""
 
 OPTIONAL = ("residual", "reuse", "tied", "own", "functional", "switch", "dropout")
 """The forms that aren't drawn unless asked for."""
-DROPPED = (*(0.5,) * 6, *(0.25,) * 3, *(0.1,) * 3, 0.7, 0.7, 0.9, 1.0)
+DROPPED = (*(0.5,) * 5, *(0.25,) * 2, *(0.1,) * 2, *(0.7,) * 2, *(0.9,) * 2, *(1.0,) * 3)
 """The share of elements that a Dropout drops."""
 
 TIMES = (2, 2, 2, 3, 4)

@@ -36,11 +36,11 @@ def batches(min_batch: int, max_batch: int) -> list[int]:
 
 
 def inputs(max_width: int) -> list[Shape]:
-    """Shapes of one sample: mostly ``(width,)``, every tenth of a higher rank."""
+    """Shapes of one sample: mostly ``(width,)``, every sixth of a higher rank."""
     flat: list[Shape] = [(width,) for width in widths(max_width)]
     small: list[Shape] = [(1, 1), (2, 1), (1, 2), (2, 2), (2, 3), (3, 2), (1, 1, 1), (2, 1, 2), (2, 2, 2), (4, 4)]
     higher = [shape for shape in small if prod(shape) <= max_width]
-    return sorted(flat + higher * (1 + len(flat) // (10 * len(higher))), key=lambda shape: (prod(shape), len(shape)))
+    return sorted(flat + higher * (1 + len(flat) // (5 * len(higher))), key=lambda shape: (prod(shape), len(shape)))
 
 
 def _near_powers(low: int, high: int) -> list[int]:

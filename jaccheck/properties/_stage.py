@@ -200,12 +200,18 @@ class Stage:
         return next(filter(None, (self.overwritten(since, *pair) for pair in self.given)), None)
 
     def borrowed(self) -> str | None:
-        """In words, whose memory the result of the last call lies in, if it is the user's: it changes with that."""
+        """In words, what the result of the last call shares its memory with: the user's tensors, or within itself."""
         theirs = {"x": self.x, **dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
         owners = {_memory(t): name for name, t in theirs.items() if t.numel()}
+        places: dict[int, str] = {}  # of first elements: different parts of one buffer may be given
         for name, j in (self.last or {}).items():
-            if isinstance(j, Tensor) and j.numel() and j.layout == torch.strided and _memory(j) in owners:
+            if not isinstance(j, Tensor) or not j.numel() or j.layout != torch.strided:
+                continue
+            if _memory(j) in owners:
                 return f"the Jacobian of {name!r} lies in the memory of {owners[_memory(j)]!r}, and changes with it"
+            other = places.setdefault(j.data_ptr(), name)
+            if other != name and _writable(j):
+                return f"the Jacobian of {name!r} lies in the memory of that of {other!r}, and changes with it"
         return None
 
     def extended(self) -> bool:
@@ -252,6 +258,11 @@ def _named(model: nn.Module) -> dict[str, Tensor]:
 
 def _memory(t: Tensor) -> int:
     return t.untyped_storage().data_ptr()
+
+
+def _writable(t: Tensor) -> bool:
+    """Whether each element has a place of its own; torch refuses to write to what is expanded."""
+    return all(stride or size < 2 for size, stride in zip(t.shape, t.stride(), strict=True))
 
 
 def _clones(jacobian: Mapping[str, Any]) -> dict[str, Any]:
