@@ -36,6 +36,8 @@ ACTIVATIONS: Sequence[nn.Module] = (
     nn.Tanhshrink(),
     nn.Threshold(0.3, -1.7),
 )
+GROWING: Sequence[nn.Module] = tuple(nn.CELU(alpha) for alpha in (-1.0, -0.3, -1.7))
+"""Exponential on one side, so that networks of them soon leave every range."""
 CPU = torch.device("cpu")
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 KINKS = (0.0, 0.3, 0.5, 0.7, 1.0, 2.0, 3.0, 6.0, 20.0)  # near which one of these has one, on either side

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from jaccheck import enclosure
 from jaccheck.enclosure import Ball
 from tests import arb
-from tests.enclosure.cases import ACTIVATIONS, DTYPES, name, numbers
+from tests.enclosure.cases import ACTIVATIONS, DTYPES, GROWING, name, numbers
 from tests.enclosure.judged import missed
 
 
@@ -70,8 +70,19 @@ def test_the_true_jacobian_lies_in_the_enclosure(activation, dtype, scale):
         assert not missed(model, x), f"depth {depth}"
 
 
+@pytest.mark.parametrize("scale", [ordinary, subnormal, tiny, integer], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=name)
+@pytest.mark.parametrize("activation", GROWING, ids=name)
+def test_so_it_does_where_an_activation_grows(activation, dtype, scale):
+    for depth in (1, 2):
+        model, x = network(activation, depth, seed=depth)
+        scale(model, x, dtype)
+        model, x = model.to(dtype), x.to(dtype)
+        assert not missed(model, x), f"depth {depth}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, *GROWING], ids=name)
 def test_something_is_claimed_of_ordinary_numbers(activation, dtype):
     model, x = network(activation, 2, seed=2)
     assert all(ball.radius.isfinite().all() for ball in enclosure(model.to(dtype), x.to(dtype)).values())

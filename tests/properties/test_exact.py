@@ -200,3 +200,15 @@ def test_some_rules_say_so_of_all_arguments_and_some_of_one():
         nn.Tanh: [False, True, False],
         nn.ELU: [False, True, True],
     }
+
+
+def test_at_zero_celu_is_exact_with_some_parameters_alone():
+    """There its derivative is (1/α) α, which torch rounds: twice with 1.83, never with a power of two."""
+    where = {alpha: layer_call(nn.CELU(alpha), (Wire(0),)).phi.exact_where(torch.zeros(1)).item() for alpha in ALPHAS}
+    assert where == ALPHAS
+    model = nn.Sequential(nn.Linear(1, 1), nn.CELU(1.83))
+    model.load_state_dict({"0.weight": torch.ones(1, 1), "0.bias": torch.zeros(1)})
+    assert check(model, torch.zeros(1, 1), properties=("enclosure", "exact")).ok
+
+
+ALPHAS = {1.0: True, 0.5: True, -2.0: True, 1.83: False, -1.83: False}
