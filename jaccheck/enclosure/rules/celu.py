@@ -63,7 +63,7 @@ def _falling(alpha: float) -> Activation:
     return Activation(
         value=lambda t: _value(alpha, t),
         slope=lambda t: _slope(alpha, t),
-        # |α| exp(z) = |φ| + |α|, of which exp(z) is FUNCTION off, and 2 z, since z is rounded twice: 3 z, since z may be
+        # |α| exp(z) = |φ| + |α|, of which exp(z) is FUNCTION off, and 2 z, z being rounded twice: 3 z, since z may be
         # 88 in bfloat16, where exp(2 u z) - 1 is more than COMPOUND allows for
         value_error=lambda t, a: t.not_positive * ((FUNCTION + 3 * most(t)) * (a + size) + 3 * a),
         slope_error=lambda t, a, s: t.not_positive * (FUNCTION + 4 + 3 * most(t)) * s,
