@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def replay(
-    file: Annotated[str, typer.Argument(help="A failure that fuzz has saved.")],
+    file: Annotated[str, typer.Argument(help="A failure that fuzz has saved, or the name of a known defect.")],
     plot: Plot = None,
     reproducer: Reproducer = None,
     load: Load = None,
@@ -33,14 +34,12 @@ def replay(
 ) -> int:
     """Check the network of a saved failure again, by the same paths and property."""
     from jaccheck._check import check
-    from jaccheck._finding import PROCESS, Finding, asked_of
-    from jaccheck._target import text_of
+    from jaccheck._finding import PROCESS, asked_of
     from jaccheck.fuzz.crew import Loss
 
     import_modules(load)
-    text = text_of(file)
+    finding = _of_the_register(file) or _saved(file)
     try:
-        finding = Finding.from_json(text)
         model, x = finding.network.build()
     except InvalidProblem as error:
         raise InvalidProblem(f"{file}: {error}") from error
@@ -61,6 +60,32 @@ def replay(
     there = Path(file).with_suffix(".py")
     script = Script(there) if reproducer is None and there.exists() else of_report(reproducer, model, x, report, seed)
     return show_report(report, model, x, as_json, plot, script, seed)
+
+
+def _of_the_register(name: str) -> Finding | None:
+    """What shows the known defect of that name, if there is one."""
+    from jaccheck._finding import FORWARD, Failure, Finding
+    from jaccheck._network import Network
+    from jaccheck.defects.register import register
+    from jaccheck.paths import DEFAULT, paths
+
+    defect = next((entry for entry in register() if entry.id == name), None)
+    if defect is None:
+        return None
+    concerned = DEFAULT if FORWARD in defect.paths else tuple(path for path in defect.paths if path in paths())
+    failure = Failure(defect.paths[0], defect.property, defect.kind)
+    return Finding(failure, Network.from_json(json.dumps(defect.network)), concerned, properties=("enclosure",))
+
+
+def _saved(file: str) -> Finding:
+    from jaccheck._finding import Finding
+    from jaccheck._target import text_of
+
+    text = text_of(file)
+    try:
+        return Finding.from_json(text)
+    except InvalidProblem as error:
+        raise InvalidProblem(f"{file}: {error}") from error
 
 
 def _in_a_process(finding: Finding, properties: tuple[str, ...], load: list[str] | None, images: bool) -> Report | Loss:

@@ -87,6 +87,15 @@ def test_a_failure_that_cannot_be_saved_is_shown_all_the_same(capsys, monkeypatc
     assert data["findings"][0]["file"] is None
 
 
+def test_replay_of_a_known_defect_shows_it_and_writes_its_reproducer(capsys, folder):
+    script = folder / "shown.py"
+    assert main(["replay", "sqrt-ggn-sqrt2-overflow", "--reproducer", str(script)]) == 1
+    out = capsys.readouterr().out
+    assert "'sqrt_ggn_exact' lies outside the enclosure" in out
+    assert "known       sqrt_ggn_exact: SqrtGGNExact computes the Jacobian times the square root of 2" in out
+    assert "backpack" in script.read_text()
+
+
 def test_replay_of_a_file_that_names_an_unknown_network_field_says_which(capsys, folder):
     data = json.loads((folder / "failure.json").read_text())
     data["network"]["width"] = 3
