@@ -6,9 +6,10 @@
                                                    256-256-10 (175 MB), and the peak memory of each in its own process
     python -m tests.overhead growth                slopes of a check's time and memory over N C P
     python -m tests.overhead gradcheck             the enclosure against torch.autograd.gradcheck, on the example
-    python -m tests.overhead fuzz                  networks per second of fuzz by enclosure and state against a loop that checks nothing
-    python -m tests.overhead example               the command `jaccheck example` once torch is imported: the imports, the first
-                                                   call and the second
+    python -m tests.overhead fuzz                  networks per second of fuzz by enclosure and state, against a loop
+                                                   that checks nothing
+    python -m tests.overhead example               the command `jaccheck example` once torch is imported: the imports,
+                                                   the first call and the second
 
 prints JSON. Seconds are of CPU time of one thread, the least of several rounds in which all take turns.
 """

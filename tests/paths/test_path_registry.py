@@ -119,7 +119,9 @@ def test_what_is_no_dict_of_tensors_is_named() -> None:
         unregister_path("listing")
     register_path(SimpleNamespace(name="half", jacobian=lambda model, x: {"0.weight": x, "0.bias": None}))
     try:
-        with pytest.raises(TypeError, match="path 'half' returned a NoneType for '0.bias', but should return a tensor"):
+        with pytest.raises(
+            TypeError, match=r"path 'half' returned a NoneType for '0.bias', but should return a tensor"
+        ):
             jacobian(*mlp(), path="half")
     finally:
         unregister_path("half")
