@@ -105,3 +105,10 @@ def test_ci_lints_as_tox_does():
     for command in tox_ini()["testenv:lint"]["commands"].strip().splitlines():
         same = command.replace("{posargs:.}", ".").replace(workflows, ".github/workflows/*.yml")
         assert f".venv/bin/{same}" in run.splitlines(), command
+
+
+def test_tox_lints_with_the_releases_of_the_extra():
+    (extra,) = re.findall(r"^lint = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    wanted = re.findall(r'"([^"]+)"', extra)
+    assert all("<" in requirement for requirement in wanted)
+    assert set(tox_ini()["testenv:lint"]["deps"].split()) <= set(wanted)
