@@ -8,11 +8,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import jaccheck
+from jaccheck._activations import ACTIVATIONS as KINDS
+from jaccheck._errors import Unsupported
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.probe import arithmetic
 from tests import arb
 from tests.enclosure.cases import ACTIVATIONS, CPU, DTYPES, arguments, name
 from tests.enclosure.judged import images
+
+REFUSED = {("CELU", "alpha", -1)}
+"""Values that strategies draw, and for which there is no rule."""
 
 
 def missed(layer: nn.Module, z: Ball, points: Tensor, value: Ball, slope: Ball) -> list[tuple[float, ...]]:
@@ -50,3 +56,26 @@ def test_every_point_of_a_ball_is_mapped_into_the_ball_of_its_image(layer, relat
         parts = zip(*(map(Fraction, arb.flat(t)) for t in (points, centre, radius)), strict=True)
         points = torch.where(torch.tensor([abs(p - c) <= r for p, c, r in parts]), points, centre)
         assert not missed(layer, z, points, value, slope)
+
+
+def test_each_value_that_strategies_draw_is_judged_here_or_refused():
+    drawn = {
+        (kind, parameter, value)
+        for kind, described in KINDS.items()
+        for parameter, values in described.parameters.items()
+        for value in values.values
+    }
+    judged = {(name, parameter, value) for name, parameter, value in drawn if _is_judged(name, parameter, value)}
+    assert drawn - judged == REFUSED
+    assert {type(layer).__name__ for layer in ACTIVATIONS} >= set(KINDS)
+
+
+def _is_judged(kind: str, parameter: str, value: object) -> bool:
+    return any(getattr(layer, parameter) == value for layer in ACTIVATIONS if type(layer) is KINDS[kind].module)
+
+
+@pytest.mark.parametrize(("kind", "parameter", "value"), sorted(REFUSED))
+def test_what_is_not_judged_is_refused_by_its_name(kind, parameter, value):
+    model = nn.Sequential(nn.Linear(2, 2), KINDS[kind].module(**{parameter: value}))
+    with pytest.raises(Unsupported, match=f"no enclosure for {kind} with {parameter}={value}"):
+        jaccheck.enclosure(model, torch.ones(1, 2))
