@@ -4,8 +4,9 @@ By itself pytest-benchmark switches off where xdist is on. With this plugin a wo
 own and sends what it has measured along with each test's last report, so that nothing of a finished test is lost if
 the worker dies. The controller merges, shows, saves and compares as if there were no workers, whatever the option.
 
-It needs nothing of jaccheck and does nothing unless both plugins are there and xdist has workers. The ini options
-``benchmark_xdist`` and ``benchmark_pin``, true by default, switch off all of it, or the pinning.
+It needs nothing of jaccheck, and does nothing unless both plugins are there and xdist has workers, but for one thing:
+where pytest-benchmark is there, a file for ``--benchmark-compare`` that can't be read is refused in words. The ini
+options ``benchmark_xdist`` and ``benchmark_pin``, true by default, switch off the measuring, or the pinning.
 """
 
 from __future__ import annotations

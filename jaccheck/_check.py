@@ -154,8 +154,15 @@ def compare_tensor_lists(list1: Sequence[Tensor], list2: Sequence[Tensor]) -> No
     Values may differ by `torch.testing.assert_close`'s defaults for the dtype; for a proven bound there is `check`.
 
     Raises:
-        ValueError: the lists differ in length, or two tensors in size or value; the message says which and where.
+        ValueError: the lists differ in length, or two tensors in size or value, or something isn't a list of tensors;
+            the message says which and where.
     """
+    for number, given in enumerate((list1, list2), 1):
+        if isinstance(given, Tensor) or not isinstance(given, Sequence):
+            raise ValueError(f"list{number} is a {type(given).__name__}, but should be a list of tensors")
+        for i, tensor in enumerate(given):
+            if not isinstance(tensor, Tensor):
+                raise ValueError(f"list{number} has a {type(tensor).__name__} at index {i}, but should have a tensor")
     if len(list1) != len(list2):
         raise ValueError(f"the lists have different lengths, {len(list1)} and {len(list2)}")
     for i, (a, b) in enumerate(zip(list1, list2, strict=True)):

@@ -86,8 +86,7 @@ def _read(cls: type[Any], data: object, where: str) -> Any:
     fields = cls.__dataclass_fields__
     for name in data:
         if name not in fields:
-            shown = name if name.isidentifier() else ascii(name)
-            raise _Located(f"{prefix}{shown} is unknown; known are {', '.join(fields) or 'no fields'}")
+            raise _Located(f"{prefix}{_shown(name)} is unknown; known are {', '.join(fields) or 'no fields'}")
     try:
         return cls(**{name: _FIELDS.get(name, _same)(value, prefix + name) for name, value in data.items()})
     except _Located:
@@ -135,12 +134,21 @@ def _layer(data: object, where: str) -> Layer:
     kind = data.get("kind")
     if isinstance(kind, str) and kind in ACTIVATIONS:
         functional = {"functional": rest.pop("functional")} if "functional" in rest else {}
+        parameters = ACTIVATIONS[kind].parameters
+        for name in rest:
+            if name not in parameters:
+                has = ", ".join(parameters) or "no parameters"
+                raise _Located(f"{where}.{_shown(name)} is unknown; {kind} has {has}")
         rest = {"name": kind, "parameters": tuple(sorted(rest.items())), **functional}
         return _made(Activation, rest, where)  # type: ignore[no-any-return]
     if not isinstance(kind, str) or kind not in LAYERS or kind == "Activation":
         known = [*(name for name in LAYERS if name != "Activation"), *ACTIVATIONS]
         raise _located(f"{where}.kind", kind, f"one of {', '.join(known)}")
     return _read(LAYERS[kind], rest, where)  # type: ignore[no-any-return]
+
+
+def _shown(name: str) -> str:
+    return name if name.isidentifier() else ascii(name)
 
 
 def _made(cls: type[Any], arguments: Mapping[str, Any], where: str) -> Any:

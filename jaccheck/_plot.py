@@ -34,7 +34,7 @@ def figure(report: Report) -> Figure:
         InvalidProblem: there is nothing to draw.
     """
     if not report.images:
-        raise InvalidProblem("this report holds no pictures; a report from jaccheck.check does")
+        raise InvalidProblem("this report holds no pictures; ask for them by jaccheck.check(…, images=True)")
     verdicts, facts = list(report.verdicts.values()), report.problem
     drawn = Figure(figsize=(PANEL * max(len(verdicts), 2) + 1.4, 6.6), layout="constrained")
     FigureCanvasAgg(drawn)

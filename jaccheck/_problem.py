@@ -123,7 +123,8 @@ def admit(model: nn.Module, x: Tensor, *, seed: int | None = None, seedable: boo
     mixing = [described(layer, name) for name, layer in model.named_modules() if _mixes_samples(layer)]
     if mixing:
         raise InvalidProblem(
-            f"{_listed(mixing)} mixes the samples, in any mode, since track_running_stats is False; set it to True"
+            f"{_listed(mixing)} mixes the samples, in any mode, as it keeps no running statistics; "
+            "make it with track_running_stats=True, and train it"
         )
     before = _snapshot(model, x)
     output, draws = _output(model, x, before, seed, seedable)
@@ -131,8 +132,10 @@ def admit(model: nn.Module, x: Tensor, *, seed: int | None = None, seedable: boo
 
 
 def _check_tensor(what: str, tensor: Tensor) -> None:
-    if tensor.is_nested or tensor.layout != torch.strided:
-        raise InvalidProblem(f"{what} is a nested or sparse tensor; call to_dense() on it")
+    if tensor.is_nested:
+        raise InvalidProblem(f"{what} is a nested tensor; take torch.nested.to_padded_tensor(…) of it")
+    if tensor.layout != torch.strided:
+        raise InvalidProblem(f"{what} is a sparse tensor; call to_dense() on it")
     if tensor.is_quantized:
         raise InvalidProblem(f"{what} is quantized; call dequantize() on it")
     if tensor.is_meta:

@@ -21,7 +21,7 @@ REGIMES = ("integers", "ordinary", "saturated", "extreme", "nonfinite")
 - ``"ordinary"``: evenly distributed, of a size that keeps the layers' outputs near 1.
 - ``"saturated"``: larger and smaller ones, dead layers, magnitudes far apart.
 - ``"extreme"``: up to overflow, and down to the subnormals.
-- ``"nonfinite"``: ordinary, but for NaN or an infinity in the input (see `specials`).
+- ``"nonfinite"``: ordinary, but for NaN or an infinity in the input (see `special`).
 """
 FREQUENCY = {"integers": 6, "ordinary": 7, "saturated": 3, "extreme": 3, "nonfinite": 2}
 ROLES = ("weight", "bias", "x")

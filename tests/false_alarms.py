@@ -2,10 +2,11 @@
 
     nice python -m tests.false_alarms --checks 1000000 --seed 0 --workers 2 --keep false-alarms.jsonl > result.json
 
-draws networks and asks properties of them as `jaccheck fuzz` does (with --all all properties of each network), and
-prints as JSON: how many checks there were, of one path by one property on one network each (not of a path that takes a
-pass for each parameter where there are many of these); the verdicts of each path; the disagreements, each with the
-known defects that explain it or with none, which is a false alarm or a discovery; for each dtype the largest
+draws networks and asks properties of them as `jaccheck fuzz` does (with --plain those of `networks()`, of which none
+is made to be exact, or to make libraries stumble; with --all all properties of each network), and prints as JSON: how
+many checks there were, of one path by one property on one network each (not of a path that takes a pass for each
+parameter where there are many of these); the verdicts of each path; the disagreements, each with the known defects
+that explain it or with none, which is a false alarm or a discovery; for each dtype the largest
 ``|value - centre| / radius``, the share of elements of which nothing is known, and the median of
 ``‖radius‖ / ‖Jacobian‖`` in units of u. Exit status 1: something unexplained. The same seed gives the same networks,
 with any number of workers. What --keep names holds each round that is done: the same command goes on from there, after
@@ -45,6 +46,7 @@ from jaccheck.fuzz.drawing import tried
 from jaccheck.fuzz.plan import Plan
 from jaccheck.paths import get, mode, resolve, rounding
 from jaccheck.properties import PROPERTIES
+from jaccheck.strategies import networks
 from jaccheck.strategies.drawing import collected
 
 ROUND = 200  # networks of one run of Hypothesis
@@ -187,9 +189,9 @@ def _nested(pairs: dict[tuple[str, str], float] | Counter[tuple[str, str]]) -> d
     return nested
 
 
-def drawn(seed: str, number: int, networks: SearchStrategy[Network] | None = None) -> Iterator[Network]:
-    """So many of `networks`, by default those of fuzz; the same seed gives the same ones."""
-    return iter(collected(tried(DTYPES) if networks is None else networks, count=number, seed=seed)[:number])
+def drawn(seed: str, number: int, strategy: SearchStrategy[Network] | None = None) -> Iterator[Network]:
+    """So many of `strategy`, by default as fuzz draws them; the same seed gives the same ones."""
+    return iter(collected(tried(DTYPES) if strategy is None else strategy, count=number, seed=seed)[:number])
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,8 @@ class Task:
     """Ratios and sharpness of each so-many-th network."""
     whole: bool
     """All properties on each network."""
+    plain: bool = False
+    """Networks of ``networks()`` instead of those of fuzz."""
 
     def asked(self, number: int, network: Network) -> tuple[str, ...]:
         """The properties for network `number` of a round."""
@@ -215,7 +219,7 @@ def round_of(seed: str, number: int, task: Task) -> Tally:
     """One round."""
     torch.set_num_threads(1)
     tally = Tally()
-    for i, network in enumerate(drawn(seed, number)):
+    for i, network in enumerate(drawn(seed, number, networks() if task.plain else None)):
         tally.judge(network, task.paths, task.asked(i, network), measured=i % task.every == 0)
     return tally
 
@@ -291,14 +295,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the rounds that are done, and begin with these")
     parser.add_argument("--path", action="append", help="a path's name; may be given several times; default: all paths")
     parser.add_argument("--property", action="append", help=f"likewise, of {', '.join(PROPERTIES)}; default: all")
+    parser.add_argument("--plain", action="store_true", help="the networks of networks() instead of those of fuzz")
     parser.add_argument("--all", action="store_true", help="all properties on each network")
     parser.add_argument(
         "--measure-every", type=int, default=20, metavar="K", help="ratios and sharpness of each K-th network"
     )
     options = parser.parse_args(argv)
     properties = tuple(options.property or PROPERTIES)
-    task = Task(resolve(options.path or "all"), properties, options.measure_every, options.all)
-    networks = 2000 if options.networks is options.checks is None else options.networks
+    task = Task(resolve(options.path or "all"), properties, options.measure_every, options.all, options.plain)
+    number = 2000 if options.networks is options.checks is None else options.networks
     kept, total, began = Kept(options.keep, task), Tally(), time.perf_counter()
     done = kept.rounds()
 
@@ -311,12 +316,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{said}, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 
     try:
-        for job in jobs_of(options.seed, networks):
+        for job in jobs_of(options.seed, number):
             if job not in done or enough():
                 break
             counted(done[job])
         if not enough():
-            missing = (job for job in jobs_of(options.seed, networks) if job not in done)
+            missing = (job for job in jobs_of(options.seed, number) if job not in done)
             for job, tally in tallies(missing, task, options.workers):
                 kept.add(job, tally)
                 counted(tally)
@@ -324,7 +329,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                     break
     except KeyboardInterrupt:
         print("interrupted: what follows is of the rounds that were complete", file=sys.stderr)
-    asked = {"seed": options.seed, "paths": list(task.paths), "properties": properties, "all": options.all}
+    asked = {
+        "seed": options.seed,
+        "paths": list(task.paths),
+        "properties": properties,
+        "all": options.all,
+        "plain": options.plain,
+    }
     summary = {**asked, **total.summary(), "seconds": time.perf_counter() - began}
     json.dump(summary, sys.stdout, indent=2)
     print()

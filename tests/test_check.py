@@ -478,5 +478,19 @@ def test_tensor_lists_that_differ(one, other, says):
         jaccheck.compare_tensor_lists(one, other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        ([torch.ones(2)], [None], "list2 has a NoneType at index 0, but should have a tensor"),
+        (iter([torch.ones(2)]), [torch.ones(2)], "list1 is a list_iterator, but should be a list of tensors"),
+        ([torch.ones(2)], torch.ones(1, 2), "list2 is a Tensor, but should be a list of tensors"),
+        (None, [], "list1 is a NoneType"),
+    ],
+)
+def test_what_is_no_list_of_tensors_is_refused_in_words(one, other, says):
+    with pytest.raises(ValueError, match=says):
+        jaccheck.compare_tensor_lists(one, other)
+
+
 def test_tensor_lists_that_agree():
     jaccheck.compare_tensor_lists([torch.ones(2), torch.tensor(torch.nan)], [torch.ones(2), torch.tensor(torch.nan)])

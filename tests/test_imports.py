@@ -105,7 +105,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_jaccheck_benchmark_xdist": set(),  # usable without the rest
 }
 PLUGINS = {"_jaccheck_pytest", "_jaccheck_benchmark_xdist"}
-# The packages that only these may import.
+# The packages that only these may import. Besides its paths, BackPACK's are `_history`, which uses a model as its users
+# do before a check, `_settings`, which watches what it keeps to itself, and the faults that break it on purpose.
 ONLY = {
     "backpack": {
         "_history",

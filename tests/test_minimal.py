@@ -108,8 +108,43 @@ except SystemExit as ended:
     assert err == "jaccheck: the command line needs typer, which is not installed: pip install typer\n"
 
 
+@pytest.mark.parametrize("missing", ["jinja2", "plotly"])
+def test_without_what_makes_the_page_only_the_page_is_missing(missing, tmp_path):
+    code = """
+ran("fuzz", "--examples", "2", "--seed", "0", "--workers", "1", "--log", "log.db", "--keep-going")
+ran("report", "log.db", "--csv", "rows.csv")
+ran("report", "log.db", "--html", "page.html")
+"""
+    _, err = run(missing, code, tmp_path)
+    *_, rows, said, page = err.splitlines()
+    assert rows == "0 report log.db --csv rows.csv"
+    assert said == "jaccheck: a page needs jinja2 and plotly: pip install 'jaccheck[report]'"
+    assert page == "2 report log.db --html page.html"
+
+
+@pytest.mark.parametrize(
+    ("missing", "option", "value"),
+    [("distributed", "--dask", "tcp://127.0.0.1:8786"), ("redis", "--database", "redis://127.0.0.1:6379")],
+)
+def test_without_what_a_cluster_takes_only_the_cluster_is_missing(missing, option, value, tmp_path):
+    code = f"""
+ran("fuzz", "--examples", "1", "--workers", "1", "--keep-going")
+ran("fuzz", "--examples", "1", "{option}", "{value}")
+"""
+    _, err = run(missing, code, tmp_path)
+    here, said, there = err.splitlines()
+    assert here == "0 fuzz --examples 1 --workers 1 --keep-going"
+    assert missing in said
+    assert "pip install 'jaccheck[cluster]'" in said
+    assert there == f"2 fuzz --examples 1 {option} {value}"
+
+
 def test_without_any_of_them_a_model_is_checked(tmp_path):
-    out, _ = run("backpack hypothesis matplotlib numpy rich typer pytest", "print(checked('all'))", tmp_path)
+    out, _ = run(
+        "backpack distributed hypothesis jinja2 matplotlib numpy plotly pytest redis rich typer",
+        "print(checked('all'))",
+        tmp_path,
+    )
     assert out == WITHOUT_BACKPACK + " agrees agrees agrees\n"
 
 

@@ -24,7 +24,9 @@ def test_whatever_disagrees_is_a_known_defect(seed, capsys):
 
 
 def test_the_enclosures_are_sharp(capsys):
-    """At float32 half of them are within 100 u of the Jacobian's norm."""
-    false_alarms.main(["--networks", "120", "--path", "batch_grad", "--property", "enclosure", "--measure-every", "1"])
+    """At float32 half of those over the default networks are within 100 u of the Jacobian's norm."""
+    asked = ["--networks", "200", "--path", "batch_grad", "--property", "enclosure"]
+    false_alarms.main([*asked, "--plain", "--measure-every", "1"])
     summary = json.loads(capsys.readouterr().out)
+    assert summary["measured"]["float32"] >= 30
     assert summary["median |radius| / |Jacobian| in u"]["float32"] <= 100

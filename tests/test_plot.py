@@ -106,7 +106,7 @@ def test_it_is_saved_in_the_format_of_the_suffix(suffix, tmp_path):
 
 
 def test_what_can_not_be_drawn_or_saved_says_so(tmp_path):
-    with pytest.raises(InvalidProblem, match="holds no pictures"):
+    with pytest.raises(InvalidProblem, match=r"ask for them by jaccheck.check\(…, images=True\)"):
         report(AGREES).plot()
     with pytest.raises(InvalidProblem, match=r"report.odd.*Format 'odd' is not supported"):
         EVERYTHING.plot(tmp_path / "report.odd")

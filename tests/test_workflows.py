@@ -1,4 +1,7 @@
-"""The workflows: actions are pinned by commit, permissions are few, and tox.ini has every environment they name."""
+"""The workflows: actions are pinned by commit, permissions are few, and tox.ini has every environment they name.
+
+And what CI runs is what the README and tox.ini say.
+"""
 
 from __future__ import annotations
 
@@ -76,3 +79,36 @@ def test_every_environment_that_is_named_is_there():
 def test_the_linter_looks_at_every_workflow():
     commands = tox_ini()["testenv:lint"]["commands"]
     assert all(f".github/workflows/{workflow.name}" in commands for workflow in WORKFLOWS)
+
+
+def commands_of(readme: str) -> list[str]:
+    """The README's two commands: each a block of its own that makes an environment."""
+    return re.findall(r"^```sh\n(python3 -m venv .*)\n```$", readme, re.M)
+
+
+def test_ci_runs_the_readmes_second_command_to_the_letter():
+    first, second = commands_of((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert "jaccheck fuzz" in first
+    assert second in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_tox_runs_the_tests_as_the_readme_does():
+    _, second = commands_of((ROOT / "README.md").read_text(encoding="utf-8"))
+    (tests,) = tox_ini()["testenv"]["commands"].strip().splitlines()
+    assert second.endswith(f".venv/bin/{tests.removesuffix(' {posargs}')}")
+    assert f"'.[{tox_ini()['testenv']['extras']}]'" in second
+
+
+def test_ci_lints_as_tox_does():
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    workflows = " ".join(f".github/workflows/{name}.yml" for name in ("ci", "nightly", "gpu", "release"))
+    for command in tox_ini()["testenv:lint"]["commands"].strip().splitlines():
+        same = command.replace("{posargs:.}", ".").replace(workflows, ".github/workflows/*.yml")
+        assert f".venv/bin/{same}" in run.splitlines(), command
+
+
+def test_tox_lints_with_the_releases_of_the_extra():
+    (extra,) = re.findall(r"^lint = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    wanted = re.findall(r'"([^"]+)"', extra)
+    assert all("<" in requirement for requirement in wanted)
+    assert set(tox_ini()["testenv:lint"]["deps"].split()) <= set(wanted)

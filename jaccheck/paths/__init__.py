@@ -157,6 +157,7 @@ def jacobian(model: nn.Module, x: Tensor, path: str = "autograd", *, seed: int |
     Raises:
         InvalidProblem: the model or the input can't be used, or the path is unknown.
         Unsupported: the path can't do this model; the message names the layer and the reason.
+        TypeError: a registered path returned something else than a dict of tensors.
     """
     chosen = get(path)
     problem = admit(model, x, seed=seed)
@@ -165,6 +166,9 @@ def jacobian(model: nn.Module, x: Tensor, path: str = "autograd", *, seed: int |
             J = chosen.jacobian(problem.model, problem.x)
     finally:
         problem.before.restore()
-    if not isinstance(J, Mapping) or not all(isinstance(j, Tensor) for j in J.values()):
+    if not isinstance(J, Mapping):
         raise TypeError(f"path {path!r} returned a {type(J).__name__}, but should return a dict of tensors")
+    for name, j in J.items():
+        if not isinstance(j, Tensor):
+            raise TypeError(f"path {path!r} returned a {type(j).__name__} for {name!r}, but should return a tensor")
     return {name: j.detach() for name, j in J.items()}

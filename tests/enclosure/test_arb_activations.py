@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from jaccheck._activations import ACTIVATIONS as KINDS
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.probe import arithmetic
 from tests import arb
@@ -50,3 +51,21 @@ def test_every_point_of_a_ball_is_mapped_into_the_ball_of_its_image(layer, relat
         parts = zip(*(map(Fraction, arb.flat(t)) for t in (points, centre, radius)), strict=True)
         points = torch.where(torch.tensor([abs(p - c) <= r for p, c, r in parts]), points, centre)
         assert not missed(layer, z, points, value, slope)
+
+
+def test_each_value_that_strategies_draw_is_judged_here():
+    drawn = {
+        (kind, parameter, value)
+        for kind, described in KINDS.items()
+        for parameter, values in described.parameters.items()
+        for value in values.values
+    }
+    judged = {(name, parameter, value) for name, parameter, value in drawn if _is_judged(name, parameter, value)}
+    assert drawn == judged
+    assert {type(layer).__name__ for layer in ACTIVATIONS} >= set(KINDS)
+
+
+def _is_judged(kind: str, parameter: str, value: object) -> bool:
+    return any(
+        getattr(layer, parameter) == value for layer in (*ACTIVATIONS, *GROWING) if type(layer) is KINDS[kind].module
+    )

@@ -1,13 +1,15 @@
 """Measure what jaccheck costs beside what it judges: time and memory, each as a ratio within one run.
 
     python -m tests.overhead                       all of it
-    python -m tests.overhead small --networks 200  check against its three paths, on random networks
+    python -m tests.overhead small --networks 200  check against its three paths, admitted and alone, on random networks
     python -m tests.overhead large wide            the same on N=16, 784-512-256-10 (a Jacobian of 343 MB) and on N=64,
                                                    256-256-10 (175 MB), and the peak memory of each in its own process
     python -m tests.overhead growth                slopes of a check's time and memory over N C P
     python -m tests.overhead gradcheck             the enclosure against torch.autograd.gradcheck, on the example
-    python -m tests.overhead fuzz                  networks per second of fuzz against a loop that checks nothing
-    python -m tests.overhead example               the command `jaccheck example`, once torch is imported
+    python -m tests.overhead fuzz                  networks per second of fuzz by enclosure and state, against a loop
+                                                   that checks nothing
+    python -m tests.overhead example               the command `jaccheck example` once torch is imported: the imports,
+                                                   the first call and the second
 
 prints JSON. Seconds are of CPU time of one thread, the least of several rounds in which all take turns.
 """

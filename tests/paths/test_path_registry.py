@@ -117,6 +117,14 @@ def test_what_is_no_dict_of_tensors_is_named() -> None:
             jacobian(*mlp(), path="listing")
     finally:
         unregister_path("listing")
+    register_path(SimpleNamespace(name="half", jacobian=lambda model, x: {"0.weight": x, "0.bias": None}))
+    try:
+        with pytest.raises(
+            TypeError, match=r"path 'half' returned a NoneType for '0.bias', but should return a tensor"
+        ):
+            jacobian(*mlp(), path="half")
+    finally:
+        unregister_path("half")
 
 
 def test_backpack_is_loaded_when_one_of_its_paths_is_asked_for_and_where_it_is_absent_they_say_so() -> None:

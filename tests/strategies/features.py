@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -175,7 +176,8 @@ def shares(
 
 def table(found: Mapping[str, float], columns: int = 3) -> str:
     """In Markdown, column by column."""
-    cells = [f"{name} | {100 * share:.1f} %" for name, share in found.items()]
+    said = {name: re.sub(r"^a (?=[aeiou])", "an ", name) for name in found}
+    cells = [f"{said[name]} | {100 * share:.1f} %" for name, share in found.items()]
     rows = -(-len(cells) // columns)
     cells += [" | "] * (rows * columns - len(cells))
     head = [["feature | share"] * columns, ["--- | ---"] * columns]
