@@ -142,7 +142,7 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     """The properties for network `index`: those that cost little, and of every second network one of the others.
 
     In a given time, each of the others gets its share of what is `spent`; for a given number of examples the network's
-    number decides, whoever checks it. Seldom activations are asked about their every input whenever they come.
+    number decides, whoever checks it. Of four networks with a seldom activation three are asked about its every input.
     """
     cheap, others = plan.turns
     every = EVERY if cheap else 1
