@@ -113,3 +113,17 @@ def test_a_path_of_ones_own_may_go_through_a_model_that_backpack_has_extended() 
         assert check(model, torch.ones(3, 2), paths=("plain",)).ok
     finally:
         unregister_path("plain")
+
+
+def test_a_method_written_in_c_that_a_path_replaces_is_named_and_put_back() -> None:
+    before = Tensor.__abs__
+
+    def replacing(model, x, J):
+        Tensor.__abs__ = lambda t: t
+        return J
+
+    with planted(replacing) as path:
+        verdict = check(nn.Linear(2, 2), torch.ones(3, 2), paths=(path,)).verdicts[path]
+    assert Tensor.__abs__ is before
+    assert verdict.reason is not None
+    assert verdict.reason.startswith("torch.Tensor.__abs__: TensorBase.abs -> ")
