@@ -10,6 +10,7 @@ from torch import nn
 
 from jaccheck import Network, check, register_path
 from jaccheck._report import ForwardFinding, ProblemFacts, Report
+from jaccheck._state import untouched
 from jaccheck._steps import STEPS
 from jaccheck.paths import unregister_path
 from jaccheck.reproducer import NoReproducer, reproducer, run
@@ -73,6 +74,11 @@ FAULTS = {
     "the parameters": ("for p in model.parameters(): p.data.add_(1)", "state", "state"),
     "their memory": ("for p in model.parameters(): p.data = p.detach().clone()", "state", "state"),
     "a flag": ("torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark", "state", "state"),
+    "how tensors are printed": (
+        "torch.set_printoptions(precision=torch._tensor_str.PRINT_OPTS.precision + 1)",
+        "state",
+        "state",
+    ),
     "requires_grad": ("for p in model.parameters(): p.requires_grad_(False)", "state", "state"),
     "even batches": ("if len(x) > 2 and len(x) % 2 == 0: raise ValueError('odd, please')", "batching", "raised"),
     "larger batches": ("J = {name: j if len(x) < 4 else -j for name, j in J.items()}", "batching", "value"),
@@ -91,7 +97,9 @@ FAULTS = {
 def problem():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(2, 2), nn.Tanh()), torch.rand(3, 2)
+        model, x = nn.Sequential(nn.Linear(2, 2), nn.Tanh()), torch.rand(3, 2)
+        with untouched(model, x):  # scripts that leave something behind run in this process
+            yield model, x
 
 
 def script_of(fault, model, x, law):
