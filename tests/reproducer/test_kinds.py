@@ -131,6 +131,9 @@ SEQUENCES = {
     "eval": "model.k = getattr(model, 'k', 1) if model.training else 2; J = {n: model.k * j for n, j in J.items()}",
     "thread": "J = J if threading.current_thread() is threading.main_thread() else {k: -j for k, j in J.items()}",
     "update": "model.J = getattr(model, 'J', J); J = model.J",
+    "update_data": "key = str([sorted(p.flatten().tolist()) for p in model.parameters()]); "
+    "model.kept = getattr(model, 'kept', {}); J = model.kept.setdefault(key, J)",
+    "hooks": "J = {k: -j if any(m._forward_hooks for m in model.modules()) else j for k, j in J.items()}",
     "deepcopy": "J = {k: -j if hasattr(model, 'mark') else j for k, j in J.items()}; model.mark = 1",
 }
 
