@@ -107,6 +107,8 @@ def _oracle(problem: Problem) -> Oracle | str:
         return str(error)
     except Rounds as error:
         return _inexact(error)
+    finally:
+        problem.before.restore()  # what tracing, which runs the model's own forward, may have changed
     return oracle
 
 
