@@ -119,8 +119,9 @@ def judged(
         problem.before.restore()
         raise
     by = "" if properties is None else f", properties={tuple(properties)!r}"
+    twice = ", repeat=True" if repeat else ""
     begin = "" if problem.seed is None else f", seed={problem.seed}"
-    again = f"jaccheck.check(model, x, paths={names!r}{by}{begin})"
+    again = f"jaccheck.check(model, x, paths={names!r}{by}{twice}{begin})"
     return Judged(Report(verdicts, facts(problem), judge.forward, again, _Pictures(pictures)), by_law)
 
 
