@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Listed
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ class Sequence:
         trial.cases.pop(self.name, None)
         own = Enclosure().judge(trial)
         if no_jacobian(trial, own):
-            return own
+            return own if own.status == "disagrees" else replace(own, property=self.name)
 
         def verdict(status: str, kind: str | None = None, reason: str | None = None, **facts: Any) -> Verdict:
             path, seconds = trial.path.name, own.seconds
