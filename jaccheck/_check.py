@@ -105,7 +105,7 @@ def judged(
                 found = [_diagnosed(trial, one, wrong) if one.status == "disagrees" else one for one in found]
             for asked, one in zip(laws, found, strict=True):
                 by_law[asked][name] = one
-            verdicts[name] = _first_wrong(found)
+            verdicts[name] = _shown(found)
             whole = _whole(problem, trial.run)
             few = problem.elements <= MOST_ENTRIES
             if whole is not None:
@@ -119,8 +119,9 @@ def judged(
         problem.before.restore()
         raise
     by = "" if properties is None else f", properties={tuple(properties)!r}"
+    twice = ", repeat=True" if repeat else ""
     begin = "" if problem.seed is None else f", seed={problem.seed}"
-    again = f"jaccheck.check(model, x, paths={names!r}{by}{begin})"
+    again = f"jaccheck.check(model, x, paths={names!r}{by}{twice}{begin})"
     return Judged(Report(verdicts, facts(problem), judge.forward, again, _Pictures(pictures)), by_law)
 
 
@@ -181,6 +182,17 @@ def _laws(properties: Sequence[str] | None, repeat: bool) -> tuple[str, ...]:
     if not names:
         raise InvalidProblem("no property is named; leave `properties` out for the default ones")
     return (*names, "determinism") if repeat and "determinism" not in names else names
+
+
+def _shown(verdicts: Sequence[Verdict]) -> Verdict:
+    """That which the report shows, with what the enclosure, if it was asked, knows of the elements besides."""
+    first = _first_wrong(verdicts)
+    own = next((verdict for verdict in verdicts if verdict.property == "enclosure"), first)
+    if first.resolution is None:
+        first = replace(first, resolution=own.resolution, resolutions=own.resolutions)
+    if not first.vacuous and first.elements in (0, own.elements):
+        first = replace(first, elements=own.elements, vacuous=own.vacuous)
+    return first
 
 
 def _first_wrong(verdicts: Sequence[Verdict]) -> Verdict:

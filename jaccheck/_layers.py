@@ -283,11 +283,13 @@ def count(layers: Listed[Layer], nesting: int = 0) -> int:
     return total
 
 
-def within(layers: Listed[Layer]) -> Iterator[Layer]:
-    """The layers that are active, those of containers instead of these, each once."""
+def within(layers: Listed[Layer], *, active: bool = True) -> Iterator[Layer]:
+    """The layers, those of containers instead of these, each once; of a Switch the `active` ones, or all."""
     for layer in layers:
         if isinstance(layer, _Container):
-            yield from within(layer.layers)
+            yield from within(layer.layers, active=active)
+            if isinstance(layer, Switch) and not active:
+                yield from within(layer.other, active=active)
         else:
             yield layer
 

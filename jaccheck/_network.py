@@ -107,8 +107,9 @@ class Network(Spec):
 
     @property
     def random(self) -> bool:
-        """Whether f(x) is left to chance: `check` needs a seed."""
-        return self.training and any(isinstance(layer, Dropout) and layer.p > 0 for layer in within(self.layers))
+        """Whether f(x) is left to chance, if only with other parts active: `check` needs a seed."""
+        layers = within(self.layers, active=False)
+        return self.training and any(isinstance(layer, Dropout) and layer.p > 0 for layer in layers)
 
     @property
     def seed(self) -> int | None:

@@ -120,15 +120,16 @@ def _leave_dual_levels(level: int) -> None:
 
 
 def _attention() -> list[Setting]:
-    """Which kernels for it may be taken."""
+    """Which kernels for it may be taken, and how they may sum."""
     kernels = torch.backends.cuda
+    names = [
+        (f"{kernel}_sdp_enabled", f"enable_{kernel}_sdp") for kernel in ("flash", "mem_efficient", "math", "cudnn")
+    ]
+    names.append(("fp16_bf16_reduction_math_sdp_allowed", "allow_fp16_bf16_reduction_math_sdp"))
     return [
-        Setting(
-            f"torch.backends.cuda.{name}_sdp_enabled()",
-            getattr(kernels, f"{name}_sdp_enabled"),
-            getattr(kernels, f"enable_{name}_sdp"),
-        )
-        for name in ("flash", "mem_efficient", "math")
+        Setting(f"torch.backends.cuda.{ask}()", getattr(kernels, ask), getattr(kernels, choose))
+        for ask, choose in names
+        if hasattr(kernels, ask)
     ]
 
 

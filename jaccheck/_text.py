@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ._report import ForwardFinding, ProblemFacts, Report, Verdict
 
@@ -13,22 +14,15 @@ DIGITS = {"float64": 17, "float32": 9, "float16": 5, "bfloat16": 4}
 
 def text(report: Report) -> str:
     """The report for a person."""
-    verdicts = report.verdicts.values()
-    accused = [verdict for verdict in verdicts if verdict.status == "disagrees"]
+    accused = [verdict for verdict in report.verdicts.values() if verdict.status == "disagrees"]
     if report.ok:
         return "\n".join([summary(report), *table(report), *_again(report)])
     findings = [] if report.forward is None else [_forward(report.forward, report.problem)]
     findings += [_finding(verdict, report.problem) for verdict in accused]
     lines = [line for finding in findings for line in ("", *finding)][1:]
-    if len(findings) > 1:
-        lines.append("")
-    agree = [_name(verdict) for verdict in verdicts if verdict.status == "agrees"]
-    if agree:
-        lines += _row("agree", ", ".join(agree))
-    for verdict in verdicts:
-        if verdict.status in ("unsupported", "vacuous"):
-            lines += _row(verdict.status, f"{_name(verdict)}: {_why(verdict)}")
-    return "\n".join([*lines, *_again(report)])
+    told = {verdict.path: replace(verdict, reason=None, difference=None) for verdict in accused}
+    others = table(replace(report, verdicts={**report.verdicts, **told}))
+    return "\n".join([*lines, "", *others, *_again(report)])
 
 
 def summary(report: Report) -> str:
@@ -145,10 +139,6 @@ def _verb(status: str, number: int) -> str:
     if verb is None:
         return f"{'is' if number == 1 else 'are'} {status}"
     return verb + "s" * (number == 1)
-
-
-def _name(verdict: Verdict) -> str:
-    return f"{verdict.path} ({verdict.vacuous} of {verdict.elements} vacuous)" if verdict.vacuous else verdict.path
 
 
 def _why(verdict: Verdict) -> str:

@@ -68,7 +68,8 @@ def shown(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"tensor {list(value.shape)}"
     if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
-        return f"{value.__module__}.{value.__qualname__}"
+        module = getattr(value, "__module__", None)  # methods written in C have none
+        return value.__qualname__ if module is None else f"{module}.{value.__qualname__}"
     if isinstance(value, (list, set, dict, deque)):
         return f"{type(value).__name__} of {len(value)}"
     try:

@@ -21,6 +21,7 @@ from jaccheck._problem import admit
 from jaccheck.paths import register_path, unregister_path
 from jaccheck.properties._judge import Judge
 from jaccheck.strategies import networks
+from tests.planted import planted
 
 
 class Ours:
@@ -223,9 +224,27 @@ def test_the_second_call_is_compared_where_it_is_asked_for(ours):
         calls.append(None)
         return j * (1 + len(calls) * 2.0**-24)  # within the enclosure each time
 
-    verdict = ours(changed("2.weight", drifting), repeat=True).verdicts["ours"]
-    assert verdict.kind == "nondeterministic"
+    report = ours(changed("2.weight", drifting), repeat=True)
+    assert report.verdicts["ours"].kind == "nondeterministic"
     assert len(calls) == 2
+    assert report.again == "jaccheck.check(model, x, paths=('autograd', 'ours'), repeat=True)"
+
+
+def test_what_the_enclosure_knows_is_said_whatever_is_wrong():
+    def careless(model, x, J):
+        torch.manual_seed(1)
+        return J
+
+    with planted(careless, base="autograd") as path:
+        known, wrong = jaccheck.check(*example(), paths=["autograd", path]).verdicts.values()
+        alone, turned = (
+            jaccheck.check(*example(), paths=[path], properties=laws).verdicts[path]
+            for laws in (["state"], ["state", "enclosure"])
+        )
+    assert [verdict.property for verdict in (wrong, alone, turned)] == ["state"] * 3
+    for fact in ("elements", "vacuous", "resolution", "resolutions"):
+        assert getattr(wrong, fact) == getattr(turned, fact) == getattr(known, fact)
+    assert (alone.elements, alone.resolution) == (0, None)
 
 
 def test_two_faults_of_one_path_are_both_told(ours):

@@ -32,6 +32,7 @@ WORLD = {
     "_problem",
     "_process",
     "_rounding",
+    "_same",
     "_setting",
     "_settings",
     "_state",

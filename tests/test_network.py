@@ -6,6 +6,7 @@ import gc
 import json
 import tracemalloc
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from jaccheck import InvalidProblem, Network
+from jaccheck import InvalidProblem, Network, check
 from jaccheck import _layers as layers
 from jaccheck._activations import ACTIVATIONS, CORE
 from jaccheck._history import Hook
@@ -57,6 +58,16 @@ def test_json_gives_the_same_network(network: Network) -> None:
 def test_repr_gives_the_same_network(network: Network) -> None:
     names = {**LAYERS, "Hook": Hook, "Network": Network, "Values": Values}
     assert eval(repr(network), names) == network
+
+
+@pytest.mark.parametrize("first", ["layers", "other"])
+def test_dropout_needs_a_seed_in_a_part_that_is_not_active_too(first: str) -> None:
+    second = {"layers": "other", "other": "layers"}[first]
+    switch = {"kind": "Switch", first: [{"kind": "Dropout"}, {"kind": "Linear"}], second: [{"kind": "Linear"}]}
+    network = Network.from_json(json.dumps({"format": 1, "layers": [switch]}))
+    assert network.seed == 0
+    assert check(*network.build(), seed=network.seed).ok
+    assert replace(network, training=False).seed is None
 
 
 @given(ANY)

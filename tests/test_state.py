@@ -193,6 +193,11 @@ CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
     ),
     "warnings": (lambda w: warnings.simplefilter("ignore"), "warnings.filters: "),
     "attention": (lambda w: torch.backends.cuda.enable_math_sdp(False), "math_sdp_enabled(): True -> False"),
+    "attention by cuDNN": (lambda w: torch.backends.cuda.enable_cudnn_sdp(False), "cudnn_sdp_enabled(): True -> False"),
+    "attention's sums": (
+        lambda w: torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True),
+        "fp16_bf16_reduction_math_sdp_allowed(): False -> True",
+    ),
     "autograd's threads": (
         lambda w: torch.autograd.set_multithreading_enabled(False),
         "whether autograd uses threads: True -> False",
@@ -285,6 +290,8 @@ def test_a_write_to_a_tensor_kept_as_an_attribute_is_seen(world: World) -> None:
 LACKING = {
     "saved tensors": not TELLS_OF_HOOKS_ON_SAVED_TENSORS,
     "autocast dtype": not hasattr(torch, "set_autocast_dtype"),
+    "attention by cuDNN": not hasattr(torch.backends.cuda, "enable_cudnn_sdp"),
+    "attention's sums": not hasattr(torch.backends.cuda, "allow_fp16_bf16_reduction_math_sdp"),
 }
 """What older releases don't tell, or have."""
 

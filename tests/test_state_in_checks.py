@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from jaccheck import check, jacobian, register_path
 from jaccheck.paths import unregister_path
-from tests.planted import planted
+from jaccheck.properties import PROPERTIES
+from tests.planted import doubled, planted, right
 
 
 def test_what_a_models_own_forward_changes_is_not_a_paths_fault() -> None:
@@ -113,3 +114,53 @@ def test_a_path_of_ones_own_may_go_through_a_model_that_backpack_has_extended() 
         assert check(model, torch.ones(3, 2), paths=("plain",)).ok
     finally:
         unregister_path("plain")
+
+
+def test_a_method_written_in_c_that_a_path_replaces_is_named_and_put_back() -> None:
+    before = Tensor.__abs__
+
+    def replacing(model, x, J):
+        Tensor.__abs__ = lambda t: t
+        return J
+
+    with planted(replacing) as path:
+        verdict = check(nn.Linear(2, 2), torch.ones(3, 2), paths=(path,)).verdicts[path]
+    assert Tensor.__abs__ is before
+    assert verdict.reason is not None
+    assert verdict.reason.startswith(f"torch.Tensor.__abs__: {before.__qualname__} -> ")
+
+
+class Recounting(nn.Module):
+    """`torch.fx` runs its forward on the very buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, a: Tensor) -> Tensor:
+        self.calls += 1
+        return torch.tanh(self.layer(a))
+
+
+@pytest.mark.parametrize("law", PROPERTIES)
+@pytest.mark.parametrize("wrong", [False, True])
+def test_what_the_models_own_forward_changes_is_put_back_whatever_is_asked(law: str, wrong: bool) -> None:
+    model = Recounting()
+    with planted(doubled if wrong else right, base="autograd") as path:
+        check(model, torch.ones(3, 2), paths=(path,), properties=[law])
+    assert model.calls == 0
+
+
+def test_what_a_path_leaves_behind_is_put_back_where_it_is_asked_again_what_its_error_looks_like() -> None:
+    calls: dict[nn.Module, int] = {}
+
+    def accumulating(model, x, J):
+        calls[model] = calls.get(model, 0) + 1
+        torch.set_warn_always(True)
+        return {name: calls[model] * j for name, j in J.items()}
+
+    with planted(accumulating, base="autograd") as path:
+        report = check(nn.Linear(2, 2), torch.ones(3, 2), paths=(path,), properties=["sequence:again"])
+    assert report.verdicts[path].error_shape == "accumulates over calls"
+    assert not torch.is_warn_always_enabled()

@@ -34,6 +34,8 @@ def accumulates(problem: Problem, path: Path) -> Likeness | None:
         first, second, third = results
     except Exception:  # a model that can't be copied, or a path that can't do it: then nothing is said
         return None
+    finally:
+        problem.before.restore()
     if not _times(first, second, 2) or not _times(first, third, 3):
         return None
     return Likeness(SHAPE, "it accumulates over calls: the k-th gives k times what the first gives")

@@ -55,7 +55,11 @@ class Evidence:
             Unsupported: the oracle has no rule for a layer.
         """
         every, how = slice(None), rounding(path)._replace(more=0) if exact else rounding(path)
-        oracle = oracle or Oracle(problem.model, problem.x, seed=problem.seed)
+        if oracle is None:
+            try:
+                oracle = Oracle(problem.model, problem.x, seed=problem.seed)
+            finally:
+                problem.before.restore()  # what tracing, which runs the model's own forward, may have changed
         balls, among = {}, {}
         for name, j in jacobian.items():
             balls[name] = oracle.against(name, j, every, every, how)

@@ -46,11 +46,11 @@ def failing(problem: Problem, path: Path, verdict: Verdict) -> Failing | None:
 
 
 def _is_of(verdict: Verdict, found: Failing) -> bool:
-    """Whether the verdict tells of this one, as far as it has numbers."""
+    """Whether the verdict tells of this one, as far as it has numbers: the parameter may have another name there."""
     worst = None if found.evidence is None else found.evidence.worst()
     if worst is None or verdict.got is None:
         return True
-    numbers = [(said.parameter, repr(said.got), repr(said.centre)) for said in (verdict, worst)]
+    numbers = [(repr(said.got), repr(said.centre)) for said in (verdict, worst)]
     return numbers[0] == numbers[1]
 
 

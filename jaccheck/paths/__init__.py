@@ -60,7 +60,8 @@ def register_path(path: Path) -> None:
         path: has a ``name`` and a ``jacobian(model, x)``, see `Path`.
     Raises:
         TypeError: it lacks one of the two.
-        ValueError: the name is empty or taken.
+        ValueError: the name is empty or taken, `mode` is neither "reverse" nor "forward", or `extra_roundings` no int
+            from 0.
     """
     if isinstance(path, type):
         raise TypeError(f"register an instance, {path.__name__}(), rather than the class")
@@ -73,7 +74,7 @@ def register_path(path: Path) -> None:
         raise TypeError(f"path {name!r} has no method jacobian(model, x)")
     if name in paths() or name == "all":
         raise ValueError(f"a path called {name!r} is there already")
-    mode(path)
+    rounding(path)
     _registered[name] = path
 
 

@@ -50,7 +50,10 @@ class Path(Protocol):
 
 def extra_roundings(path: Path) -> int:
     """How many roundings `path` adds to those of one backward pass."""
-    return int(getattr(path, "extra_roundings", 0))
+    more = getattr(path, "extra_roundings", 0)
+    if type(more) is not int or more < 0:
+        raise ValueError(f"the extra_roundings of path {path.name!r} are {more!r}, but should be an int from 0")
+    return more
 
 
 def rounding(path: Path) -> Rounding:

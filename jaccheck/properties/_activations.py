@@ -36,7 +36,10 @@ def activations(problem: Problem) -> dict[str, Found]:
     Raises:
         Unsupported: there is no enclosure for a part of the model.
     """
-    rules = Oracle(problem.model, problem.x, seed=problem.seed).rules
+    try:
+        rules = Oracle(problem.model, problem.x, seed=problem.seed).rules
+    finally:
+        problem.before.restore()  # what tracing, which runs the model's own forward, may have changed
     return {
         _said(call): Found(partial(_module, call), rule.phi)
         for call, rule in rules

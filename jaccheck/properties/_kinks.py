@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from jaccheck._report import Verdict
 from jaccheck.enclosure import Ball
 from jaccheck.enclosure.probe import arithmetic
 from jaccheck.enclosure.rules._activation import Elementwise
-from jaccheck.paths import Path, extra_roundings
+from jaccheck.paths import Path, extra_roundings, mode
 from jaccheck.properties._activations import Found, as_biases
 from jaccheck.properties._case import Case, Masks
 from jaccheck.properties._judge import Judge
@@ -81,6 +82,33 @@ class Kinked:
     @cached_property
     def _judge(self) -> Judge:
         return Judge(self.problem)
+
+
+class AtKinks:
+    """What a law asks of activations at their kinks: of a path that goes forward, nothing."""
+
+    def __init__(self, law: str, make: Callable[[Problem], Iterable[Kinked]]) -> None:
+        self.law, self.make = law, make
+        self._kept: WeakKeyDictionary[Problem, list[Kinked]] = WeakKeyDictionary()
+
+    def judge(self, trial: Trial, only: Problem | None = None) -> Verdict | None:
+        """The first verdict that disagrees, on one problem of the cases alone if it is given; None if none does."""
+        for kinked in self._of(trial.problem, trial.path):
+            if only is None or only is kinked.problem:
+                found = kinked.judge(trial.path)
+                if found.status == "disagrees":
+                    return replace(found, property=self.law)
+        return None
+
+    def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
+        return (kinked.case(path) for kinked in self._of(problem, path))
+
+    def _of(self, problem: Problem, path: Path) -> list[Kinked]:
+        if mode(path) == "forward":
+            return []
+        if problem not in self._kept:
+            self._kept[problem] = list(self.make(problem))
+        return self._kept[problem]
 
 
 def at_kinks(activations: Mapping[str, Found], like: Tensor) -> Iterator[Kinked]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from jaccheck._culprit import described
 from jaccheck._problem import Problem
+from jaccheck._same import same
 from jaccheck.enclosure import Oracle
 from jaccheck.paths._path import leaf
 from jaccheck.properties._graph import nodes, variables
@@ -101,7 +102,7 @@ def _named(f: Tensor, parameters: Mapping[str, Tensor]) -> Gradients:
 
 
 def _different(one: Gradients, other: Gradients) -> dict[str, Tensor]:
-    return {name: ~((g == other[name]) | (g.isnan() & other[name].isnan())) for name, g in one.items()}
+    return {name: ~same(g, other[name]) for name, g in one.items()}
 
 
 def _reasons(problem: Problem) -> Iterator[str]:

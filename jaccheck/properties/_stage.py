@@ -17,6 +17,7 @@ from jaccheck._attributes import Attributes, kept
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Verdict
+from jaccheck._same import same
 from jaccheck.paths import Path
 from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
@@ -125,7 +126,7 @@ class Stage:
         for model in (self.model, self.fresh_model()):
             with torch.no_grad(), self.problem.chance(), kept(map(Attributes, model.modules())), _buffers_kept(model):
                 outputs.append(model(self.x))
-        return _same_bits(*outputs)
+        return bool(same(*outputs).all())
 
     def changed(self) -> None:
         """The parameters, buffers or modes, or the input, aren't what they were."""
@@ -134,7 +135,7 @@ class Stage:
     def original(self) -> None:
         """Parameters, buffers and the input get the values they had at first."""
         self.model.load_state_dict(self._original)
-        if not _same_bits(self.x, self._x):
+        if not same(self.x, self._x).all():
             self.x.copy_(self._x)
         self.changed()
 
@@ -239,17 +240,13 @@ def _buffers_kept(model: nn.Module) -> Iterator[None]:
             now.update(before)
         with torch.inference_mode(False), torch.no_grad():
             for buffer, value in values:
-                if buffer.shape == value.shape and not _same_bits(buffer, value):
+                if buffer.shape == value.shape and not same(buffer, value).all():
                     buffer.copy_(value)
 
 
 def _alike(x: Tensor) -> Tensor:
     """A copy of its own, if that has the same strides; else `x` itself."""
     return x.clone() if x.is_contiguous() and not x.is_neg() else x
-
-
-def _same_bits(a: Tensor, b: Tensor) -> bool:
-    return bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
 def _named(model: nn.Module) -> dict[str, Tensor]:

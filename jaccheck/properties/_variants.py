@@ -42,6 +42,8 @@ class Variant:
     """Of the problem whose Jacobian it should be; None: the one that the variant was made from."""
     where: Callable[[tuple[int, ...]], str] = lambda index: ""
     """What stands at an index ``(n, c, …)``, in words."""
+    prefix: str = ""
+    """What stands before the names of the model's parameters in those of the judge's."""
     alike: bool = False
     """Whether a path that does the problem has to do this, too: the layers are the same, and no number is infinite."""
 
@@ -155,14 +157,14 @@ def _joined(verdict: Verdict, other: Verdict) -> Verdict:
     )
 
 
-def _judged(trial: Trial, variant: Variant, name: str) -> Verdict:
+def _judged(trial: Trial, variant: Variant, law: str) -> Verdict:
     judge = variant.judge or trial.judge
     path, seconds = trial.path, 0.0
     jacobian: dict[str, Tensor] = {}
     runs: dict[Problem | None, Run] = {}
 
     def verdict(status: str, kind: str | None = None, **facts: Any) -> Verdict:
-        return Verdict(path.name, status, kind, name, seconds=seconds, **facts)
+        return Verdict(path.name, status, kind, law, seconds=seconds, **facts)
 
     for take in variant.takes:
         problem = take.problem or trial.problem
@@ -179,8 +181,9 @@ def _judged(trial: Trial, variant: Variant, name: str) -> Verdict:
         fault = malformed(problem, run.jacobian)
         if fault is not None:
             shape = None if fault.parameter is None else tuple(problem.parameters[fault.parameter].shape)
+            name = None if fault.parameter is None else fault.parameter.removeprefix(variant.prefix)
             reason = f"{variant.words}: {fault.reason}"
-            return verdict("disagrees", fault.kind, reason=reason, parameter=fault.parameter, shape=shape)
+            return verdict("disagrees", fault.kind, reason=reason, parameter=name, shape=shape)
         for key, j in run.jacobian.items():
             if len(variant.takes) == 1 and list(take.samples) == list(range(len(j))) == list(take.rows):
                 jacobian[key] = j
@@ -208,7 +211,7 @@ def _worst(found: Comparison, variant: Variant, problem: Problem) -> dict[str, A
     where = variant.where(index)
     return {
         "reason": f"{variant.words}{', ' if where else ''}{where}",
-        "parameter": name,
+        "parameter": name.removeprefix(variant.prefix),
         "shape": tuple(problem.parameters[name].shape),
         "index": index,
         "got": got,

@@ -99,7 +99,8 @@ def _class_enlarged(problem: Problem) -> Variant:
     factors[c, c] = ldexp(1.0, exponent - 1)
     enlarged = admit(nn.Sequential(problem.model, linear(factors, None)), problem.x)
     every = range(problem.N)
-    return Variant(f"with class {c} times 2**{exponent - 1}", [Take(enlarged, every, every)], Judge(enlarged))
+    words = f"with class {c} times 2**{exponent - 1}"
+    return Variant(words, [Take(enlarged, every, every)], Judge(enlarged), prefix="0.")
 
 
 def _listed(order: Sequence[int]) -> str:

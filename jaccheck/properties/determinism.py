@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jaccheck._report import Verdict
+from jaccheck._same import same
 from jaccheck.properties._trial import Run, Trial
 
 
@@ -58,7 +59,7 @@ def _apart(name: str, a: Any, b: Any, here: str, there: str) -> str | None:
         a, b = a.to_dense(), b.to_dense()
     if a.shape != b.shape or a.dtype != b.dtype:
         return f"{name!r} was {a.dtype} {list(a.shape)} {here}, {b.dtype} {list(b.shape)} {there}"
-    differs = ~((a == b) | (a.isnan() & b.isnan()))
+    differs = ~same(a, b)
     if not differs.any():
         return None
     index = tuple(int(i) for i in torch.nonzero(differs)[0])

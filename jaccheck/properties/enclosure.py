@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jaccheck._report import Verdict
+from jaccheck._same import same
 from jaccheck.paths import SHIPPED, rounding
 from jaccheck.properties._form import malformed
 from jaccheck.properties._judge import Comparison
@@ -105,8 +106,7 @@ def difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
         a, b = one[name].double(), other[name].double()
         if a.shape != b.shape or not a.numel():
             continue
-        same = (a == b) | (a.isnan() & b.isnan())
-        largest = max(largest, float(torch.where(same, 0.0, (a - b).abs().nan_to_num(nan=inf)).max()))
+        largest = max(largest, float(torch.where(same(a, b), 0.0, (a - b).abs().nan_to_num(nan=inf)).max()))
         if isinf(largest):
             break
     return largest

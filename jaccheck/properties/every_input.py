@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +16,7 @@ from jaccheck.properties._activations import activations, as_biases, as_samples
 from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
-from jaccheck.properties._kinks import Kinked, at_kinks
+from jaccheck.properties._kinks import AtKinks, Kinked, at_kinks
 from jaccheck.properties._trial import Trial
 from jaccheck.properties._variants import Take, Variant, Varied
 
@@ -41,39 +39,28 @@ class EveryInput:
     cheap = False
 
     def __init__(self) -> None:
-        self._kinked: WeakKeyDictionary[Problem, list[Kinked]] = WeakKeyDictionary()
+        self._at_kinks = AtKinks(self.name, _kinked)
         self._by_mode = {"reverse": _Arguments(self.name, as_biases), "forward": _Arguments(self.name, as_samples)}
 
     def judge(self, trial: Trial) -> Verdict:
         verdict = self._by_mode[mode(trial.path)].judge(trial)
-        if verdict.status in ("disagrees", "unsupported") or mode(trial.path) == "forward":
+        if verdict.status in ("disagrees", "unsupported"):
             return verdict
-        for kinked in self._at_kinks(trial.problem):
-            found = kinked.judge(trial.path)
-            if found.status == "disagrees":
-                return replace(found, property=self.name)
-        return verdict
+        return self._at_kinks.judge(trial) or verdict
 
     def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
         yield from self._by_mode[mode(path)].cases(problem, path)
-        if mode(path) != "forward":
-            yield from (kinked.case(path) for kinked in self._at_kinks(problem))
+        yield from self._at_kinks.cases(problem, path)
 
     def of(self, trial: Trial, problem: Problem) -> Verdict | None:
-        found = self._by_mode[mode(trial.path)].of(trial, problem)
-        for kinked in self._at_kinks(trial.problem) if found is None else ():
-            if kinked.problem is problem:
-                at_kinks = replace(kinked.judge(trial.path), property=self.name)
-                return at_kinks if at_kinks.status == "disagrees" else None
-        return found
+        return self._by_mode[mode(trial.path)].of(trial, problem) or self._at_kinks.judge(trial, problem)
 
-    def _at_kinks(self, problem: Problem) -> list[Kinked]:
-        if problem not in self._kinked:
-            try:
-                self._kinked[problem] = list(at_kinks(activations(problem), problem.x))
-            except Unsupported:
-                self._kinked[problem] = []
-        return self._kinked[problem]
+
+def _kinked(problem: Problem) -> list[Kinked]:
+    try:
+        return list(at_kinks(activations(problem), problem.x))
+    except Unsupported:
+        return []
 
 
 class _Arguments(Varied):

@@ -42,7 +42,7 @@ class Exact:
         path, problem = trial.path, trial.problem
         own = Enclosure().judge(trial)
         if no_jacobian(trial, own):
-            return own
+            return own if own.status == "disagrees" else replace(own, property=self.name)
         one = exactly(path, problem.N, problem.C)
         if (
             one is not None
@@ -107,6 +107,8 @@ def _oracle(problem: Problem) -> Oracle | str:
         return str(error)
     except Rounds as error:
         return _inexact(error)
+    finally:
+        problem.before.restore()  # what tracing, which runs the model's own forward, may have changed
     return oracle
 
 

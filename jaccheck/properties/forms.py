@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from math import prod
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from jaccheck._activations import ACTIVATIONS
-from jaccheck._errors import InvalidProblem
+from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._modules import Either, Functional, Sum
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Verdict
-from jaccheck.paths import Path, mode
+from jaccheck.paths import Path
 from jaccheck.properties._activations import activations, chosen, linear
 from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
 from jaccheck.properties._judge import Judge
-from jaccheck.properties._kinks import Kinked, at_kinks
+from jaccheck.properties._kinks import AtKinks, Kinked, at_kinks
 from jaccheck.properties._trial import Trial
 from jaccheck.properties._variants import Take, Variant, Varied
 
@@ -57,7 +57,7 @@ class Forms(Varied):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kinked: WeakKeyDictionary[Problem, list[Kinked]] = WeakKeyDictionary()
+        self._at_kinks = AtKinks(self.name, _kinked)
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
         numbers = chance(problem)
@@ -67,28 +67,24 @@ class Forms(Varied):
             yield partial(_variant, f"{words or 'no activation'} {where}", form, parts)
 
     def judge(self, trial: Trial) -> Verdict:
-        if mode(trial.path) != "forward":
-            for kinked in self._at_kinks(trial.problem):
-                found = kinked.judge(trial.path)
-                if found.status == "disagrees":
-                    return replace(found, property=self.name)
-        return super().judge(trial)
+        return self._at_kinks.judge(trial) or super().judge(trial)
 
     def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
+        yield from self._at_kinks.cases(problem, path)
         yield from super().cases(problem, path)
-        if mode(path) != "forward":
-            yield from (kinked.case(path) for kinked in self._at_kinks(problem))
 
-    def _at_kinks(self, problem: Problem) -> list[Kinked]:
-        """ReLU's function, and that of the problem's activation."""
-        if problem not in self._kinked:
-            found = [take.problem for v in self.variants(problem) if isinstance(v, Variant) for take in v.takes]
-            models = [[*one.model.children()] for one in found if one is not None]
-            function = [model[1] for model in models if len(model) == 3 and type(model[1]) is Functional]
-            one = problem.x.detach().new_ones(1, 1)
-            every = admit(nn.Sequential(linear(one, one[0]), Functional("ReLU", {}), *function), one)
-            self._kinked[problem] = list(at_kinks(activations(every), one))
-        return self._kinked[problem]
+    def of(self, trial: Trial, problem: Problem) -> Verdict | None:
+        return self._at_kinks.judge(trial, problem) or super().of(trial, problem)
+
+
+def _kinked(problem: Problem) -> Iterator[Kinked]:
+    """ReLU's function, and that of the problem's activation."""
+    functions = [Functional("ReLU", {})]
+    with suppress(InvalidProblem, Unsupported):
+        functions.append(_function(chosen(activations(problem), chance(problem))[1]()))
+    one = problem.x.detach().new_ones(1, 1)
+    every = admit(nn.Sequential(linear(one, one[0]), *functions), one)
+    return at_kinks(activations(every), one)
 
 
 @dataclass(frozen=True)
@@ -172,14 +168,18 @@ def _sum_in_a_sum(parts: _Parts) -> tuple[nn.Module, Tensor]:
 
 
 def _as_function(parts: _Parts) -> tuple[nn.Module, Tensor]:
-    """InvalidProblem: the activation isn't one of which we know the function."""
-    activation = parts.activation()
+    layers = parts.of_both_signs(), _function(parts.activation()), parts.linear(3, 2)
+    return nn.Sequential(*layers), parts.x(parts.size(), 2)
+
+
+def _function(activation: nn.Module) -> Functional:
+    """InvalidProblem: it isn't one of which we know the function."""
+    if isinstance(activation, Functional):
+        return activation
     for name, kind in ACTIVATIONS.items():
         if type(activation) is kind.module:
-            activation = Functional(name, {word: getattr(activation, word) for word in kind.parameters})
-    if type(activation) is not Functional:
-        raise InvalidProblem(f"{activation} has no function of its own")
-    return nn.Sequential(parts.of_both_signs(), activation, parts.linear(3, 2)), parts.x(parts.size(), 2)
+            return Functional(name, {word: getattr(activation, word) for word in kind.parameters})
+    raise InvalidProblem(f"{activation} has no function of its own")
 
 
 def _other_functions(parts: _Parts) -> tuple[nn.Module, Tensor]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Listed
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck._steps import STEPS, sequence
-from jaccheck.paths import rounding
+from jaccheck.paths import rounding, trainable
 from jaccheck.properties._chance import chance
 from jaccheck.properties._form import malformed
 from jaccheck.properties._happenings import HAPPENINGS
@@ -53,7 +58,7 @@ class Sequence:
         trial.cases.pop(self.name, None)
         own = Enclosure().judge(trial)
         if no_jacobian(trial, own):
-            return own
+            return own if own.status == "disagrees" else replace(own, property=self.name)
 
         def verdict(status: str, kind: str | None = None, reason: str | None = None, **facts: Any) -> Verdict:
             path, seconds = trial.path.name, own.seconds
@@ -69,7 +74,8 @@ class Sequence:
             return verdict("disagrees", "state", borrowed)
         happened: list[str] = []
         steps = drawn(trial.problem) if self.steps is None else self.steps
-        for name in [*steps, "load"]:
+        every = [*steps, "load"]
+        for i, name in enumerate(every):
             try:
                 apart = HAPPENINGS[name](stage)
             except InvalidProblem:
@@ -78,6 +84,8 @@ class Sequence:
                 if trial.judge.not_differentiable is not None:
                     return verdict("vacuous", reason=trial.judge.not_differentiable)
                 reason = f"{after([*happened, 'a call'])}, {STEPS[name]} failed: {type(error).__name__}: {error}"
+                if _fail_without(trial.problem, every[: i + 1]):
+                    return verdict("vacuous", reason=f"{reason}, as it does without the path")
                 return verdict("disagrees", "raised", reason)
             happened.append(STEPS[name])
             apart = apart or stage.overwritten(after(happened))
@@ -106,6 +114,32 @@ class Sequence:
             trial.cases[self.name] = stage.wrong
             return next(iter(stage.wrong.values()))
         return verdict("agrees")
+
+
+class _NoPath:
+    """The user's own backward pass, which puts nothing back."""
+
+    name = "no path"
+
+    def jacobian(self, model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        with torch.enable_grad():
+            f = model(x)
+            torch.autograd.grad(f.sum(), [*trainable(model).values()], allow_unused=True)
+        return {}
+
+
+def _fail_without(problem: Problem, steps: Listed[str]) -> bool:
+    """Whether the steps fail on a model that is used without the path, too: the user's own, say, or jaccheck's."""
+    stage = Stage(problem, _NoPath())
+    try:
+        stage.call()
+        for name in steps:
+            with suppress(InvalidProblem):
+                HAPPENINGS[name](stage)
+                stage.call()
+    except Exception:
+        return True
+    return False
 
 
 def drawn(problem: Problem) -> list[str]:

@@ -124,6 +124,7 @@ GLOBAL: Mapping[str, str] = {
     "Python's random state": "random.getstate()",
     "numpy's random state": "numpy.random.get_state()[1].tolist()",
     "torch's default device": "torch.get_default_device()",
+    "torch.set_printoptions()": "dict(vars(torch._tensor_str.PRINT_OPTS))",
     "torch's flushing of subnormals": "2.0**-1074 * 1",
     "torch's autocast on cpu": 'torch.is_autocast_enabled("cpu")',
     "torch's autocast on cuda": 'torch.is_autocast_enabled("cuda")',

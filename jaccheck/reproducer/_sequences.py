@@ -15,7 +15,7 @@ LINES: Mapping[str, str] = {
     "other_samples": "jacobian(model, x[:1] if len(x) > 1 else torch.cat((x, x)))",
     "other_input": "x.copy_(x.neg().roll(1, 0))",
     "update": "with torch.no_grad():\n    for p in model.parameters():\n        p.mul_(-0.5)",
-    "update_data": "for p in model.parameters():\n    p.data.mul_(-0.5)",
+    "update_data": "for p in model.parameters():\n    p.data.copy_(p.data.flatten().roll(1).view(p.shape))",
     "new_memory": "for p in model.parameters():\n    p.data = p.detach().neg()",
     "load": "model.load_state_dict(first)",
     "eval": "training = model.training\njacobian(model.eval(), x)\nmodel.train(training)",
@@ -31,7 +31,10 @@ LINES: Mapping[str, str] = {
     "torch.set_default_dtype(before)",
     "deepcopy": "for p in model.parameters():\n    p.grad = None\nmodel = copy.deepcopy(model)",
     "pickle": "model = pickle.loads(pickle.dumps(model))",
-    "hooks": "handle = model.register_forward_hook(lambda *call: None)\njacobian(model, x)\nhandle.remove()",
+    "hooks": "parts = [*model.modules()]\nhandles = [parts[-1].register_forward_hook(lambda *call: None)]\n"
+    "handles += [parts[0].register_forward_pre_hook(lambda *call: None)]\n"
+    "handles += [p.register_hook(lambda *call: None) for p in model.parameters() if p.requires_grad]\n"
+    f"{CALL}\nfor handle in handles:\n    handle.remove()",
     "another_model": "other = copy.deepcopy(fresh)\nfor p in other.parameters():\n    p.data.mul_(-2)\n"
     "jacobian(other, x)",
     "thread": "results = []\nthread = threading.Thread(target=lambda: results.append(jacobian(model, x)))\n"

@@ -19,6 +19,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Report, Verdict
+from jaccheck._same import same
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.paths import Path as JacobianPath
 from jaccheck.paths import get, rounding
@@ -138,8 +139,8 @@ def _write(record: Record, folder: Path, numbers: Any) -> None:
     kept: list[Tensor] = []
 
     def once(t: Tensor) -> Tensor:
-        same = (k for k in kept if k.dtype == t.dtype and k.shape == t.shape and _equal(k, t))
-        found = next(same, None)
+        alike = (k for k in kept if k.dtype == t.dtype and k.shape == t.shape and same(k, t).all())
+        found = next(alike, None)
         if found is None:
             kept.append(found := t)
         return found
@@ -158,7 +159,3 @@ def _write(record: Record, folder: Path, numbers: Any) -> None:
     torch.save(data, numbers)
     manifest = {"format": FORMAT, "versions": record.versions, "machine": record.machine, "problems": problems}
     (folder / MANIFEST).write_text(json.dumps(manifest, allow_nan=False, ensure_ascii=False), encoding="utf-8")
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    return bool(((a == b) | (a.isnan() & b.isnan())).all())

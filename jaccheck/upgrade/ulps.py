@@ -7,6 +7,8 @@ from math import inf
 import torch
 from torch import Tensor
 
+from jaccheck._same import same
+
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
@@ -21,7 +23,7 @@ def ulps(a: Tensor, b: Tensor) -> Tensor:
     # a difference on one side is exact in int64; across 0 it is a sum, which may need float64
     steps = torch.where(same_side, (one - other).abs().double(), one.double() + other.double())
     steps = torch.where(a.isnan() | b.isnan(), inf, steps)
-    return torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, steps)
+    return torch.where(same(a, b), 0.0, steps)
 
 
 def _magnitude(t: Tensor) -> Tensor:

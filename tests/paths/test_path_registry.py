@@ -69,6 +69,13 @@ def test_a_path_can_be_registered_once(mine: SimpleNamespace) -> None:
         (SimpleNamespace(name="mine"), TypeError, r"no method jacobian\(model, x\)"),
         (SimpleNamespace(name="mine", jacobian=3), TypeError, r"no method jacobian\(model, x\)"),
         (SimpleNamespace(name="mine", jacobian=nothing, mode="sideways"), ValueError, "should be 'reverse' or"),
+        (
+            SimpleNamespace(name="mine", jacobian=nothing, extra_roundings=-6),
+            ValueError,
+            "are -6, but should be an int",
+        ),
+        (SimpleNamespace(name="mine", jacobian=nothing, extra_roundings="six"), ValueError, "are 'six', but should be"),
+        (SimpleNamespace(name="mine", jacobian=nothing, extra_roundings=0.5), ValueError, "are 0.5, but should be"),
         (SqrtGGNExact, TypeError, r"register an instance, SqrtGGNExact\(\)"),
     ],
 )

@@ -58,6 +58,8 @@ def test_a_class_that_overflows_is_no_matter_of_others():
         verdict = judged(model, x, path)
         assert check(model, x, paths=(path,)).ok
     assert verdict.status == "disagrees"
+    assert verdict.parameter in dict(model.named_parameters())
+    assert verdict.looks_like is not None
     assert verdict.reason.startswith("with class")
     assert judged(model, x).status == "agrees"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from textwrap import dedent
 
 import pytest
@@ -16,7 +17,10 @@ from jaccheck._problem import admit
 from jaccheck._values import Values
 from jaccheck.defects.known import looked_up
 from jaccheck.paths import get, unregister_path
+from jaccheck.properties import PROPERTIES
+from jaccheck.properties._judge import Judge
 from jaccheck.properties._kinks import BIAS
+from jaccheck.properties._trial import Trial
 from jaccheck.properties.forms import FORMS, Forms
 from jaccheck.reproducer import reproducer
 from jaccheck.selftest.faults import bank
@@ -114,6 +118,19 @@ def test_a_function_that_is_wrong_at_its_kink_alone_is_found_there():
         ]
     assert (verdict.parameter, verdict.property) == (BIAS, "forms")
     assert "at its kink 0.0" in verdict.reason
+
+
+def test_what_is_told_of_a_kink_is_told_of_its_case_which_comes_first():
+    """As it does in the verdict: if the kink is known to be wrong, another fault behind it is told."""
+    law, one = PROPERTIES["forms"], admit(*problem())
+    with bank()["functional_relu_closed"].inject():
+        trial = Trial(one, get("functional_relu_closed"), Judge(one))
+        first, *others = law.cases(one, trial.path)
+        told, verdict = law.of(trial, first.problem), law.judge(trial)
+        assert not any(law.of(trial, case.problem) for case in others)
+    assert replace(told, seconds=None) == replace(verdict, seconds=None)
+    assert told.property == "forms"
+    assert "at its kink 0.0" in told.reason
 
 
 LAYERS = (Linear(2), Dropout(0.25), Activation("Tanh"), Linear(1))

@@ -165,3 +165,15 @@ def test_the_models_own_doing_excuses_no_other_element(make):
     with planted(lambda model, x, J: {name: 0 * j for name, j in J.items()}, base="autograd") as path:
         verdict = check(make(), torch.ones(2, 3), paths=[path]).verdicts[path]
     assert (verdict.status, verdict.kind) == ("disagrees", "value")
+
+
+def test_nor_one_in_another_row_than_the_worst():
+    def a_little_more(model, x, J):
+        J["0.bias"][1, 1] *= 1.001
+        return J
+
+    with planted(a_little_more, base="autograd") as path:
+        verdict = check(with_parameter_hook(), torch.ones(2, 3), paths=[path]).verdicts[path]
+    assert (verdict.status, verdict.kind, verdict.parameter) == ("disagrees", "value", "0.bias")
+    assert verdict.index[:2] == (1, 1)
+    assert verdict.outside == 4

@@ -58,6 +58,7 @@ def test_a_path_that_can_not_do_the_model_is_unsupported(law):
     model = nn.Sequential(nn.Linear(2, 3), nn.GELU(), nn.Linear(3, 2))
     verdict = check(model, torch.ones(3, 2), paths=("sqrt_ggn_exact",), properties=(law,)).verdicts["sqrt_ggn_exact"]
     assert verdict.status == "unsupported"
+    assert verdict.property == law
 
 
 def refusing(when):

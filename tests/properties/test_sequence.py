@@ -465,3 +465,65 @@ def test_no_property_accuses_a_path_on_what_torch_jit_has_compiled(name, law):
     chosen = paths()[first::2] if law.startswith("sequence") else "all"  # scripted or traced, each path
     report = check(COMPILED[name](x), x, paths=chosen, properties=[law])
     assert report.ok, report
+
+
+class Keeping(nn.Module):
+    """It keeps what isn't a leaf, or can't be pickled."""
+
+    def __init__(self, keep):
+        super().__init__()
+        self.layer, self.keep, self.last = nn.Linear(2, 2), keep, None
+
+    def forward(self, x):
+        self.last = self.keep(self.layer(x))
+        return self.layer(x)
+
+
+class Backward:
+    """It puts nothing back that the model keeps."""
+
+    name = "backward"
+
+    def jacobian(self, model, x):
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        f = model(x)
+        rows = [torch.autograd.grad(y, parameters, retain_graph=True) for y in f.flatten()]
+        parts = (torch.stack(part) for part in zip(*rows, strict=True))
+        return {name: part.view(*f.shape, *part.shape[1:]) for name, part in zip(names, parts, strict=True)}
+
+
+def generator(t):
+    yield t
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize(
+    ("make", "step"),
+    [
+        (lambda: nn.Linear(0, 2, bias=False), "update_one"),
+        (lambda: Keeping(torch.tanh), "deepcopy"),
+        (lambda: Keeping(generator), "deepcopy"),
+        (lambda: Keeping(generator), "pickle"),
+    ],
+)
+def test_a_step_that_fails_without_a_path_accuses_none(make, step):
+    model = make()
+    x = torch.ones(2, next(model.parameters()).shape[1])
+    path = Backward()
+    register_path(path)
+    try:
+        verdict = check(model, x, paths=[path.name], properties=[f"sequence:{step}"]).verdicts[path.name]
+    finally:
+        unregister_path(path.name)
+    assert verdict.status == ("vacuous" if step == "pickle" else "agrees"), verdict
+    assert (verdict.reason or "").endswith("as it does without the path" if step == "pickle" else "")
+
+
+def test_a_step_that_fails_because_of_what_a_path_leaves_behind_accuses_it():
+    def leaving(model, x, J):
+        model.left = (i for i in ())
+        return J
+
+    with planted(leaving, base="autograd") as path:
+        verdict = check(nn.Linear(2, 2), torch.ones(2, 2), paths=[path], properties=["sequence:pickle"]).verdicts[path]
+    assert (verdict.status, verdict.kind) == ("disagrees", "raised")

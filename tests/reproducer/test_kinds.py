@@ -10,6 +10,7 @@ from torch import nn
 
 from jaccheck import Network, check, register_path
 from jaccheck._report import ForwardFinding, ProblemFacts, Report
+from jaccheck._state import untouched
 from jaccheck._steps import STEPS
 from jaccheck.paths import unregister_path
 from jaccheck.reproducer import NoReproducer, reproducer, run
@@ -73,6 +74,11 @@ FAULTS = {
     "the parameters": ("for p in model.parameters(): p.data.add_(1)", "state", "state"),
     "their memory": ("for p in model.parameters(): p.data = p.detach().clone()", "state", "state"),
     "a flag": ("torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark", "state", "state"),
+    "how tensors are printed": (
+        "torch.set_printoptions(precision=torch._tensor_str.PRINT_OPTS.precision + 1)",
+        "state",
+        "state",
+    ),
     "requires_grad": ("for p in model.parameters(): p.requires_grad_(False)", "state", "state"),
     "even batches": ("if len(x) > 2 and len(x) % 2 == 0: raise ValueError('odd, please')", "batching", "raised"),
     "larger batches": ("J = {name: j if len(x) < 4 else -j for name, j in J.items()}", "batching", "value"),
@@ -91,7 +97,9 @@ FAULTS = {
 def problem():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(2, 2), nn.Tanh()), torch.rand(3, 2)
+        model, x = nn.Sequential(nn.Linear(2, 2), nn.Tanh()), torch.rand(3, 2)
+        with untouched(model, x):  # scripts that leave something behind run in this process
+            yield model, x
 
 
 def script_of(fault, model, x, law):
@@ -123,6 +131,9 @@ SEQUENCES = {
     "eval": "model.k = getattr(model, 'k', 1) if model.training else 2; J = {n: model.k * j for n, j in J.items()}",
     "thread": "J = J if threading.current_thread() is threading.main_thread() else {k: -j for k, j in J.items()}",
     "update": "model.J = getattr(model, 'J', J); J = model.J",
+    "update_data": "key = str([sorted(p.flatten().tolist()) for p in model.parameters()]); "
+    "model.kept = getattr(model, 'kept', {}); J = model.kept.setdefault(key, J)",
+    "hooks": "J = {k: -j if any(m._forward_hooks for m in model.modules()) else j for k, j in J.items()}",
     "deepcopy": "J = {k: -j if hasattr(model, 'mark') else j for k, j in J.items()}; model.mark = 1",
 }
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._modules import Functional
+from jaccheck._same import same
 from jaccheck.defects.conditions.sharing import Overwriting
 from jaccheck.defects.scene import FEW, Scene, hooked
 from jaccheck.enclosure import Ball
@@ -66,7 +67,7 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
             classes = scene.rows_outside[n]
             for name, expected in rows.items():
                 got = scene.got[name][n, classes]
-                alike = (got == expected) | (got.isnan() & expected.isnan())
+                alike = same(got, expected)
                 if scene.case.wrong is None:
                     ball, instead = scene.balls[name][n, classes], expected.double()
                     alike |= (got.double() - instead).abs() <= 2 * ball.radius + _rounding(instead, ball, scene)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._problem import Problem
+from jaccheck._same import same
 from jaccheck.defects.conditions.emulation import INPUTS
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.call import Call
@@ -31,14 +31,10 @@ def value(problem: Problem, *, layer: str, input: str, taken_as: float) -> bool:
                 if not _is(call, layer) or (wrong & ~(INPUTS[input](given[0]) & (values[-1] == taken_as))).any():
                     return False
                 taken = True
-    return taken and _alike(problem.output, oracle.replayed(problem.x, lambda t: t))
+    return taken and bool(same(problem.output, oracle.replayed(problem.x, lambda t: t)).all())
 
 
 def _is(call: Call, layer: str) -> bool:
     if call.layer is not None:
         return type(call.layer).__name__ == layer
     return layer in ACTIVATIONS and call.run is ACTIVATIONS[layer].function
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    return bool(((one == other) | (one.isnan() & other.isnan())).all())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from copy import deepcopy
 
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
@@ -101,8 +100,7 @@ def _frozen(stage: Stage, here: str) -> str | None:
 def deep_copied(stage: Stage) -> None:
     for p in stage.model.parameters():
         p.grad = None
-    records = stage.extended() or _is_compiled(stage.model)  # which aren't leaves, as deepcopy leaves them
-    stage.model = copied(stage.model) if records else deepcopy(stage.model)
+    stage.model = copied(stage.model)  # results that it keeps, or BackPACK does, aren't leaves, which deepcopy refuses
 
 
 @step("pickle")

@@ -51,7 +51,10 @@ def update(stage: Stage) -> None:
 
 @step("update_one")
 def update_one(stage: Stage) -> None:
-    p = stage.chance.choice([p for p in stage.model.parameters() if p.numel()])
+    parameters = [p for p in stage.model.parameters() if p.numel()]
+    if not parameters:
+        raise InvalidProblem("no parameter has any numbers")
+    p = stage.chance.choice(parameters)
     place = tuple(stage.chance.randrange(size) for size in p.shape)
     with torch.no_grad():
         p[place] = 1 - p[place]
