@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from jaccheck._check import check
 from jaccheck._finding import Failure, Finding, Listed, recognized
 from jaccheck._network import Network
-from jaccheck._report import Report
+from jaccheck.defects.known import Told, told
 from jaccheck.fuzz.checking import Row, checked, found_on
 from jaccheck.fuzz.drawing import drawn
 from jaccheck.fuzz.plan import Plan, Slice
@@ -65,12 +64,12 @@ def alone(plan: Plan, network: Network, path: str, progress: Progress) -> dict[F
 
 def checked_once(
     network: Network, paths: tuple[str, ...], properties: tuple[str, ...], images: bool, progress: Progress
-) -> Report:
-    """The report on `network`."""
+) -> Told:
+    """The report on `network`, and what of it is known."""
     progress.take(network, -1, "replaying")
-    report = check(*network.build(), paths=paths, properties=properties, seed=network.seed, images=images)
+    found = told(*network.build(), paths=paths, properties=properties, seed=network.seed, images=images)
     progress.free()
-    return report
+    return found
 
 
 def _check(
