@@ -17,8 +17,12 @@ from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._network import Network
 from jaccheck._problem import admit
+from jaccheck._values import DTYPES
 from jaccheck.defects.known import looked_up
+from jaccheck.fuzz.checking import turn
+from jaccheck.fuzz.plan import Plan
 from jaccheck.paths import DEFAULT, get, paths
+from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import BASE, LOOP, Fault
 from jaccheck.selftest.hunt import hunt, parts
 
@@ -122,8 +126,10 @@ def tolerances(
     tried = list(islice(chain.from_iterable(parts(seed)), networks))
     rows = {rule: Row(rule) for rule in (*RULES, ENCLOSURE, EVERYTHING)}
     found = Tolerances(seed, networks, list(rows.values()), {rule: Counter() for rule in rows})
+    plan = Plan(seed, paths(), tuple(PROPERTIES), DTYPES, ("cpu",), examples=networks)
     for i, network in enumerate(tried):
-        _without_fault(network, rows, found.by_dtype)
+        laws = tuple(chain(*turn(plan, i, network, {})))  # as `fuzz` and hunts ask them
+        _without_fault(network, laws, rows, found.by_dtype)
         watch(f"without a fault: network {i + 1} of {networks}")
     before = [_differing(network, (*DEFAULT, BASE)) for network in tried]
     seen = [fault for fault in faults if fault.equivalent is None]
@@ -136,19 +142,23 @@ def tolerances(
     return found
 
 
-def _without_fault(network: Network, rows: Mapping[str, Row], by_dtype: Mapping[str, Counter[str]]) -> None:
-    """Count what each rule says of right results on `network`."""
+def _without_fault(
+    network: Network, laws: Sequence[str], rows: Mapping[str, Row], by_dtype: Mapping[str, Counter[str]]
+) -> None:
+    """Count what each rule says of right results on `network`, "all properties" being those of `laws`."""
     try:
-        report, failures, known = looked_up(network, paths(), ("enclosure",))
+        report, failures, known = looked_up(network, paths(), ("enclosure",), words=False)
+        _, every, explained = looked_up(network, paths(), laws, words=False)
     except InvalidProblem:
         return
     wrong = {failure.path: failure in known for failure in failures}
+    accused = {failure.path for failure in every if failure not in explained}
     results = _results(network, paths())
     expected = results.get(LOOP)
     for path, verdict in report.verdicts.items():
         if path == LOOP or verdict.status not in ("agrees", "disagrees") or wrong.get(path) or wrong.get(LOOP):
             continue
-        alarmed = {rule for rule in (ENCLOSURE, EVERYTHING) if path in wrong}
+        alarmed = {rule for rule, found in ((ENCLOSURE, wrong), (EVERYTHING, accused)) if path in found}
         got = results.get(path)
         if got is None or expected is None or not _finite(got) or not _finite(expected):
             continue
