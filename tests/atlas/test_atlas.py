@@ -15,6 +15,7 @@ from jaccheck.atlas.numbers import at_kinks, between, count, last_place, rounded
 from jaccheck.atlas.survey import BINS, Course, Survey, survey
 from jaccheck.atlas.table import table
 from jaccheck.cli import main
+from jaccheck.defects.register import register
 from jaccheck.enclosure.rules import Wire, layer_call
 from jaccheck.paths import paths
 from jaccheck.selftest.faults import bank
@@ -104,6 +105,15 @@ def test_what_is_wrong_known_needless_and_unsupported_is_told():
     assert "needlessly inaccurate at 86 arguments" in text
     known = survey(nn.Hardsigmoid(), "float16", ("autograd",)).courses["autograd"]
     assert known.status == ("known" if known.outside else "accurate")
+
+
+@pytest.mark.parametrize(("kept", "status"), [(2**16, "known"), (100, "wrong")])
+def test_a_path_is_only_said_to_be_wrong_as_known_if_all_its_errors_were_looked_at(monkeypatch, kept, status):
+    monkeypatch.setattr("jaccheck.atlas.survey.known", lambda *_: register()[:1])
+    monkeypatch.setattr("jaccheck.atlas.survey.KEPT", kept)
+    with bank()["sign"].inject():
+        course = survey(nn.Softsign(), "bfloat16", ("sign",)).courses["sign"]
+    assert (course.status, course.outside > 30_000) == (status, True)
 
 
 def test_forward_and_reverse_mode_see_the_same_arguments():
