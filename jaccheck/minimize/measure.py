@@ -14,7 +14,7 @@ from jaccheck.minimize.places import places
 
 
 def measure(network: Network) -> tuple[float, ...]:
-    """What makes a network smaller than another: layers, steps and hooks, numbers, options, how simple the numbers are."""
+    """What makes one smaller than another: layers, steps and hooks, numbers, options, how simple the numbers are."""
     every = [layer for _, layer, _ in places(network)]
     linears = [layer for layer in every if isinstance(layer, Linear)]
     samples = network.batch if network.batch else 1.5
