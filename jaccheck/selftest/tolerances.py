@@ -17,6 +17,7 @@ from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._network import Network
 from jaccheck._problem import admit
+from jaccheck._text import several
 from jaccheck._values import DTYPES
 from jaccheck.defects.known import looked_up
 from jaccheck.fuzz.checking import turn
@@ -81,19 +82,23 @@ class Tolerances:
     rows: list[Row]
     by_dtype: dict[str, Counter[str]] = field(default_factory=dict)
     """Alarms of each rule by dtype."""
+    interrupted: bool = False
+    """It was to be more networks, or more faults."""
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
         rows = [{**vars(row), "alarm_rate": row.alarm_rate, "score": row.score} for row in self.rows]
         by_dtype = {rule: dict(counts) for rule, counts in self.by_dtype.items()}
-        facts = {"seed": self.seed, "networks": self.networks, "versions": dict(versions())}
-        return {**facts, "rules": rows, "alarms by dtype": by_dtype}
+        facts = {"seed": self.seed, "networks": self.networks, "interrupted": self.interrupted}
+        return {**facts, "versions": dict(versions()), "rules": rows, "alarms by dtype": by_dtype}
 
     def __str__(self) -> str:
         lines = ["| rule | false alarms | faults found |", "| --- | --- | --- |"]
         for row in self.rows:
             alarms = f"{row.alarms} of {row.comparisons} ({100 * row.alarm_rate:.1f} %)"
             lines.append(f"| {row.rule} | {alarms} | {row.killed} of {row.faults} ({100 * row.score:.1f} %) |")
+        if self.interrupted:
+            lines.append(f"\ninterrupted after {several(self.networks, 'network')}, {several(row.faults, 'fault')}")
         return "\n".join(lines)
 
     def plot(self, file: str | os.PathLike[str]) -> None:
@@ -121,15 +126,37 @@ def tolerances(
 
     Without, right results are those that are finite and that the enclosure doesn't find wrong, or for a known defect of
     the libraries alone, which is left out. With a fault, a rule has found it if on some network it finds fault with a
-    path with which it found none before.
+    path with which it found none before. An interrupt ends it with what has been counted.
+
+    Raises:
+        KeyboardInterrupt: nothing has been counted yet.
     """
     tried = list(islice(chain.from_iterable(parts(seed)), networks))
     rows = {rule: Row(rule) for rule in (*RULES, ENCLOSURE, EVERYTHING)}
-    found = Tolerances(seed, networks, list(rows.values()), {rule: Counter() for rule in rows})
+    found = Tolerances(seed, 0, list(rows.values()), {rule: Counter() for rule in rows})
+    try:
+        _count(found, rows, faults, tried, watch)
+    except KeyboardInterrupt:
+        if not found.networks:
+            raise
+        found.interrupted = True
+    return found
+
+
+def _count(
+    found: Tolerances,
+    rows: Mapping[str, Row],
+    faults: Sequence[Fault],
+    tried: Sequence[Network],
+    watch: Callable[[str], None],
+) -> None:
+    """Count in `rows`, which are those of `found`."""
+    networks, seed = len(tried), found.seed
     plan = Plan(seed, paths(), tuple(PROPERTIES), DTYPES, ("cpu",), examples=networks)
     for i, network in enumerate(tried):
         laws = tuple(chain(*turn(plan, i, network, {})))  # as `fuzz` and hunts ask them
         _without_fault(network, laws, rows, found.by_dtype)
+        found.networks += 1
         watch(f"without a fault: network {i + 1} of {networks}")
     before = [_differing(network, (*DEFAULT, BASE)) for network in tried]
     seen = [fault for fault in faults if fault.equivalent is None]
@@ -139,7 +166,6 @@ def tolerances(
             row.faults += 1
             row.killed += row.rule in killers
         watch(f"fault {i + 1} of {len(seen)}: {fault.name} found by {', '.join(killers) or 'none'}")
-    return found
 
 
 def _without_fault(

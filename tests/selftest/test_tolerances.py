@@ -99,6 +99,22 @@ def test_the_command(tmp_path, capsys):
     assert (tmp_path / "t.svg").exists()
 
 
+@pytest.mark.parametrize("before", ["network 2 of 2", "fault 2 of 2"])
+def test_ctrl_c_ends_in_what_has_been_counted(capsys, monkeypatch, before):
+    def looked_at(words, **options):
+        if before in words:
+            raise KeyboardInterrupt
+        print(words, **options)
+
+    monkeypatch.setattr("jaccheck.cli.tolerances.print", looked_at, raising=False)
+    assert main(["tolerances", "--networks", "2", "--sample", "2", "--json"]) == 130
+    data = json.loads(capsys.readouterr().out)
+    assert (data["interrupted"], data["networks"]) == (True, 2)
+    assert_documented("tolerances", data)
+    assert main(["tolerances", "--networks", "2", "--sample", "2"]) == 130
+    assert "\ninterrupted after 2 networks, " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("options", [["--networks", "0"], ["--sample", "0"], ["--seed", "-1"]])
 def test_bad_usage_is_refused(options, capsys):
     assert main(["tolerances", *options]) == 2
