@@ -90,6 +90,8 @@ class Survey:
     dtype: str
     courses: Mapping[str, Course]
     arguments: int = 0
+    interrupted: bool = False
+    """There are more arguments."""
 
     @property
     def name(self) -> str:
@@ -97,7 +99,8 @@ class Survey:
 
     def data(self) -> dict[str, Any]:
         courses = [course.data() for course in self.courses.values()]
-        return {"activation": self.name, "dtype": self.dtype, "arguments": self.arguments, "paths": courses}
+        rest = {"interrupted": self.interrupted, "paths": courses}
+        return {"activation": self.name, "dtype": self.dtype, "arguments": self.arguments, **rest}
 
 
 def computes(layer: nn.Module, dtype: str) -> bool:
@@ -110,8 +113,11 @@ def survey(
 ) -> Survey:
     """Try `layer` at every finite argument of `dtype`; `advance` is told how many have been done since.
 
+    An interrupt ends it with the arguments that have been tried.
+
     Raises:
         Unsupported: there is no rule for `layer`.
+        KeyboardInterrupt: none has been tried yet.
     """
     form = FORMATS[dtype]
     found = Survey(layer, dtype, {name: Course(name) for name in paths})
@@ -121,7 +127,13 @@ def survey(
     for first in range(0, total, CHUNK):
         z = between(form, first, min(first + CHUNK, total))
         bins = torch.arange(first, first + len(z), device="cpu") * BINS // total
-        _try(found, rule.phi, z, bins)
+        try:
+            _try(found, rule.phi, z, bins)
+        except KeyboardInterrupt:
+            if not found.arguments:
+                raise
+            found.interrupted = True
+            break
         found.arguments += len(z)
         advance(len(z))
     for course in found.courses.values():

@@ -43,6 +43,8 @@ def _number(ulps: float) -> str:
 
 def _remarks(one: Survey) -> Iterator[str]:
     """What of a survey needs more than a number; the same of several paths once."""
+    if one.interrupted:
+        yield f"{one.name}, {one.dtype}: interrupted after {one.arguments:,} arguments"
     said: dict[str, list[str]] = {}
     for course in one.courses.values():
         if course.status in MARKS:

@@ -11,6 +11,7 @@ from flint import arb as real
 from torch import nn
 
 from jaccheck._values import FORMATS
+from jaccheck.atlas import survey as atlas
 from jaccheck.atlas.numbers import at_kinks, between, count, last_place, rounded_slope, ulps
 from jaccheck.atlas.survey import BINS, Course, Survey, survey
 from jaccheck.atlas.table import table
@@ -179,6 +180,26 @@ def test_a_figure_says_where_an_error_is_larger_than_drawn():
 def test_what_is_not_there_is_refused(capsys, words, message):
     assert main(["atlas", *words.split()]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("goes", [0, 1, 2, 3])
+def test_ctrl_c_ends_in_the_arguments_that_were_tried(monkeypatch, capsys, goes):
+    left = iter(range(goes))
+
+    def interrupted(*arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        original(*arguments)
+
+    original = atlas._try
+    monkeypatch.setattr(atlas, "_try", interrupted)
+    monkeypatch.setattr(atlas, "CHUNK", 2**15)
+    words = ["atlas", "--activation", "Tanh", "--activation", "Softsign", "--dtype", "float16", "--path", "autograd"]
+    assert main([*words, "--json"]) == 130
+    out, err = capsys.readouterr()
+    tried = [(one["arguments"], one["interrupted"]) for one in json.loads(out or "[]")]
+    assert tried == [[], [(2**15, True)], [(63488, False)], [(63488, False), (2**15, True)]][goes]
+    assert err == ("" if goes else "jaccheck: interrupted\n")
 
 
 def test_a_wrong_path_fails_the_command(capsys):
