@@ -43,8 +43,9 @@ def put(network: Network, place: Place, *layers: Layer) -> Network:
         i = max(i, ~i)
         if not deeper:
             return (*inside[:i], *layers, *inside[i + 1 :])
+        container: Any = inside[i]
         field = "other" if deeper[0] < 0 else "layers"
-        changed: Any = replace(inside[i], **{field: within(getattr(inside[i], field), tuple(deeper))})
+        changed = replace(container, **{field: within(getattr(container, field), tuple(deeper))})
         return (*inside[:i], changed, *inside[i + 1 :])
 
     return replace(network, layers=within(network.layers, place))
