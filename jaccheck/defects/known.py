@@ -203,7 +203,7 @@ def _needed(
 ) -> list[Defect] | None:
     """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
     try:
-        scene = Scene(case.problem, case.path or path, case, trial)
+        scene = Scene(case, case.path or path, trial)
         left = scene.outside
     except Unsupported:
         return []
