@@ -15,6 +15,7 @@ from torch import Tensor
 
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem, Unsupported
+from jaccheck._needs import needs
 from jaccheck._network import Network
 from jaccheck._problem import admit
 from jaccheck._text import several
@@ -108,14 +109,15 @@ class Tolerances:
             ImportError: matplotlib is missing.
             OSError: the file can't be written.
         """
-        self.figure().savefig(file, dpi=120)
+        figure = self.figure()
+        from jaccheck._plot import saved
+
+        saved(figure, file)
 
     def figure(self) -> Figure:
         """The same as a figure."""
-        try:
+        with needs("plot()"):
             from jaccheck.selftest._plot import figure
-        except ModuleNotFoundError as error:
-            raise ImportError("a plot needs matplotlib; pip install 'jaccheck[plot]'") from error
         return figure(self)
 
 
