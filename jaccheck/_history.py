@@ -92,7 +92,7 @@ def use(model: nn.Module, x: Tensor, how: str) -> None:
         if how == "backpack":
             _under_backpack(model, x)
         else:
-            model(x).sum().backward()
+            model(x.requires_grad_()).sum().backward()  # there may be no parameters
     for module in choices:
         module.active = 0
     for p in frozen:

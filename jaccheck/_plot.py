@@ -62,10 +62,12 @@ def figure(report: Report) -> Figure:
     return drawn
 
 
-def save(drawn: Figure, file: str | os.PathLike[str]) -> None:
-    """Write the figure in the format of `file`'s suffix."""
-    check_format(file)
-    drawn.savefig(file, dpi=150)
+def saved(drawn: Figure, file: str | os.PathLike[str] | None) -> Figure:
+    """The figure, written in the format of `file`'s suffix if there is one."""
+    if file is not None:
+        check_format(file)
+        drawn.savefig(file, dpi=150)
+    return drawn
 
 
 def check_format(file: str | os.PathLike[str]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from ._errors import InvalidProblem
+from ._needs import needs
 
 if TYPE_CHECKING:
     import os
@@ -182,16 +183,9 @@ class Report:
             InvalidProblem: this report holds no pictures, or `file` has a suffix that matplotlib can't write.
             OSError: `file` can't be written.
         """
-        try:
-            from ._plot import figure, save
-        except ImportError as error:
-            raise ImportError(
-                "plot() needs matplotlib, which is not installed: pip install 'jaccheck[plot]'"
-            ) from error
-        drawn = figure(self)
-        if file is not None:
-            save(drawn, file)
-        return drawn
+        with needs("plot()"):
+            from ._plot import figure, saved
+        return saved(figure(self), file)
 
 
 def _plain(value: Any) -> Any:

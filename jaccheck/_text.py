@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ._report import ForwardFinding, ProblemFacts, Report, Verdict
@@ -45,11 +45,7 @@ def summary(report: Report) -> str:
 def table(report: Report) -> list[str]:
     """One line a path: verdict, resolution, elements about which nothing is known, seconds."""
     head = ("path", "verdict", "resolution", "vacuous", "seconds", "")
-    rows = [head, *(cells(verdict) for verdict in report.verdicts.values())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return list(aligned([head, *(cells(verdict) for verdict in report.verdicts.values())]))
 
 
 def cells(verdict: Verdict) -> tuple[str, str, str, str, str, str]:
@@ -152,6 +148,15 @@ def _share(verdict: Verdict) -> str:
     if not verdict.vacuous:
         return "0" if verdict.elements else ""
     return f"{verdict.vacuous} of {verdict.elements} ({percent(verdict.vacuous, verdict.elements)})"
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int | None = None) -> Iterator[str]:
+    """A line for each row, its cells below those of the others: the first `left` columns (None: all) to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)][:left]
+        padded += [cell.rjust(width) for cell, width in zip(row, widths, strict=True)][len(padded) :]
+        yield f"  {'  '.join(padded)}".rstrip()
 
 
 def several(number: int, noun: str) -> str:

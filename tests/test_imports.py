@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(DESCRIPTIONS, ERRORS | DESCRIPTIONS | {"_chance"}),
     "_chance": set(),
     **dict.fromkeys(WORLD, ERRORS | WORLD | {"_chance"}),
-    **dict.fromkeys(FINDINGS, ERRORS | FINDINGS | {"_network"}),
+    **dict.fromkeys(FINDINGS, ERRORS | FINDINGS | {"_needs", "_network"}),
     "paths": ERRORS | WORLD,
     "enclosure": ERRORS
     | {"_attributes", "_capabilities", "_chance", "_rounding"},  # the oracle owes nothing to what it judges
@@ -70,9 +70,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     | FINDINGS
     | DESCRIPTIONS
     | {"_target", "defects", "_finding", "minimize", "paths", "properties", "strategies"},
-    "atlas": ERRORS | WORLD | DESCRIPTIONS | {"defects", "enclosure", "_finding", "paths", "properties"},
+    "atlas": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"defects", "enclosure", "_finding", "paths", "properties"},
     "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
-    "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"defects", "fuzz", "_finding"},
+    "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"_needs", "defects", "fuzz", "_finding"},
     "selftest": ERRORS
     | WORLD
     | CHECK

@@ -30,8 +30,8 @@ BINS = 2048
 """Points of a curve."""
 INACCURATE, ACCURATE = 16.0, 4.0
 """A path is needlessly inaccurate where it is over the one and another path is under the other, in ulps."""
-KEPT = 2**12
-"""Arguments at which a path is wrong that are kept, to see whether known defects explain them."""
+KEPT = 2**16
+"""Arguments at which a path is wrong that are kept, to see whether known defects explain them: all of 16 bits."""
 
 
 @dataclass
@@ -90,6 +90,8 @@ class Survey:
     dtype: str
     courses: Mapping[str, Course]
     arguments: int = 0
+    interrupted: bool = False
+    """There are more arguments."""
 
     @property
     def name(self) -> str:
@@ -97,7 +99,8 @@ class Survey:
 
     def data(self) -> dict[str, Any]:
         courses = [course.data() for course in self.courses.values()]
-        return {"activation": self.name, "dtype": self.dtype, "arguments": self.arguments, "paths": courses}
+        rest = {"interrupted": self.interrupted, "paths": courses}
+        return {"activation": self.name, "dtype": self.dtype, "arguments": self.arguments, **rest}
 
 
 def computes(layer: nn.Module, dtype: str) -> bool:
@@ -110,8 +113,11 @@ def survey(
 ) -> Survey:
     """Try `layer` at every finite argument of `dtype`; `advance` is told how many have been done since.
 
+    An interrupt ends it with the arguments that have been tried.
+
     Raises:
         Unsupported: there is no rule for `layer`.
+        KeyboardInterrupt: none has been tried yet.
     """
     form = FORMATS[dtype]
     found = Survey(layer, dtype, {name: Course(name) for name in paths})
@@ -121,7 +127,13 @@ def survey(
     for first in range(0, total, CHUNK):
         z = between(form, first, min(first + CHUNK, total))
         bins = torch.arange(first, first + len(z), device="cpu") * BINS // total
-        _try(found, rule.phi, z, bins)
+        try:
+            _try(found, rule.phi, z, bins)
+        except KeyboardInterrupt:
+            if not found.arguments:
+                raise
+            found.interrupted = True
+            break
         found.arguments += len(z)
         advance(len(z))
     for course in found.courses.values():
@@ -191,7 +203,7 @@ def _note(course: Course, z: Tensor, slope: Tensor, expected: Tensor, error: Ten
 
 
 def _explained(layer: nn.Module, course: Course) -> tuple[str, ...]:
-    if course.wrong_at is None:
+    if course.wrong_at is None or len(course.wrong_at) < course.outside:  # another fault may be among the others
         return ()
     build = as_samples if mode(get(course.path)) == "forward" else as_biases
     failure = Failure(course.path, "enclosure", "value")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
+from jaccheck._text import aligned
 from jaccheck.atlas.survey import ACCURATE, INACCURATE, Course, Survey
 
 MARKS = {"wrong": "!", "known": "!", "needlessly inaccurate": "*"}
@@ -19,16 +20,8 @@ def table(surveys: Sequence[Survey]) -> str:
     paths = list(surveys[0].courses)
     rows = [["activation", "dtype", *paths]]
     rows += [[one.name, one.dtype, *(_cell(one.courses[path]) for path in paths)] for one in surveys]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
     remarks = [remark for one in surveys for remark in _remarks(one)]
-    return "\n".join([*(line.rstrip() for line in lines), LEGEND, *remarks])
+    return "\n".join([*(line[2:] for line in aligned(rows, left=2)), LEGEND, *remarks])
 
 
 def _cell(course: Course) -> str:
@@ -43,6 +36,8 @@ def _number(ulps: float) -> str:
 
 def _remarks(one: Survey) -> Iterator[str]:
     """What of a survey needs more than a number; the same of several paths once."""
+    if one.interrupted:
+        yield f"{one.name}, {one.dtype}: interrupted after {one.arguments:,} arguments"
     said: dict[str, list[str]] = {}
     for course in one.courses.values():
         if course.status in MARKS:

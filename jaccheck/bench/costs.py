@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+from jaccheck._needs import needs
 from jaccheck._report import ForwardFinding, ProblemFacts, _plain
+from jaccheck._text import aligned
 from jaccheck.bench.timing import Interval
 
 if TYPE_CHECKING:
@@ -102,17 +105,10 @@ class Benchmark:
             InvalidProblem: no path could be measured, or `file` has a suffix that matplotlib can't write.
             OSError: `file` can't be written.
         """
-        try:
-            from jaccheck._plot import save
+        with needs("plot()"):
+            from jaccheck._plot import saved
             from jaccheck.bench._plot import figure
-        except ImportError as error:
-            raise ImportError(
-                "plot() needs matplotlib, which is not installed: pip install 'jaccheck[plot]'"
-            ) from error
-        drawn = figure(self)
-        if file is not None:
-            save(drawn, file)
-        return drawn
+        return saved(figure(self), file)
 
 
 def size(count: float) -> str:
@@ -123,10 +119,7 @@ def size(count: float) -> str:
 def table(costs: Collection[Cost], clock: str, base: str | None) -> Iterator[str]:
     """A line a path, and below them what there is to say in words."""
     heads = ("path", clock, "" if base is None else f"ratio to {base}", "peak", "check")
-    rows = [heads, *(_row(cost) for cost in costs)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from aligned([heads, *(_row(cost) for cost in costs)])
     for cost in costs:
         for line in (cost.reason or "").splitlines():
             yield f"  {cost.path}: {line}"
@@ -136,7 +129,7 @@ def _lines(benchmark: Benchmark) -> Iterator[str]:
     facts = benchmark.problem
     once = benchmark.write_seconds
     limit = f", written once in {scaled(once.median, UNITS)}" if once else ""
-    P = sum(_product(shape) for shape in facts.parameters.values())
+    P = sum(prod(shape) for shape in facts.parameters.values())
     yield (
         f"Jacobian [N C, P] = [{facts.N}·{facts.C}, {P}], {facts.dtype} on {facts.device}: "
         f"{size(benchmark.jacobian_bytes)}{limit}"
@@ -195,10 +188,3 @@ def _unit(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, st
 def _digits(value: float) -> str:
     """Three significant ones, and no exponent."""
     return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    count = 1
-    for width in shape:
-        count *= width
-    return count

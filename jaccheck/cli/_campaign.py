@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from jaccheck.fuzz.plan import Plan
     from jaccheck.fuzz.summary import Summary
 
-FIXED = ("examples", "seed", "path", "property", "dtype", "device", "keep_going", "no_known", "log", "save_dir", "load")
+FIXED = (
+    *("examples", "seed", "database", "path", "property", "dtype", "device", "keep_going", "no_known", "log"),
+    *("save_dir", "load"),
+)
 """Options that a log has settled."""
 TIMEOUT = 300.0
 FEWEST = 50  # networks for which it is worth while to start a process

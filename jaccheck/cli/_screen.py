@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaccheck._report import COUNTED, Report
-from jaccheck._text import percent, several
+from jaccheck._text import aligned, percent, several
 
 if TYPE_CHECKING:
     from jaccheck._finding import Finding
@@ -44,6 +45,21 @@ def say(text: str, style: str = "") -> None:
         said.highlight_regex(r"\bagrees?\b", "green")
         said.highlight_regex(r"\b(unsupported|vacuous|known)\b", "yellow")
     Console(file=sys.stdout, highlight=False, soft_wrap=True).print(said)
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, if that is a terminal."""
+    if not (sys.stderr.isatty() and _colours()):
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(what), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def show(report: Report, known: Mapping[str, Sequence[Defect]]) -> None:
@@ -157,10 +173,7 @@ def _table(summary: Summary) -> Iterator[str]:
         (path, *(str(counts[status]) for status in COUNTED), _share(summary.vacuous[path], summary.elements[path]))
         for path, counts in summary.verdicts.items()
     ]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for name, *numbers in (heads, *rows) if rows else ():
-        cells = (number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
-        yield f"  {name.ljust(widths[0])}  {'  '.join(cells)}"
+    yield from aligned([heads, *rows] if rows else [], left=1)
 
 
 def _share(part: int, whole: int) -> str:

@@ -15,7 +15,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import AllPaths, Json, Load, chosen, drawable, import_modules, path_names, written
 
@@ -55,13 +55,21 @@ def atlas(
     paths = resolve("all" if not path else path_names(path))
     layers = [layer for name in names for layer in _layers(name)]
     surveys: list[Survey] = []
+    interrupted = False
     with nullcontext() if float32 else one_thread(), _progress(len(layers) * len(dtypes)) as begin:
         for layer, name in product(layers, dtypes):
-            if computes(layer, name):
-                try:
+            try:
+                if computes(layer, name):
                     surveys.append(survey(layer, name, paths, begin(f"{layer!r}, {name}", name)))
-                except Unsupported:  # for some parameters nothing is known
-                    continue
+                    interrupted = surveys[-1].interrupted
+            except Unsupported:  # for some parameters nothing is known
+                continue
+            except KeyboardInterrupt:
+                if not surveys:
+                    raise
+                interrupted = True
+            if interrupted:
+                break
     if not surveys:
         raise InvalidProblem(f"torch has no {', '.join(names)} in {', '.join(dtypes)}")
     if as_json:
@@ -73,7 +81,9 @@ def atlas(
 
         written(plot, figure(surveys).savefig)
     wrong = any(course.status == "wrong" for one in surveys for course in one.courses.values())
-    return DISAGREEMENT if wrong else AGREEMENT
+    if wrong:
+        return DISAGREEMENT
+    return INTERRUPTED if interrupted else AGREEMENT
 
 
 def _layers(name: str) -> list[nn.Module]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +75,7 @@ def _targets(targets: list[str], path: list[str] | None, seconds: float, plot: P
 def _sweep(path: list[str] | None, problems: int, seed: int, plot: Path | None, as_json: bool) -> int:
     from jaccheck.bench.sweep import sweep
 
-    with progress(problems, "problems") as watch:
+    with screen.progress(problems, "problems") as watch:
         found = sweep(problems=problems, seed=seed, paths=path_names(path) or "all", watch=watch)
     if as_json:
         put(found.data())
@@ -89,18 +86,3 @@ def _sweep(path: list[str] | None, problems: int, seed: int, plot: Path | None, 
     if any(point.wrong for point in found.points):
         return DISAGREEMENT
     return INTERRUPTED if found.interrupted else AGREEMENT
-
-
-@contextmanager
-def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(what), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)

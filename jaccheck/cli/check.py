@@ -48,14 +48,14 @@ def check(
     as_json: Json = False,
 ) -> int:
     """Check a model and an input: a network's JSON, or what a function without arguments returns as (model, x)."""
-    from jaccheck import _check
     from jaccheck._target import problem_of
+    from jaccheck.defects.known import told
 
     import_modules(load)
     model, x = problem_of(target)
     paths = path_names(path)
-    report = _check.check(
+    report, known = told(
         model, x, paths=paths, properties=property or None, repeat=repeat, seed=seed, images=plot is not None
     )
     report = replace(report, again=again("check", target, path, property, load, seed, repeat=repeat))
-    return show_report(report, model, x, as_json, plot, of_report(reproducer, model, x, report, seed), seed)
+    return show_report(report, known, as_json, plot, of_report(reproducer, model, x, report, seed))

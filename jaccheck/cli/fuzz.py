@@ -43,7 +43,11 @@ def fuzz(
         typer.Option(help="The same seed and --examples give the same networks.", metavar="I", callback=seed_of),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes, by default one a core; 1 is this one.", metavar="W")
+        int | None,
+        typer.Option(
+            help="Processes, by default one a core, or for every 50 of --examples; 1 is this one, but with --timeout.",
+            metavar="W",
+        ),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds a network, by default 300; then its process is replaced.", metavar="S")
@@ -53,7 +57,10 @@ def fuzz(
     ] = None,
     database: Annotated[
         str | None,
-        typer.Option(help="Where failures are shared: a folder, or redis://… for several machines.", metavar="WHERE"),
+        typer.Option(
+            help="A folder for failures, or redis://… for several machines; with --seed there is none by default.",
+            metavar="WHERE",
+        ),
     ] = None,
     path: Paths = None,
     property: Properties = None,

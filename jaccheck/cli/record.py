@@ -33,8 +33,10 @@ def record(
 
     paths = resolve(path_names(path) or "all")
     (where,) = device_names([device])
+    chosen = networks(where)
     with reserved(folder) as write, one_thread():
-        found = recorded(networks(where), paths)
+        with screen.progress(len(chosen), "networks") as watch:
+            found = recorded(chosen, paths, watch)
         write(found)
     size = sum(file.stat().st_size for file in folder.iterdir())
     verdicts = [verdict.status for network in found.networks.values() for verdict in network.report.verdicts.values()]

@@ -20,7 +20,7 @@ from jaccheck.cli._shown import show_report
 
 if TYPE_CHECKING:
     from jaccheck._finding import Finding
-    from jaccheck._report import Report
+    from jaccheck.defects.known import Told
     from jaccheck.fuzz.crew import Loss
 
 
@@ -33,8 +33,8 @@ def replay(
     as_json: Json = False,
 ) -> int:
     """Check the network of a saved failure again, by the same paths and property."""
-    from jaccheck._check import check
     from jaccheck._finding import PROCESS, asked_of
+    from jaccheck.defects.known import told
     from jaccheck.fuzz.crew import Loss
 
     import_modules(load)
@@ -53,13 +53,13 @@ def replay(
         found = _in_a_process(finding, properties, load, plot is not None)
         if isinstance(found, Loss):
             return _show_loss(finding, found, as_json)
-        report = found
+        report, known = found
     else:
-        report = check(model, x, paths=finding.paths, properties=properties, seed=seed, images=plot is not None)
+        report, known = told(model, x, paths=finding.paths, properties=properties, seed=seed, images=plot is not None)
     report = replace(report, again=again("replay", file, None, None, load))
     there = Path(file).with_suffix(".py")
     script = Script(there) if reproducer is None and there.exists() else of_report(reproducer, model, x, report, seed)
-    return show_report(report, model, x, as_json, plot, script, seed)
+    return show_report(report, known, as_json, plot, script)
 
 
 def _of_the_register(name: str) -> Finding | None:
@@ -88,7 +88,7 @@ def _saved(file: str) -> Finding:
         raise InvalidProblem(f"{file}: {error}") from error
 
 
-def _in_a_process(finding: Finding, properties: tuple[str, ...], load: list[str] | None, images: bool) -> Report | Loss:
+def _in_a_process(finding: Finding, properties: tuple[str, ...], load: list[str] | None, images: bool) -> Told | Loss:
     """Check in a process that may end."""
     from jaccheck._finding import WORKER
     from jaccheck.fuzz.exploring import checked_once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from jaccheck._text import several
 from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, creatable, written
-
-if TYPE_CHECKING:
-    from jaccheck.exports.content import Content
 
 
 @app.command()
@@ -53,7 +50,9 @@ def report(
 
         content = content_of(log)
         if html is not None:
-            _write(html, _page(content))
+            from jaccheck.exports.page import page
+
+            _write(html, page(content))
         if junit is not None:
             from jaccheck.exports.junit import junit as junit_of
 
@@ -61,15 +60,6 @@ def report(
     if csv is not None:
         written(csv, lambda file: _rows(log, file))
     return AGREEMENT if found["ok"] else DISAGREEMENT
-
-
-def _page(content: Content) -> str:
-    try:
-        from jaccheck.exports.page import page
-
-        return page(content)
-    except ImportError as error:
-        raise InvalidProblem(str(error)) from error
 
 
 def _write(file: Path, text: str) -> None:

@@ -11,9 +11,9 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._text import several
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, app
+from jaccheck.cli._app import AGREEMENT, DISAGREEMENT, INTERRUPTED, app
 from jaccheck.cli._json import put
-from jaccheck.cli._options import Json, seed_of
+from jaccheck.cli._options import Json, property_names, seed_of
 
 
 @app.command()
@@ -23,6 +23,10 @@ def selftest(
     family: Annotated[list[str] | None, typer.Option(help="A family; repeat it for several.", metavar="NAME")] = None,
     budget: Annotated[float, typer.Option(help="Seconds of the processor for each.", metavar="S")] = 20.0,
     seed: Annotated[int, typer.Option(help="Of the networks, and of the sample.", metavar="I", callback=seed_of)] = 0,
+    property: Annotated[
+        list[str] | None,
+        typer.Option("--property", help="Only by this property; repeat it for several.", metavar="NAME"),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes.", metavar="W")] = 1,
     as_json: Json = False,
 ) -> int:
@@ -37,6 +41,7 @@ def selftest(
     from jaccheck.selftest.score import chosen, scored
 
     faults = chosen(fault or (), family or (), sample, seed)
+    laws = property_names(property)
     done = []
 
     def watch(hunt: Hunt) -> None:
@@ -46,9 +51,11 @@ def selftest(
         print(f"{words}, {several(hunt.networks, 'network')}, {hunt.seconds:.1f} s", file=sys.stderr, flush=True)
 
     with one_thread():
-        score = scored(faults, seed=seed, budget=budget, workers=workers, watch=watch)
+        score = scored(faults, seed=seed, budget=budget, properties=laws, workers=workers, watch=watch)
     if as_json:
         put(score.data())
     else:
         screen.say(str(score))
-    return AGREEMENT if score.ok else DISAGREEMENT
+    if not score.ok:
+        return DISAGREEMENT
+    return INTERRUPTED if score.interrupted else AGREEMENT

@@ -11,7 +11,7 @@ import typer
 from jaccheck._errors import InvalidProblem
 from jaccheck._threads import one_thread
 from jaccheck.cli import _screen as screen
-from jaccheck.cli._app import AGREEMENT, app
+from jaccheck.cli._app import AGREEMENT, INTERRUPTED, app
 from jaccheck.cli._json import put
 from jaccheck.cli._options import Json, drawable, seed_of, written
 
@@ -46,4 +46,4 @@ def tolerances(
         screen.say(str(found))
     if plot is not None:
         written(plot, found.plot)
-    return AGREEMENT
+    return INTERRUPTED if found.interrupted else AGREEMENT

@@ -6,12 +6,14 @@ none.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from itertools import combinations
-from typing import NamedTuple
+from itertools import chain, combinations
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from jaccheck._check import judged
 from jaccheck._errors import Unsupported
 from jaccheck._finding import FORWARD, Failure, examined
 from jaccheck._network import Network
@@ -102,20 +104,48 @@ def looked_up(
 
     Without `known_too` that is left out, and none is known.
     """
-    told: dict[Failure, tuple[Defect, ...]] = {}
-
-    def look_up(trial: Trial, verdict: Verdict) -> Verdict | None:
-        failure, rest = Failure.of(verdict), None
-        if failure not in told:  # several properties begin with the enclosure
-            told[failure], rest = known_of(trial, verdict)
-        return rest
-
-    when_wrong = look_up if known_too else None
+    lookup = _Lookup()
+    when_wrong = lookup if known_too else None
     report, failures = examined(network, paths, properties, images=images, words=words, when_wrong=when_wrong)
+    found = lookup.found
     for failure in failures if known_too else ():
         if failure.path == FORWARD:
-            told[failure] = known(failure, *network.build(), seed=network.seed)
-    return Examined(report, failures, {failure: defects for failure, defects in told.items() if defects})
+            found[failure] = known(failure, *network.build(), seed=network.seed)
+    return Examined(report, failures, {failure: defects for failure, defects in found.items() if defects})
+
+
+class _Lookup:
+    """Looks up what is wrong in the middle of a check."""
+
+    def __init__(self) -> None:
+        self.found: dict[Failure, tuple[Defect, ...]] = {}
+        """For each failure of a path what `known` says."""
+
+    def __call__(self, trial: Trial, verdict: Verdict) -> Verdict | None:
+        failure, rest = Failure.of(verdict), None
+        if failure not in self.found:  # several properties begin with the enclosure
+            self.found[failure], rest = known_of(trial, verdict)
+        return rest
+
+
+class Told(NamedTuple):
+    """A check, and with whom nothing is wrong but what is known."""
+
+    report: Report
+    known: dict[str, tuple[Defect, ...]]
+    """For each such path, and `FORWARD`, the defects that are all of it."""
+
+
+def told(model: nn.Module, x: Tensor, *, seed: int | None = None, **options: Any) -> Told:
+    """As `jaccheck.check`, with what the register says of all that each property finds."""
+    lookup = _Lookup()
+    report = judged(model, x, seed=seed, when_wrong=lookup, **options).report
+    by_path: dict[str, list[tuple[Defect, ...]]] = defaultdict(list)
+    for failure, defects in lookup.found.items():
+        by_path[failure.path].append(defects)
+    if report.forward is not None:
+        by_path[FORWARD] = [known(Failure(FORWARD, FORWARD, "value"), model, x, seed=seed)]
+    return Told(report, {path: tuple(dict.fromkeys(chain(*found))) for path, found in by_path.items() if all(found)})
 
 
 class _Explained(NamedTuple):
@@ -173,7 +203,7 @@ def _needed(
 ) -> list[Defect] | None:
     """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
     try:
-        scene = Scene(case.problem, case.path or path, case, trial)
+        scene = Scene(case, case.path or path, trial)
         left = scene.outside
     except Unsupported:
         return []

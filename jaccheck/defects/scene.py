@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from jaccheck._errors import Unsupported
-from jaccheck._problem import Problem
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.rules.dropout import Dropped
 from jaccheck.paths import SHIPPED, Path, get, mode, rounding
@@ -28,10 +27,11 @@ FEW, CHUNK = 32, 256
 
 
 class Scene:
-    """What `path` gives for `problem`, and where that is wrong. Masks are ``[N, C, *p.shape]``."""
+    """What `path` gives in a case, and where that is wrong. Masks are ``[N, C, *p.shape]``."""
 
-    def __init__(self, problem: Problem, path: Path, case: Case | None = None, trial: Trial | None = None) -> None:
-        self.problem, self.path, self.case = problem, path, case or Case(problem)
+    def __init__(self, case: Case, path: Path, trial: Trial | None = None) -> None:
+        problem = case.problem
+        self.problem, self.path, self.case = problem, path, case
         if trial is not None and trial.problem is problem and trial.path is path and trial.judge.oracle is not None:
             self.got, self._oracle = trial.run.jacobian, trial.judge.oracle  # what a check has at hand
         else:

@@ -125,7 +125,7 @@ class Campaign:
             self._end("seconds")
         if self._ending is not None and not self._chases and not self._suspects:
             return
-        if self._dispatch.starts(worker):
+        if self._dispatch.start_if_needed(worker):
             return
         if self._suspects and left > -GRACE and self._ending != "interrupted":
             self._examine(worker, self._suspects.popleft())
@@ -157,7 +157,7 @@ class Campaign:
     def _explore(self, worker: int, part: Slice, seconds: float) -> None:
         def lost(loss: Loss) -> None:
             self._rounds.leave(worker)
-            if self._suspect(loss, numbered=True):
+            if self._note_suspect(loss, numbered=True):
                 place = loss.in_hand.index - part.index(0)
                 self._rounds.put(replace(part, last=place), replace(part, first=place + 1))
             elif len(part) == 1 and loss.kind != "abandoned":
@@ -207,7 +207,7 @@ class Campaign:
 
         def lost(loss: Loss) -> None:
             self.summary.chasing -= 1
-            self._suspect(loss, numbered=False)
+            self._note_suspect(loss, numbered=False)
 
         self.summary.chasing += 1
         self._submit(worker, done, lost, chase, index, finding, left)
@@ -221,12 +221,15 @@ class Campaign:
             self._replays.done(earlier, shown=bool(found))
 
         def lost(loss: Loss) -> None:
-            self._suspect(loss, numbered=False)
+            self._note_suspect(loss, numbered=False)
 
         self._submit(worker, done, lost, replay, earlier.finding)
 
-    def _suspect(self, loss: Loss, *, numbered: bool) -> bool:
-        """Whether it is known which network a worker died of; `numbered`: it is one of the plan's and has no row."""
+    def _note_suspect(self, loss: Loss, *, numbered: bool) -> bool:
+        """Note the network that a worker died of, and say whether it is known.
+
+        `numbered`: it is one of the plan's and has no row.
+        """
         network, index = loss.in_hand.network, loss.in_hand.index
         if network is not None and loss.kind != "abandoned":
             self._suspects.append(Suspect(loss, network, index if numbered else None, self.plan.paths))
@@ -236,7 +239,10 @@ class Campaign:
         """Try the network of `suspect` once more; then path by path, to see which one it is."""
 
         def lost(loss: Loss) -> None:
-            self._suspects.appendleft(suspect) if path is None else self._conclude(suspect, path)
+            if path is None:
+                self._suspects.appendleft(suspect)
+            else:  # that the time is up is no fault of the path
+                self._conclude(suspect, None if loss.kind == "abandoned" else path)
 
         path: str | None = None
         if suspect.index is not None and suspect.take_whole():

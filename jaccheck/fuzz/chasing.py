@@ -52,12 +52,6 @@ class _Chase:
         # Hypothesis tells failures apart by the class of the exception
         self._exception: type[Disagreement] = type("Disagreement", (Disagreement,), {})
 
-    def question(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The paths and properties that show the failure, and no more."""
-        paths = (self.failure.path,) if self.failure.path in self.plan.paths else self.plan.paths
-        properties = self.plan.properties
-        return paths, (self.failure.property,) if self.failure.property in properties else properties
-
     def judge(self, network: Network) -> None:
         """Raise if `network` shows the failure."""
         if self.progress.stopped() or time.monotonic() >= self.deadline:
@@ -77,7 +71,7 @@ class _Chase:
             return False
         self.tried += 1
         self.progress.take(network, self.index, "shrinking")
-        found = found_on(self.plan, network, *self.question()).get(self.failure._replace(shape=""))
+        found = found_on(self.plan, network, *self.plan.question(self.failure)).get(self.failure._replace(shape=""))
         self.progress.free()
         if found is None or not alike(found.family, self.first.family):
             return False
@@ -108,7 +102,7 @@ def chase(plan: Plan, index: int, finding: Finding, seconds: float, progress: Pr
         complete, interrupted = False, True
     small = replace(chased.last, unfinished=not complete, reproducible=reproducible)
     if finding.failure.path != CRASH and not interrupted:
-        small = replace(small, report=_whole(plan, small, chased.question()[1]))
+        small = replace(small, report=_whole(plan, small, plan.question(finding.failure)[1]))
     return Chased(small, chased.tried, time.monotonic() - start, interrupted)
 
 

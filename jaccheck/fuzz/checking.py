@@ -47,6 +47,11 @@ class Asked(NamedTuple):
     seconds: float
     statuses: tuple[tuple[str, str, str], ...]  # path, property, status
 
+    @property
+    def name(self) -> str:
+        """By which the time is counted."""
+        return ", ".join(self.properties)
+
 
 @dataclass(frozen=True)
 class Row:

@@ -44,7 +44,7 @@ class ClusterWorker:
         self.attend()
         return self._waiting
 
-    def started(self, pid: int) -> None:
+    def started(self) -> None:
         self._waiting = None
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:

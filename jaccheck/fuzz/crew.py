@@ -34,8 +34,8 @@ class Worker(Protocol):
     def start(self) -> Future[int]:
         """Start its process, or another one in place of it."""
 
-    def started(self, pid: int) -> None:
-        """Called with what the future of `start` gives."""
+    def started(self) -> None:
+        """Called once the future of `start` is done."""
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """Let it do ``work(*arguments, progress)``."""
@@ -87,7 +87,7 @@ class CallingWorker:
             gc.freeze()
         return self._executor.submit(int)
 
-    def started(self, pid: int) -> None:
+    def started(self) -> None:
         pass
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:

@@ -56,13 +56,13 @@ class Dispatch:
         busy = {job.worker for job in self._jobs.values()}
         yield from (worker for worker in range(len(self._crew)) if worker not in busy)
 
-    def starts(self, worker: int) -> bool:
-        """Whether a free worker had to be started first."""
+    def start_if_needed(self, worker: int) -> bool:
+        """Start a free worker that isn't there, and say whether that was so."""
         if worker not in self._to_start:
             return False
         self._to_start.remove(worker)
         future = self._crew[worker].start()
-        self._jobs[future] = Job(worker, lambda pid: self._started(worker, pid), self._stillborn, STARTING)
+        self._jobs[future] = Job(worker, lambda _: self._started(worker), self._stillborn, STARTING)
         return True
 
     def submit(
@@ -123,8 +123,8 @@ class Dispatch:
             job.killed = True
             worker.kill("hung" if hangs else "abandoned")
 
-    def _started(self, worker: int, pid: int) -> None:
-        self._crew[worker].started(pid)
+    def _started(self, worker: int) -> None:
+        self._crew[worker].started()
         self.began = min(self.began, time.monotonic())
         self._false_starts = 0
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from jaccheck._check import check
 from jaccheck._finding import Failure, Finding, Listed, recognized
 from jaccheck._network import Network
-from jaccheck._report import Report
+from jaccheck.defects.known import Told, told
 from jaccheck.fuzz.checking import Row, checked, found_on
 from jaccheck.fuzz.drawing import drawn
 from jaccheck.fuzz.plan import Plan, Slice
@@ -35,10 +35,19 @@ def explore(
 ) -> Batch:
     """Check `part` of a round for at most `seconds`, or to the first failure that isn't `listed`."""
     batch = Batch(done=part.first)
+    shares: dict[str, float] = defaultdict(float, spent)
     try:
         networks = drawn(plan, part)
-        numbered = [(part.index(part.first + i), network) for i, network in enumerate(networks)]
-        _check(plan, numbered, listed, spent, seconds, progress, batch)
+        end = time.monotonic() + seconds
+        for place, network in enumerate(networks, part.first):
+            if progress.stopped() or time.monotonic() >= end or batch.found:
+                break
+            row, found = _checked(plan, part.index(place), network, shares, listed, progress)
+            batch.rows.append(row)
+            batch.done += 1
+            batch.found = {failure: finding for failure, finding in found.items() if failure not in listed}
+            for asked in row.asked[-1:]:
+                shares[asked.name] += asked.seconds
         batch.exhausted = batch.done == part.first + len(networks) < part.last
     except KeyboardInterrupt:
         batch.interrupted = True
@@ -48,9 +57,7 @@ def explore(
 def replay(plan: Plan, finding: Finding, progress: Progress) -> dict[Failure, Finding]:
     """What is wrong on the network of an earlier finding, asked what it was found by."""
     progress.take(finding.network, -1, "replaying")
-    paths = (finding.failure.path,) if finding.failure.path in plan.paths else plan.paths
-    properties = (finding.failure.property,) if finding.failure.property in plan.properties else plan.properties
-    found = found_on(plan, finding.network, paths, properties)
+    found = found_on(plan, finding.network, *plan.question(finding.failure))
     progress.free()
     return found
 
@@ -65,37 +72,19 @@ def alone(plan: Plan, network: Network, path: str, progress: Progress) -> dict[F
 
 def checked_once(
     network: Network, paths: tuple[str, ...], properties: tuple[str, ...], images: bool, progress: Progress
-) -> Report:
-    """The report on `network`."""
+) -> Told:
+    """The report on `network`, and what of it is known."""
     progress.take(network, -1, "replaying")
-    report = check(*network.build(), paths=paths, properties=properties, seed=network.seed, images=images)
+    found = told(*network.build(), paths=paths, properties=properties, seed=network.seed, images=images)
     progress.free()
-    return report
+    return found
 
 
-def _check(
-    plan: Plan,
-    numbered: Sequence[tuple[int, Network]],
-    listed: Listed,
-    spent: Mapping[str, float],
-    seconds: float,
-    progress: Progress,
-    batch: Batch,
-) -> None:
-    end = time.monotonic() + seconds
-    shares = dict(spent)
-    for index, network in numbered:
-        if progress.stopped() or time.monotonic() >= end:
-            break
-        progress.take(network, index, "checking")
-        row, found = checked(plan, index, network, shares)
-        found = recognized(found, listed)
-        row = replace(row, failures=tuple(found))
-        progress.free()
-        for part in row.asked[-1:]:
-            shares[", ".join(part.properties)] = shares.get(", ".join(part.properties), 0.0) + part.seconds
-        batch.rows.append(row)
-        batch.done += 1
-        batch.found = {failure: finding for failure, finding in found.items() if failure not in listed}
-        if batch.found:
-            break
+def _checked(
+    plan: Plan, index: int, network: Network, spent: Mapping[str, float], listed: Listed, progress: Progress
+) -> tuple[Row, dict[Failure, Finding]]:
+    progress.take(network, index, "checking")
+    row, found = checked(plan, index, network, spent)
+    found = recognized(found, listed)
+    progress.free()
+    return replace(row, failures=tuple(found)), found

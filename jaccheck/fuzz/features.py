@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from math import isfinite, prod
 
 from jaccheck._activations import ACTIVATIONS, CORE
 from jaccheck._history import HOOKS
-from jaccheck._layers import CONTAINERS, LAYERS, Activation, Layer, Linear, Sequential, within
+from jaccheck._layers import CONTAINERS, LAYERS, Activation, Layer, Linear, Repeat, Sequential, within
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 
@@ -18,6 +19,14 @@ SELDOM = frozenset(ACTIVATIONS) - frozenset(CORE)
 def leaves(network: Network) -> list[Layer]:
     """Its layers without the containers, in the order in which they are applied, repetitions once."""
     return list(within(network.layers))
+
+
+def containers(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """All layers that have others inside."""
+    for layer in layers:
+        if isinstance(layer, CONTAINERS):
+            yield layer
+            yield from containers(layer.layers)
 
 
 def kinds(network: Network) -> tuple[str, ...]:
@@ -37,6 +46,7 @@ class Described:
 
     def __init__(self, network: Network) -> None:
         self.network, self.layers = network, leaves(network)
+        self.containers = list(containers(network.layers))
         self.linears = [layer for layer in self.layers if isinstance(layer, Linear)]
         self.activations = [layer for layer in self.layers if isinstance(layer, Activation)]
 
@@ -60,6 +70,19 @@ def _hidden(n: int) -> Feature:
 
 def _hooked(kind: str) -> Feature:
     return lambda d: any(hook.kind == kind for hook in d.network.hooks)
+
+
+def _integers(values: Values) -> bool:
+    fixed = values.kind in ("cycle", "choice") and values.exponent >= 0
+    return fixed and all(type(n) is int for n in (*values.numbers, *(number for _, number in values.put)))
+
+
+def _some_not_finite(d: Described) -> bool:
+    """As far as numbers are concerned that are put into x."""
+    size = prod(d.network.inputs)
+    put = ((i // size % max(d.network.batch, 1), number) for i, number in d.network.x.put)
+    some = {n for n, number in put if not isfinite(float(number))}
+    return 0 < len(some) < d.network.batch and d.network.x_layout != "expanded"
 
 
 FEATURES: dict[str, Feature] = {
@@ -99,6 +122,10 @@ FEATURES: dict[str, Feature] = {
     "layers registered last first": lambda d: (
         len(d.linears) > 1 and any(isinstance(layer, Sequential) and layer.last_first for layer in d.network.layers)
     ),
+    "tied parameters": lambda d: any(isinstance(c, Repeat) and c.tied for c in d.containers),
+    "own containers": lambda d: any(isinstance(c, Sequential) and c.own for c in d.containers),
+    "integers alone": lambda d: all(map(_integers, d.values())),
+    "some samples not finite": _some_not_finite,
 }
 """In the order of their bits in a log; a new one goes to the end. Dtypes and kinds of layers are features, too."""
 

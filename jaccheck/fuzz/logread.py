@@ -29,7 +29,7 @@ def counts(file: Path) -> dict[str, Any]:
             (networks,) = db.execute("SELECT coalesce(sum(networks), 0) FROM minute").fetchone()
             verdicts = _nested(db, "SELECT path, status, networks FROM path_total")
             findings = db.execute(
-                "SELECT path, property, kind, smallest, reproducible, again, file, json FROM finding ORDER BY id"
+                "SELECT smallest, reproducible, again, file, json FROM finding ORDER BY id"
             ).fetchall()
             events = dict(db.execute("SELECT what, count(*) FROM event GROUP BY what"))
             return {
@@ -58,7 +58,7 @@ def counts(file: Path) -> dict[str, Any]:
                         "again": again,
                         "file": saved,
                     }
-                    for *_, smallest, reproducible, again, saved, text in findings
+                    for smallest, reproducible, again, saved, text in findings
                 ],
                 "plan": json.loads(meta["plan"]),
                 "versions": json.loads(meta["versions"]),

@@ -163,7 +163,7 @@ def _count(entry: Entry, totals: _Totals) -> None:
     if row.refused is not None:
         totals.add("refused", (row.refused,), 1)
     for asked in row.asked:
-        totals.add("spent", (", ".join(asked.properties),), asked.seconds)
+        totals.add("spent", (asked.name,), asked.seconds)
         for name, law, status in asked.statuses:
             totals.add("property_total", (law, name, status), 1)
     for path in row.paths:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from jaccheck._finding import Failure
 from jaccheck.properties import get
 
 ROUND = 500
@@ -39,6 +40,11 @@ class Plan:
         """The properties that are asked of each network, and those that take turns."""
         cheap = tuple(name for name in self.properties if get(name).cheap)
         return cheap, tuple(name for name in self.properties if name not in cheap)
+
+    def question(self, failure: Failure) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The paths and properties that show `failure`, and no more."""
+        paths = (failure.path,) if failure.path in self.paths else self.paths
+        return paths, (failure.property,) if failure.property in self.properties else self.properties
 
     def data(self) -> dict[str, Any]:
         """This plan for JSON."""

@@ -49,7 +49,7 @@ class PoolWorker:
         self._process = next((p for p in multiprocessing.active_children() if p not in before), None)
         return begun
 
-    def started(self, pid: int) -> None:
+    def started(self) -> None:
         pass
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
@@ -67,10 +67,6 @@ class PoolWorker:
     def busy_for(self) -> float:
         """Seconds that it has had the network at hand."""
         return self._progress.read().seconds
-
-    @property
-    def taken(self) -> int:
-        return self._progress.taken
 
     def attend(self) -> None:
         pass
@@ -164,7 +160,7 @@ def outlived(work: Callable[..., T], *arguments: Any, load: tuple[str, ...], sec
     """What ``work(*arguments, progress)`` gives in a process of its own, or what became of that in `seconds`."""
     with hired(1, load) as (worker,):
         try:
-            worker.started(worker.start().result())
+            worker.start().result()
             return worker.submit(work, *arguments).result(seconds)
         except TimeIsUp:
             worker.kill("hung")

@@ -14,8 +14,8 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 
 SIZE = 1 << 22  # of the file; a network whose JSON is larger is known by its number alone
-_HEAD = struct.Struct("<BBxxxxxxdqqq")
-"""Asked to stop, doing, since when, number in the campaign, networks so far, bytes of JSON behind."""
+_HEAD = struct.Struct("<BBxxxxxxdqq")
+"""Asked to stop, doing, since when, number in the campaign, bytes of JSON behind."""
 DOING = ("", "checking", "shrinking", "replaying")
 
 
@@ -70,7 +70,6 @@ class SharedProgress:
         with file.open("r+b" if file.exists() else "w+b") as opened:
             opened.truncate(SIZE)
             self._map = mmap.mmap(opened.fileno(), SIZE)
-        self._taken = 0
 
     def clear(self) -> None:
         """As it was at first, but for the request to stop."""
@@ -83,13 +82,8 @@ class SharedProgress:
     def stop(self) -> None:
         self._map[0] = 1
 
-    @property
-    def taken(self) -> int:
-        """How many networks it has taken in hand."""
-        return int(_HEAD.unpack_from(self._map)[4])
-
     def read(self) -> InHand:
-        _, doing, since, index, _, length = _HEAD.unpack_from(self._map)
+        _, doing, since, index, length = _HEAD.unpack_from(self._map)
         network = None
         if doing and length:
             try:
@@ -105,9 +99,7 @@ class SharedProgress:
         length = len(text) if len(text) <= SIZE - _HEAD.size else 0
         self._map[1] = 0
         self._map[_HEAD.size : _HEAD.size + length] = text[:length]
-        self._taken += 1
-        number = DOING.index(doing)
-        _HEAD.pack_into(self._map, 0, self._map[0], number, time.monotonic(), index, self._taken, length)
+        _HEAD.pack_into(self._map, 0, self._map[0], DOING.index(doing), time.monotonic(), index, length)
 
     def free(self) -> None:
         self._map[1] = 0

@@ -71,7 +71,7 @@ class Summary:
         if row.refused is not None:
             self.refused[row.refused] += 1
         for asked in row.asked:
-            self.spent[", ".join(asked.properties)] += asked.seconds
+            self.spent[asked.name] += asked.seconds
             for _, law, status in asked.statuses:
                 self.properties.setdefault(law, Counter())[status] += 1
         for path in row.paths:

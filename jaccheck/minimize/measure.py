@@ -14,7 +14,7 @@ from jaccheck.minimize.places import places
 
 
 def measure(network: Network) -> tuple[float, ...]:
-    """What makes a network smaller than another: layers and steps, numbers, options, how simple the numbers are."""
+    """What makes one smaller than another: layers, steps and hooks, numbers, options, how simple the numbers are."""
     every = [layer for _, layer, _ in places(network)]
     linears = [layer for layer in every if isinstance(layer, Linear)]
     samples = network.batch if network.batch else 1.5
@@ -23,7 +23,7 @@ def measure(network: Network) -> tuple[float, ...]:
     options += sum(getattr(network, name) != getattr(default, name) for name in OPTIONS)
     numbers = total_cost(network.x) + sum(total_cost(layer.weight) + total_cost(layer.bias) for layer in linears)
     return (
-        len(every) + len(network.steps),
+        len(every) + len(network.steps) + len(network.hooks),
         network.parameters + samples * prod(network.inputs) + samples,
         options + 0.1 * len(network.inputs),
         numbers,

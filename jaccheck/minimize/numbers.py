@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jaccheck._layers import Linear
-from jaccheck._values import FORMATS, ZEROS, Number, Values
+from jaccheck._values import FORMATS, ZEROS, Number, Values, canonical
 
 MOST_WRITTEN = 2048
 """Numbers of a tensor that are written out: larger ones stay as they are described."""
@@ -27,7 +27,7 @@ def written(values: Values, shape: Sequence[int], dtype: str, fan_in: int = 1) -
 
 def of_tensor(t: Tensor) -> Values:
     """The numbers of a tensor, one for all if they are the same."""
-    numbers = [_number(number) for number in t.double().flatten().tolist()]
+    numbers = [canonical("number", number) for number in t.double().flatten().tolist()]
     if not any(number != 0 for number in numbers):
         return ZEROS
     return Values(numbers=(numbers[0],) if len(set(numbers)) == 1 else tuple(numbers))
@@ -39,12 +39,6 @@ def tensors(layer: Linear, fan_in: int, dtype: str) -> tuple[Tensor, Tensor]:
     weight = layer.weight.tensor((width, fan_in), dtype, fan_in).double()
     bias = torch.zeros(width, device="cpu") if layer.bias is None else layer.bias.tensor((width,), dtype)
     return weight, bias.double()
-
-
-def _number(value: float) -> Number:
-    if isfinite(value) and (value != 0 or copysign(1, value) > 0):
-        return value
-    return "nan" if value != value else str(value)
 
 
 def cost(number: Number) -> float:

@@ -13,7 +13,7 @@ from jaccheck.minimize.places import Candidates, changed, places, put
 
 PLAIN = ("ReLU", "Sigmoid", "Tanh")
 """Activations to try in place of others."""
-OPTIONS = ("device", "x_layout", "x_requires_grad", "training", "bare")
+OPTIONS = ("device", "x_layout", "x_requires_grad", "x_retains_grad", "training", "bare", "used_before")
 """Those of a network that have a default."""
 
 

@@ -7,10 +7,10 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from jaccheck._layers import Activation, Dropout, Linear, Sequential
+from jaccheck._layers import Activation, Dropout, Layer, Linear, Sequential
 from jaccheck._network import Network
 from jaccheck.minimize.numbers import of_tensor, tensors
-from jaccheck.minimize.places import Candidates, Place, changed, places, put
+from jaccheck.minimize.places import Candidates, Place, changed, everywhere, places, put
 
 
 def fewer_samples(network: Network) -> Candidates:
@@ -38,12 +38,12 @@ def narrowed_together(network: Network) -> Candidates:
 
 
 def _resized(network: Network, size: int, smaller: int) -> Network:
+    def narrow(layer: Layer) -> Layer:
+        return replace(layer, width=smaller) if isinstance(layer, Linear) and layer.width == size else layer
+
     batch = smaller if network.batch == size else network.batch
-    small = replace(network, batch=batch, inputs=tuple(smaller if n == size else n for n in network.inputs))
-    for place, layer, _ in places(network):
-        if isinstance(layer, Linear) and layer.width == size:
-            small = put(small, place, replace(layer, width=smaller))
-    return small
+    inputs = tuple(smaller if n == size else n for n in network.inputs)
+    return replace(network, batch=batch, inputs=inputs, layers=everywhere(network.layers, narrow))
 
 
 def narrowed(network: Network) -> Candidates:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
-from jaccheck._layers import Linear, Repeat, Residual, Sequential
+from jaccheck._layers import CONTAINERS, Linear, Repeat, Sequential, Switch
 from jaccheck._network import Network
 from jaccheck.minimize.numbers import of_tensor, tensors
 from jaccheck.minimize.places import Candidates, Place, changed, places, put
@@ -28,8 +28,11 @@ def without_layers(network: Network) -> Candidates:
 def unwrapped(network: Network) -> Candidates:
     """Containers replaced by what is in them, and modules of our own by torch's."""
     for place, layer, _ in places(network):
-        if isinstance(layer, (Sequential, Residual, Repeat)):
+        if isinstance(layer, CONTAINERS):
             yield partial(put, network, place, *layer.layers)
+        if isinstance(layer, Switch):
+            yield partial(changed, network, place, other=())
+            yield partial(changed, network, place, other=layer.layers)
         if isinstance(layer, Repeat) and layer.times > 2:
             yield partial(changed, network, place, times=2)
         if isinstance(layer, Repeat) and layer.tied:
@@ -59,7 +62,9 @@ def _merged(network: Network, place: Place, first: Linear, behind: Place, second
 
 def fewer_steps(network: Network) -> Candidates:
     """Nothing, or less, happens to the model."""
-    if network.steps:
-        yield partial(replace, network, steps=())
-    for i in range(len(network.steps)):
-        yield partial(replace, network, steps=(*network.steps[:i], *network.steps[i + 1 :]))
+    for name in ("steps", "hooks"):
+        before = getattr(network, name)
+        if before:
+            yield partial(replace, network, **{name: ()})
+        for i in range(len(before)):
+            yield partial(replace, network, **{name: (*before[:i], *before[i + 1 :])})

@@ -35,6 +35,10 @@ class Score:
     seed: int
     budget: float
     hunts: list[Hunt] = field(default_factory=list)
+    properties: tuple[str, ...] = tuple(PROPERTIES)
+    """Those that were asked."""
+    interrupted: bool = False
+    """The other faults haven't been looked for."""
 
     @property
     def counted(self) -> list[Hunt]:
@@ -63,12 +67,16 @@ class Score:
         first = Counter(hunt.law for hunt in self.killed if hunt.law is not None)
         sees = Counter(law for hunt in self.killed for law in hunt.by)
         alone = Counter(hunt.by[0] for hunt in self.killed if len(hunt.by) == 1)
-        return {law: (first[law], sees[law], alone[law]) for law in (*PROPERTIES, *(first.keys() - PROPERTIES.keys()))}
+        return {
+            law: (first[law], sees[law], alone[law])
+            for law in (*self.properties, *sorted(first.keys() - self.properties))
+        }
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "seed": self.seed,
+            "interrupted": self.interrupted,
             "budget": self.budget,
             "faults": len(self.counted),
             "killed": len(self.killed),
@@ -103,6 +111,8 @@ class Score:
             what = f"jaccheck raised {one.crash}" if one.crash else f"seen by {one.law} all the same"
             what = f"{', '.join(one.misjudged)} accused as well" if one.misjudged else what
             lines.append(f"strange: {_told(one)}: {what}")
+        if self.interrupted:
+            lines.append("interrupted: the other faults haven't been looked for")
         return "\n".join(lines)
 
 
@@ -111,32 +121,48 @@ def scored(
     *,
     seed: int,
     budget: float,
+    properties: Sequence[str] = tuple(PROPERTIES),
     workers: int = 1,
     watch: Callable[[Hunt], None] = lambda hunt: None,
 ) -> Score:
-    """Look for each of `faults`, with one worker in this process; `watch` is called after each."""
-    score = Score(seed, budget)
-    jobs = [(fault.name, seed, budget if fault.equivalent is None else min(budget, FOR_EQUIVALENT)) for fault in faults]
-    for found in _hunts(jobs, workers):
-        score.hunts.append(found)
-        watch(found)
+    """Look for each of `faults` by `properties`, with one worker in this process; `watch` is called after each.
+
+    An interrupt ends it with what has been found.
+
+    Raises:
+        KeyboardInterrupt: none has been looked for yet.
+    """
+    score = Score(seed, budget, properties=tuple(properties))
+    jobs = [
+        (fault.name, seed, budget if fault.equivalent is None else min(budget, FOR_EQUIVALENT), score.properties)
+        for fault in faults
+    ]
+    try:
+        for found in _hunts(jobs, workers):
+            score.hunts.append(found)
+            watch(found)
+    except KeyboardInterrupt:
+        if not score.hunts:
+            raise
+        score.interrupted = True
     return score
 
 
-Job = tuple[str, int, float]
-"""A fault's name, the seed and the budget."""
+Job = tuple[str, int, float, tuple[str, ...]]
+"""A fault's name, the seed, the budget and the properties."""
 
 
 def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
     if workers == 1:
-        yield from (hunt(bank()[name], seed=seed, budget=budget) for name, seed, budget in jobs)
+        for name, seed, budget, laws in jobs:
+            yield hunt(bank()[name], seed=seed, budget=budget, properties=laws)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         others = active_children()
         try:
             with _deaf_to_ctrl_c():
                 futures = [pool.submit(_in_a_worker, job) for job in jobs]
-            for (name, _, _), future in zip(jobs, futures, strict=True):
+            for (name, *_), future in zip(jobs, futures, strict=True):
                 yield Hunt(bank()[name], **future.result())
         except BaseException:  # Ctrl-C, say: nobody waits for what they are at
             for process in set(active_children()) - set(others):

@@ -15,10 +15,16 @@ from torch import Tensor
 
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem, Unsupported
+from jaccheck._needs import needs
 from jaccheck._network import Network
 from jaccheck._problem import admit
+from jaccheck._text import several
+from jaccheck._values import DTYPES
 from jaccheck.defects.known import looked_up
+from jaccheck.fuzz.checking import turn
+from jaccheck.fuzz.plan import Plan
 from jaccheck.paths import DEFAULT, get, paths
+from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import BASE, LOOP, Fault
 from jaccheck.selftest.hunt import hunt, parts
 
@@ -77,19 +83,23 @@ class Tolerances:
     rows: list[Row]
     by_dtype: dict[str, Counter[str]] = field(default_factory=dict)
     """Alarms of each rule by dtype."""
+    interrupted: bool = False
+    """It was to be more networks, or more faults."""
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
         rows = [{**vars(row), "alarm_rate": row.alarm_rate, "score": row.score} for row in self.rows]
         by_dtype = {rule: dict(counts) for rule, counts in self.by_dtype.items()}
-        facts = {"seed": self.seed, "networks": self.networks, "versions": dict(versions())}
-        return {**facts, "rules": rows, "alarms by dtype": by_dtype}
+        facts = {"seed": self.seed, "networks": self.networks, "interrupted": self.interrupted}
+        return {**facts, "versions": dict(versions()), "rules": rows, "alarms by dtype": by_dtype}
 
     def __str__(self) -> str:
         lines = ["| rule | false alarms | faults found |", "| --- | --- | --- |"]
         for row in self.rows:
             alarms = f"{row.alarms} of {row.comparisons} ({100 * row.alarm_rate:.1f} %)"
             lines.append(f"| {row.rule} | {alarms} | {row.killed} of {row.faults} ({100 * row.score:.1f} %) |")
+        if self.interrupted:
+            lines.append(f"\ninterrupted after {several(self.networks, 'network')}, {several(row.faults, 'fault')}")
         return "\n".join(lines)
 
     def plot(self, file: str | os.PathLike[str]) -> None:
@@ -99,14 +109,15 @@ class Tolerances:
             ImportError: matplotlib is missing.
             OSError: the file can't be written.
         """
-        self.figure().savefig(file, dpi=120)
+        figure = self.figure()
+        from jaccheck._plot import saved
+
+        saved(figure, file)
 
     def figure(self) -> Figure:
         """The same as a figure."""
-        try:
+        with needs("plot()"):
             from jaccheck.selftest._plot import figure
-        except ModuleNotFoundError as error:
-            raise ImportError("a plot needs matplotlib; pip install 'jaccheck[plot]'") from error
         return figure(self)
 
 
@@ -117,13 +128,37 @@ def tolerances(
 
     Without, right results are those that are finite and that the enclosure doesn't find wrong, or for a known defect of
     the libraries alone, which is left out. With a fault, a rule has found it if on some network it finds fault with a
-    path with which it found none before.
+    path with which it found none before. An interrupt ends it with what has been counted.
+
+    Raises:
+        KeyboardInterrupt: nothing has been counted yet.
     """
     tried = list(islice(chain.from_iterable(parts(seed)), networks))
     rows = {rule: Row(rule) for rule in (*RULES, ENCLOSURE, EVERYTHING)}
-    found = Tolerances(seed, networks, list(rows.values()), {rule: Counter() for rule in rows})
+    found = Tolerances(seed, 0, list(rows.values()), {rule: Counter() for rule in rows})
+    try:
+        _count(found, rows, faults, tried, watch)
+    except KeyboardInterrupt:
+        if not found.networks:
+            raise
+        found.interrupted = True
+    return found
+
+
+def _count(
+    found: Tolerances,
+    rows: Mapping[str, Row],
+    faults: Sequence[Fault],
+    tried: Sequence[Network],
+    watch: Callable[[str], None],
+) -> None:
+    """Count in `rows`, which are those of `found`."""
+    networks, seed = len(tried), found.seed
+    plan = Plan(seed, paths(), tuple(PROPERTIES), DTYPES, ("cpu",), examples=networks)
     for i, network in enumerate(tried):
-        _without_fault(network, rows, found.by_dtype)
+        laws = tuple(chain(*turn(plan, i, network, {})))  # as `fuzz` and hunts ask them
+        _without_fault(network, laws, rows, found.by_dtype)
+        found.networks += 1
         watch(f"without a fault: network {i + 1} of {networks}")
     before = [_differing(network, (*DEFAULT, BASE)) for network in tried]
     seen = [fault for fault in faults if fault.equivalent is None]
@@ -133,22 +168,25 @@ def tolerances(
             row.faults += 1
             row.killed += row.rule in killers
         watch(f"fault {i + 1} of {len(seen)}: {fault.name} found by {', '.join(killers) or 'none'}")
-    return found
 
 
-def _without_fault(network: Network, rows: Mapping[str, Row], by_dtype: Mapping[str, Counter[str]]) -> None:
-    """Count what each rule says of right results on `network`."""
+def _without_fault(
+    network: Network, laws: Sequence[str], rows: Mapping[str, Row], by_dtype: Mapping[str, Counter[str]]
+) -> None:
+    """Count what each rule says of right results on `network`, "all properties" being those of `laws`."""
     try:
-        report, failures, known = looked_up(network, paths(), ("enclosure",))
+        report, failures, known = looked_up(network, paths(), ("enclosure",), words=False)
+        _, every, explained = looked_up(network, paths(), laws, words=False)
     except InvalidProblem:
         return
     wrong = {failure.path: failure in known for failure in failures}
+    accused = {failure.path for failure in every if failure not in explained}
     results = _results(network, paths())
     expected = results.get(LOOP)
     for path, verdict in report.verdicts.items():
         if path == LOOP or verdict.status not in ("agrees", "disagrees") or wrong.get(path) or wrong.get(LOOP):
             continue
-        alarmed = {rule for rule in (ENCLOSURE, EVERYTHING) if path in wrong}
+        alarmed = {rule for rule, found in ((ENCLOSURE, wrong), (EVERYTHING, accused)) if path in found}
         got = results.get(path)
         if got is None or expected is None or not _finite(got) or not _finite(expected):
             continue

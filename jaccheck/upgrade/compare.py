@@ -18,7 +18,7 @@ from jaccheck.upgrade.ulps import ulps
 
 @dataclass(frozen=True)
 class Place:
-    """The element of a Jacobian that changed most, in radii of its enclosure."""
+    """The element of a Jacobian that changed most, in radii of its enclosure; where there is none, most at all."""
 
     parameter: str
     index: tuple[int, ...]
@@ -127,6 +127,7 @@ def _change(name: str, path: str, before: Recorded, after: Recorded) -> Change:
     if path not in before.jacobians or path not in after.jacobians:
         return Change(**facts)
     elements, steps, radii = 0, 0.0, 0.0
+    farthest = 0.0
     outside = [0, 0]
     place: Place | None = None
     for parameter, a, b in _pairs(before.jacobians[path], after.jacobians[path]):
@@ -143,7 +144,8 @@ def _change(name: str, path: str, before: Recorded, after: Recorded) -> Change:
         distance = (a.double() - b.double()).abs().nan_to_num(nan=inf)
         relative = distance if ball is None else torch.where(moved, distance / ball.radius, 0.0).nan_to_num(nan=inf)
         most = float(relative.max())
-        if place is None or most > radii:
+        if place is None or most > farthest:
+            farthest = most
             flat = torch.tensor(int(relative.argmax()), device="cpu")
             index = tuple(int(i) for i in torch.unravel_index(flat, a.shape))
             known = (None, None) if ball is None else (float(ball.centre[index]), float(ball.radius[index]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor
 from jaccheck._check import facts, versions
 from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
-from jaccheck._problem import Problem, admit
+from jaccheck._problem import admit
 from jaccheck._report import Report, Verdict
 from jaccheck._same import same
 from jaccheck.enclosure import Ball, Oracle
@@ -89,19 +89,19 @@ def _recorded(network: Network, paths: Sequence[JacobianPath]) -> Recorded:
     for path in paths:
         trial = Trial(problem, path, judge)
         said = [PROPERTIES[law].judge(trial) for law in DEFAULT]
-        wrong: Verdict = next((verdict for verdict in said if verdict.status == "disagrees"), said[0])
-        verdicts[path.name] = replace(wrong, seconds=None)
-        if judge.reason is None:
-            enclosures[path.name] = _enclosure(problem, path)
-        if trial.run.raised is None and (wrong.kind in (None, "value", "state")):
+        verdict: Verdict = next((one for one in said if one.status == "disagrees"), said[0])
+        verdicts[path.name] = replace(verdict, seconds=None)
+        if judge.oracle is not None:
+            enclosures[path.name] = _enclosure(judge.oracle, problem.parameters, path)
+        if trial.run.raised is None and (verdict.kind in (None, "value", "state")):
             jacobians[path.name] = {name: j.cpu() + 0 for name, j in trial.run.jacobian.items()}
     report = Report(verdicts, replace(facts(problem), versions={}), judge.forward)
     return Recorded(network, report, jacobians, enclosures)
 
 
-def _enclosure(problem: Problem, path: JacobianPath) -> Enclosure:
-    oracle, every = Oracle(problem.model, problem.x, seed=problem.seed), slice(None)
-    balls = {name: oracle.rows(name, every, every, rounding(path)) for name in problem.parameters}
+def _enclosure(oracle: Oracle, parameters: Iterable[str], path: JacobianPath) -> Enclosure:
+    every = slice(None)
+    balls = {name: oracle.rows(name, every, every, rounding(path)) for name in parameters}
     return {name: Ball(ball.centre.cpu().clone(), ball.radius.cpu().clone()) for name, ball in balls.items()}
 
 

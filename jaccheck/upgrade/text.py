@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
+from jaccheck._text import aligned
 from jaccheck.upgrade.compare import Change, Comparison
 from jaccheck.upgrade.record import Record
 
@@ -41,10 +42,7 @@ def _table(changes: Sequence[Change]) -> Iterator[str]:
             str(sum(change.beyond for change in group)),
         )
         rows.append((path, dtype, *numbers))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for path, dtype, *cells in rows:
-        aligned = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[2:], strict=True))
-        yield f"  {path.ljust(widths[0])}  {dtype.ljust(widths[1])}  {aligned}"
+    yield from aligned(rows, left=2)
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:

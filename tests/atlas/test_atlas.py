@@ -11,10 +11,12 @@ from flint import arb as real
 from torch import nn
 
 from jaccheck._values import FORMATS
+from jaccheck.atlas import survey as atlas
 from jaccheck.atlas.numbers import at_kinks, between, count, last_place, rounded_slope, ulps
 from jaccheck.atlas.survey import BINS, Course, Survey, survey
 from jaccheck.atlas.table import table
 from jaccheck.cli import main
+from jaccheck.defects.register import register
 from jaccheck.enclosure.rules import Wire, layer_call
 from jaccheck.paths import paths
 from jaccheck.selftest.faults import bank
@@ -106,6 +108,15 @@ def test_what_is_wrong_known_needless_and_unsupported_is_told():
     assert known.status == ("known" if known.outside else "accurate")
 
 
+@pytest.mark.parametrize(("kept", "status"), [(2**16, "known"), (100, "wrong")])
+def test_a_path_is_only_said_to_be_wrong_as_known_if_all_its_errors_were_looked_at(monkeypatch, kept, status):
+    monkeypatch.setattr("jaccheck.atlas.survey.known", lambda *_: register()[:1])
+    monkeypatch.setattr("jaccheck.atlas.survey.KEPT", kept)
+    with bank()["sign"].inject():
+        course = survey(nn.Softsign(), "bfloat16", ("sign",)).courses["sign"]
+    assert (course.status, course.outside > 30_000) == (status, True)
+
+
 def test_forward_and_reverse_mode_see_the_same_arguments():
     found = survey(nn.Softsign(), "bfloat16", paths()[:6])
     assert all(float(course.curve.max()) == course.worst for course in found.courses.values())
@@ -169,6 +180,26 @@ def test_a_figure_says_where_an_error_is_larger_than_drawn():
 def test_what_is_not_there_is_refused(capsys, words, message):
     assert main(["atlas", *words.split()]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("goes", [0, 1, 2, 3])
+def test_ctrl_c_ends_in_the_arguments_that_were_tried(monkeypatch, capsys, goes):
+    left = iter(range(goes))
+
+    def interrupted(*arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        original(*arguments)
+
+    original = atlas._try
+    monkeypatch.setattr(atlas, "_try", interrupted)
+    monkeypatch.setattr(atlas, "CHUNK", 2**15)
+    words = ["atlas", "--activation", "Tanh", "--activation", "Softsign", "--dtype", "float16", "--path", "autograd"]
+    assert main([*words, "--json"]) == 130
+    out, err = capsys.readouterr()
+    tried = [(one["arguments"], one["interrupted"]) for one in json.loads(out or "[]")]
+    assert tried == [[], [(2**15, True)], [(63488, False)], [(63488, False), (2**15, True)]][goes]
+    assert err == ("" if goes else "jaccheck: interrupted\n")
 
 
 def test_a_wrong_path_fails_the_command(capsys):

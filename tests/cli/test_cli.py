@@ -9,20 +9,27 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 
-from jaccheck._report import Report
+from jaccheck._finding import PROCESS, Failure, Finding
+from jaccheck._network import Network
+from jaccheck._report import Report, Verdict
 from jaccheck.cli import main
 from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED
+from jaccheck.defects.register import register
 from jaccheck.paths import unregister_path
+from jaccheck.properties import PROPERTIES
+from jaccheck.selftest.faults import bank
 from tests.cli.commands import ANSI, MINE, TWICE, program, refused
 from tests.source import ROOT
 from tests.test_report import SCHEMA, conforms
 
 pytestmark = pytest.mark.usefixtures("folder")
 
+FLAT_OF_NONE = '{"format": 1, "layers": [{"kind": "Flatten"}, {"kind": "Linear"}], "batch": 0, "inputs": [1, 1]}'
 LONG = 300 * "x"  # longer than a file's name may be
 
 
@@ -372,6 +379,40 @@ def test_a_known_defect_is_named_in_one_line_but_is_a_disagreement_of_the_model_
     assert json.loads(capsys.readouterr().out)["known"] == {"autograd": ["autograd-other-sample-not-finite"]}
 
 
+def test_a_path_that_raises_in_a_known_way_is_named_though_it_gives_a_reason(capsys, folder):
+    (folder / "flat.json").write_text(FLAT_OF_NONE)
+    assert main(["check", "flat.json"]) == 1
+    assert "known       sqrt_ggn_exact: " in capsys.readouterr().out
+    failure = Failure("sqrt_ggn_exact", "batching", "raised")
+    for law in ("batching", PROCESS):  # in a process of its own
+        finding = Finding(failure._replace(property=law), Network.from_json(FLAT_OF_NONE), ("sqrt_ggn_exact",))
+        (folder / "saved.json").write_text(replace(finding, properties=("enclosure", "batching")).to_json())
+        assert main(["replay", "saved.json", "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["known"] == {"sqrt_ggn_exact": ["sqrt-ggn-flatten-empty-batch"]}
+
+
+def test_a_known_defect_beside_another_failure_is_not_named(capsys, monkeypatch):
+    law = PROPERTIES["batching"]
+    monkeypatch.setattr(
+        type(law), "judge", lambda self, trial: Verdict(trial.path.name, "disagrees", "state", "batching")
+    )
+    command = "check known.json --path autograd --property enclosure --property batching --json"
+    assert main(shlex.split(command)) == 1
+    assert json.loads(capsys.readouterr().out)["known"] == {}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_wrong_forward_pass_is_named_if_it_is_known(capsys, folder, monkeypatch, listed):
+    ones = {"numbers": [1]}
+    layer = {"kind": "Linear", "weight": ones}
+    (folder / "ones.json").write_text(json.dumps({"format": 1, "layers": [layer], "x": ones}))
+    defects = register()[:1] if listed else ()
+    monkeypatch.setattr("jaccheck.defects.known.known", lambda failure, *_, **__: defects)
+    with bank()["forward_linear_scaled"].inject():
+        assert main(["check", "ones.json"]) == 1
+        assert ("known       forward: " in capsys.readouterr().out) is listed
+
+
 def test_ctrl_c_that_python_ignores_is_heard_a_moment_later(capsys, monkeypatch):
     def lost(phase, info):
         gc.callbacks.remove(lost)
@@ -382,7 +423,7 @@ def test_ctrl_c_that_python_ignores_is_heard_a_moment_later(capsys, monkeypatch)
         gc.collect()
         time.sleep(10)
 
-    monkeypatch.setattr("jaccheck._check.check", collecting)
+    monkeypatch.setattr("jaccheck.defects.known.told", collecting)
     hook = sys.unraisablehook
     assert main(["example"]) == 130
     assert capsys.readouterr() == ("", "jaccheck: interrupted\n")

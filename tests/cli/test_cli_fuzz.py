@@ -193,6 +193,14 @@ def test_a_path_that_declines_all_networks_is_said_to_have_shown_nothing(capsys)
     assert "shown of autograd" not in out
 
 
+@pytest.mark.parametrize("option", ["--database elsewhere", "--examples 3", "--keep-going"])
+def test_what_a_log_has_settled_is_refused_when_it_goes_on(capsys, option):
+    assert fuzz(capsys, f"{QUICK} --examples 2 --log night.db")[0] == 0
+    assert refused(capsys, f"fuzz --resume night.db {option}") == (
+        f"--resume goes on with the plan of night.db; leave out {option.split()[0]}"
+    )
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_ctrl_c_ends_in_a_summary_of_the_program(folder):
     marking = "from pathlib import Path\n" + TWICE.replace("return", "Path('started').touch()\n        return")

@@ -25,6 +25,7 @@ from jaccheck.defects.register import in_range, register
 from jaccheck.defects.scene import Scene
 from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, mode, register_path, unregister_path
 from jaccheck.properties import PROPERTIES
+from jaccheck.properties._case import Case
 from jaccheck.selftest.faults import bank
 from tests.defects.showing import hidden, network_of
 from tests.planted import doubled, planted
@@ -121,11 +122,11 @@ def test_a_fault_beside_a_known_defect_is_caught(defect, path, monkeypatch):
     network = network_of(defect)
     (model, x), seed = network.build(), network.seed
     failure, seen = Failure(path, "enclosure", "value"), set()
-    original = Scene(admit(model, x, seed=seed), get(path)).got
+    original = Scene(Case(admit(model, x, seed=seed)), get(path)).got
     for name, fault in FAULTS.items():
         with monkeypatch.context() as patch:
             patch.setitem(_loaded, path, Faulty(get(path), fault))
-            scene = Scene(admit(model, x, seed=seed), get(path))
+            scene = Scene(Case(admit(model, x, seed=seed)), get(path))
             if any((scene.outside[p] & differ(scene.got[p], original[p])).any() for p in original):
                 seen.add(name)
                 assert known(failure, model, x, seed=seed) == (), name
@@ -144,7 +145,7 @@ def test_a_fault_in_another_sample_is_caught(defect, path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setitem(_loaded, path, Faulty(get(path), fault))
-        scene = Scene(admit(model, x, seed=seed), get(path))
+        scene = Scene(Case(admit(model, x, seed=seed)), get(path))
         assert any(mask[-1].any() for mask in scene.outside.values())
         assert known(Failure(path, "enclosure", "value"), model, x, seed=seed) == ()
 

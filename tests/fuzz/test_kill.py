@@ -25,7 +25,7 @@ from tests.planted import planted
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 KILLS = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2
-NETWORKS = 60
+NETWORKS = 900 if KILLS == 20 else 120
 PATHS = """
 import time
 from jaccheck.paths import get, register_path
@@ -100,13 +100,16 @@ def test_after_kill_9_a_campaign_goes_on_and_comes_to_the_same(tmp_path, undistu
     log = tmp_path / "log.db"
     new = "--seed 1 --path vmap_jacrev --path planted --property enclosure --dtype float32 --keep-going --load mine.py"
     running = start(tmp_path, *new.split(), "--examples", str(NETWORKS), "--log", str(log))
-    for _ in range(KILLS):
-        enough = logged(log) + chance.randint(1, 2 * NETWORKS // (3 * KILLS) + 1)
+    kills = 0
+    while kills < KILLS:
+        enough = logged(log) + chance.randint(1, NETWORKS // (3 * KILLS) + 1)
         while running.poll() is None and logged(log) < enough:
             time.sleep(0.02)
         crew = workers_of(running.pid)
-        if running.poll() is not None or not crew:
-            break
+        assert running.poll() is None, "it is done before so many kills"
+        if not crew:
+            continue
+        kills += 1
         if whom == "worker":
             os.kill(chance.choice(crew), signal.SIGKILL)
             continue

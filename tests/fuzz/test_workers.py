@@ -15,12 +15,15 @@ import pytest
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._finding import Failure, Finding
+from jaccheck._network import Network
 from jaccheck.cli import main
 from jaccheck.fuzz.campaign import Campaign
+from jaccheck.fuzz.crew import Loss
 from jaccheck.fuzz.drawing import drawn
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.plan import Plan, Slice
 from jaccheck.fuzz.pool import hired
+from jaccheck.fuzz.suspects import Suspect
 from jaccheck.paths import paths, unregister_path
 from tests.fuzz.deadly import SOURCE
 from tests.test_report import SCHEMA, conforms
@@ -88,7 +91,6 @@ def test_any_number_of_workers_checks_the_same_networks_by_the_same_questions(tm
 def test_a_worker_is_one_thread_on_one_core_and_deaf_to_ctrl_c():
     with hired(1, ()) as (worker,):
         pid = worker.start().result()
-        worker.started(pid)
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         assert len(os.sched_getaffinity(pid)) == 1
         assert int(status["SigIgn"], 16) >> 1 & 1
@@ -148,6 +150,14 @@ def test_a_worker_that_died_with_nothing_to_do_is_lost_with_its_next_work():
         for _ in range(2):  # the pool knows
             assert isinstance(worker.submit(_nothing).exception(timeout=30), BrokenProcessPool)
         assert "SIGKILL" in worker.loss().said
+
+
+def test_a_path_whose_turn_has_come_when_the_time_is_up_is_not_accused(monkeypatch):
+    campaign, suspect = Campaign(PLAN), Suspect(Loss("crashed", "gone"), Network(), None, PLAN.paths, whole=True)
+    monkeypatch.setattr(campaign, "_submit", lambda worker, done, lost, *_: lost(Loss("abandoned", "no end in sight")))
+    campaign._examine(0, suspect)
+    (finding,) = campaign.summary.findings
+    assert (finding.failure, finding.reproducible) == (Failure("worker", "process", "crashed"), False)
 
 
 def _nothing(progress):

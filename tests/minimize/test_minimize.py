@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 
 from jaccheck import Network, check
 from jaccheck._errors import InvalidProblem
-from jaccheck._layers import Activation, Dropout, Linear, Repeat, Residual, Sequential
+from jaccheck._history import Hook
+from jaccheck._layers import Activation, Dropout, Linear, Repeat, Residual, Sequential, Switch
+from jaccheck._modules import Either
 from jaccheck._values import Values
 from jaccheck.minimize import minimized
 from jaccheck.minimize.measure import measure
@@ -32,6 +34,7 @@ BIG = Network(
         ),
         Residual((Linear(6, UNIFORM), Dropout(0.5), Activation("ReLU", functional=True))),
         Repeat((Linear(6, UNIFORM),), 3, tied=True),
+        Switch((Linear(6, UNIFORM), Activation("Tanh")), (Linear(6, UNIFORM),)),
         Linear(5, UNIFORM, UNIFORM),
     ),
     batch=7,
@@ -40,7 +43,10 @@ BIG = Network(
     dtype="bfloat16",
     x_layout="strided",
     x_requires_grad=True,
+    x_retains_grad=True,
     training=False,
+    hooks=(Hook("forward"), Hook("gradient", 2)),
+    used_before="autograd",
     steps=("deepcopy", "pickle", "again"),
 )
 BARE = Linear(bias=None)
@@ -54,6 +60,11 @@ def has(kind: type) -> Any:
     return lambda network: any(isinstance(module, kind) for module in network.build()[0].modules())
 
 
+def inactive(network: Network) -> list[Any]:
+    eithers = (module for module in network.build()[0].modules() if isinstance(module, Either))
+    return [p for module in eithers for p in module.parts[1].parameters()]
+
+
 @pytest.mark.parametrize(
     ("fails", "expected"),
     [
@@ -64,8 +75,16 @@ def has(kind: type) -> Any:
         (lambda n: bool(weights(n)) and n.batch >= 3, Network((BARE,), batch=3)),
         (lambda n: bool(weights(n)) and "pickle" in n.steps, Network((BARE,), steps=("pickle",))),
         (lambda n: bool(weights(n)) and not n.batch, Network((BARE,), batch=0)),
+        (lambda n: bool(weights(n)) and Hook("gradient", 2) in n.hooks, Network((BARE,), hooks=(Hook("gradient", 2),))),
+        (lambda n: bool(weights(n)) and bool(n.used_before), Network((BARE,), used_before="autograd")),
+        (lambda n: bool(weights(n)) and n.x_retains_grad, Network((BARE,), x_retains_grad=True)),
+        (lambda n: has(Either)(n) and bool(weights(n)), Network((Switch((BARE,)),))),
+        (lambda n: len(inactive(n)) > 0, Network((Switch((), (BARE,)),))),
     ],
-    ids=["a bias", "a GELU", "evaluation mode", "bfloat16", "three samples", "a step", "no sample"],
+    ids=[
+        *("a bias", "a GELU", "evaluation mode", "bfloat16", "three samples", "a step", "no sample"),
+        *("a hook", "used before", "x retains its gradient", "a part that isn't active", "a weight in that"),
+    ],
 )
 def test_what_is_left_is_the_smallest(fails, expected):
     start = BIG if fails(BIG) else Network(BIG.layers, batch=0, inputs=BIG.inputs)

@@ -125,6 +125,31 @@ def test_the_command_gives_the_score(capsys):
     assert {row["fault"]: row["property"] for row in data["hunts"]} == {"sign": "enclosure", "leaves_grad": "state"}
 
 
+def test_one_property_may_be_asked_alone(capsys):
+    options = ["selftest", "--fault", "sign", "--fault", "leaves_grad", "--budget", "3", "--property", "state"]
+    assert main([*options, "--json"]) == 1
+    data = json.loads(capsys.readouterr().out)
+    assert (data["killed"], data["survivors"]) == (1, ["sign"])
+    assert data["properties"] == {"state": {"first": 1, "sees": 1, "alone": 1}}
+
+
+def test_ctrl_c_ends_in_the_faults_that_were_looked_for(capsys, monkeypatch):
+    found = hunt(bank()["leaves_grad"], **FAR)
+    hunts = iter([found])
+    monkeypatch.setattr(score, "hunt", lambda *_, **__: next(hunts, None) or interrupt())
+    options = ["selftest", "--fault", "sign", "--fault", "leaves_grad", "--json"]
+    assert main(options) == 130
+    data = json.loads(capsys.readouterr().out)
+    assert (data["faults"], data["interrupted"]) == (1, True)
+    assert_documented("selftest", data)
+    assert main(options) == 130  # before the first
+    assert capsys.readouterr() == ("", "jaccheck: interrupted\n")
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
 def test_workers_find_the_same(capsys):
     options = ["selftest", "--fault", "leaves_grad", "--fault", "forward_linear_scaled", "--json"]
     assert main([*options, "--workers", "2"]) == 0
@@ -144,7 +169,7 @@ def test_ctrl_c_doesnt_wait_for_workers(monkeypatch):
     timer = threading.Timer(0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt), ctrl_c_heard():
-        list(score._hunts([(60, 0, 0)], 2))
+        list(score._hunts([(60, 0, 0, 0)], 2))
     assert time.monotonic() - start < 30
 
 

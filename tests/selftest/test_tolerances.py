@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 import torch
 
+from jaccheck._layers import Linear
+from jaccheck._network import Network
+from jaccheck._values import Values
 from jaccheck.cli import main
 from jaccheck.selftest.faults import bank
-from jaccheck.selftest.tolerances import ENCLOSURE, EVERYTHING, RULES, Row, Tolerances, tolerances
+from jaccheck.selftest.tolerances import ENCLOSURE, EVERYTHING, RULES, Row, Tolerances, _without_fault, tolerances
 from tests.documented import assert_documented
 
 FAULTS = ("sign", "one_ulp", "leaves_grad", "zeros_negative", "kernel_relu_closed")
@@ -33,6 +37,14 @@ def test_the_enclosure_finds_no_fault_with_right_results_and_the_usual_rules_do(
     assert sum(row.alarms for row in usual) > 0
     assert all(row.alarms < row.comparisons for row in usual)
     assert all(sum(found.by_dtype[row.rule].values()) == row.alarms for row in found.rows)
+
+
+def test_an_alarm_of_any_property_is_one_of_all_properties():
+    rows = {rule: Row(rule) for rule in (*RULES, ENCLOSURE, EVERYTHING)}
+    network = Network((Linear(bias=None),), x=Values(numbers=(1,)))
+    with bank()["leaves_grad"].inject():
+        _without_fault(network, ("enclosure", "state"), rows, {rule: Counter() for rule in rows})
+    assert {rule: row.alarms for rule, row in rows.items()} == {**dict.fromkeys(rows, 0), EVERYTHING: 1}
 
 
 def test_what_no_comparison_of_values_can_see_all_properties_do(found):
@@ -85,6 +97,22 @@ def test_the_command(tmp_path, capsys):
     assert data["networks"] == 2
     assert_documented("tolerances", data)
     assert (tmp_path / "t.svg").exists()
+
+
+@pytest.mark.parametrize("before", ["network 2 of 2", "fault 2 of 2"])
+def test_ctrl_c_ends_in_what_has_been_counted(capsys, monkeypatch, before):
+    def looked_at(words, **options):
+        if before in words:
+            raise KeyboardInterrupt
+        print(words, **options)
+
+    monkeypatch.setattr("jaccheck.cli.tolerances.print", looked_at, raising=False)
+    assert main(["tolerances", "--networks", "2", "--sample", "2", "--json"]) == 130
+    data = json.loads(capsys.readouterr().out)
+    assert (data["interrupted"], data["networks"]) == (True, 2)
+    assert_documented("tolerances", data)
+    assert main(["tolerances", "--networks", "2", "--sample", "2"]) == 130
+    assert "\ninterrupted after 2 networks, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [["--networks", "0"], ["--sample", "0"], ["--seed", "-1"]])

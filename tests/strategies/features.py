@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import torch
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from jaccheck import Network, jacobian
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._history import HOOKS
-from jaccheck._layers import Dropout, Flatten, Layer, Linear, Repeat, Residual, Sequential, Switch, within
+from jaccheck._layers import Dropout, Flatten, Layer, Linear, Repeat, Residual, Switch, within
 from jaccheck._values import DTYPES
 from jaccheck.fuzz.features import FEATURES as DESCRIBED
-from jaccheck.fuzz.features import Described
+from jaccheck.fuzz.features import Described, containers
 from jaccheck.strategies import EVERYTHING, networks
 from jaccheck.strategies.drawing import collected
 
@@ -31,20 +31,11 @@ def drawn(strategy: SearchStrategy[Network], examples: int) -> list[Network]:
     return collected(strategy, count=examples, seed=0)
 
 
-def containers(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """All layers that have others inside."""
-    for layer in layers:
-        if isinstance(layer, Sequential | Residual | Repeat | Switch):
-            yield layer
-            yield from containers(layer.layers)
-
-
 class Built(Described):
     """A network with what its layers get and give."""
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
-        self.containers = list(containers(network.layers))
         self.hooks = {hook.kind for hook in network.hooks}
         self.model, self.x = network.build()
         self.parameters = list(self.model.parameters())
@@ -99,6 +90,8 @@ IF_ASKED = (
     "used before with BackPACK",
     *(f"a {kind} hook" for kind in HOOKS),
     "layers registered last first",
+    "tied parameters",
+    "own containers",
 )
 FEATURES: dict[str, Callable[[Built], bool]] = {
     **{name: has for name, has in DESCRIBED.items() if name not in IF_ASKED},
@@ -126,7 +119,6 @@ FEATURES: dict[str, Callable[[Built], bool]] = {
 OPTIONAL: dict[str, Callable[[Built], bool]] = {
     **{name: DESCRIBED[name] for name in IF_ASKED},
     "a layer used twice": lambda b: any(isinstance(c, Repeat) and not c.tied for c in b.containers),
-    "tied parameters": lambda b: any(isinstance(c, Repeat) and c.tied for c in b.containers),
     "residual sums": lambda b: any(isinstance(c, Residual) for c in b.containers),
     "two residual sums": lambda b: sum(isinstance(c, Residual) for c in b.containers) > 1,
     "a residual sum in another": lambda b: any(
@@ -143,7 +135,6 @@ OPTIONAL: dict[str, Callable[[Built], bool]] = {
     "two Dropouts in training mode": lambda b: (
         b.network.training and sum(isinstance(layer, Dropout) and layer.p > 0 for layer in b.layers) > 1
     ),
-    "own containers": lambda b: any(isinstance(c, Sequential) and c.own for c in b.containers),
     "a part that isn't active": lambda b: any(isinstance(c, Switch) for c in b.containers),
     "Dropout in evaluation mode": lambda b: not b.network.random and any(isinstance(a, Dropout) for a in b.layers),
     "used before with another part active": lambda b: (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from features import FEATURES, OF_JACOBIANS, OPTIONAL, drawn, shares
+from features import DESCRIBED, FEATURES, OF_JACOBIANS, OPTIONAL, Built, drawn, shares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
@@ -145,6 +145,12 @@ def test_each_feature_is_there_often_enough() -> None:
     for examples, features in ((1000, OPTIONAL), (300, OF_JACOBIANS)):
         found = shares(networks(**EVERYTHING), examples, features)
         assert {name: share for name, share in found.items() if share < 0.004} == {}
+
+
+def test_what_a_description_says_of_numbers_is_so() -> None:
+    for built in map(Built, drawn(networks(), 300)):
+        assert DESCRIBED["integers alone"](built) <= FEATURES["numbers all integers"](built)
+        assert DESCRIBED["some samples not finite"](built) <= FEATURES["that in some samples only"](built)
 
 
 def test_networks_differ() -> None:

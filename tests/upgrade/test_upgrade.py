@@ -132,6 +132,18 @@ def test_a_change_beyond_the_enclosure_is_one_on_either_side(kept, monkeypatch, 
     assert "4 beyond the enclosure" in said
 
 
+def test_the_place_is_that_of_the_largest_change_where_there_is_no_enclosure(kept, monkeypatch):
+    def more_for_each_before(jacobian):  # of the first parameter most
+        return {name: j + 100.0 / (1 + i) for i, (name, j) in enumerate(jacobian.items())}
+
+    other = with_autograd(monkeypatch, more_for_each_before)
+    bare = {name: replace(found, enclosures={}) for name, found in other.networks.items()}
+    for change in compare(kept, replace(other, networks=bare)).changes:
+        if change.changed:
+            assert change.place.parameter == next(iter(kept.networks[change.network].jacobians["autograd"]))
+            assert (change.radii, change.place.radius) == (0, None)
+
+
 def test_agreement_that_ends_without_a_value_is_beyond(kept, monkeypatch):
     def left_out(jacobian):
         return dict(list(jacobian.items())[1:])

@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from jaccheck._check import versions
+from jaccheck._needs import needs
 from jaccheck._report import _plain
-from jaccheck._text import several
+from jaccheck._text import aligned, several
 from jaccheck.bench.costs import SIZES, UNITS, scaled
 from jaccheck.bench.sweep.fit import FEATURES, FEWEST, Fit, fitted
 
@@ -106,15 +107,10 @@ class Sweep:
             InvalidProblem: `file` has a suffix that matplotlib can't write.
             OSError: `file` can't be written.
         """
-        try:
-            from jaccheck._plot import save
+        with needs("plot()"):
+            from jaccheck._plot import saved
             from jaccheck.bench.sweep._plot import figure
-        except ImportError as error:
-            raise ImportError("plot() needs matplotlib: pip install 'jaccheck[plot]'") from error
-        drawn = figure(self)
-        if file is not None:
-            save(drawn, file)
-        return drawn
+        return saved(figure(self), file)
 
 
 def cells(sweep: Sweep) -> Iterator[tuple[int, int, str, int, int]]:
@@ -150,7 +146,7 @@ def _lines(sweep: Sweep) -> Iterator[str]:
     for what, laws, units in (("time", sweep.time, UNITS), ("memory", sweep.memory, SIZES)):
         yield f"\n{what} = factor · N^a · C^b · P^c · depth^d, least squares of the logarithms"
         heads = ("path", "factor", *FEATURES, "typically off by", "at most", "problems")
-        yield from _aligned([heads, *(_law(name, law, units) for name, law in laws.items())] if laws else [])
+        yield from aligned([heads, *(_law(name, law, units) for name, law in laws.items())] if laws else [])
         yield from _lawless(sweep, laws)
     if sweep.forward:
         names, least = " and ".join(sweep.forward), f"{FORWARD:,}"
@@ -159,9 +155,9 @@ def _lines(sweep: Sweep) -> Iterator[str]:
     won = Counter(point.fastest for point in sweep.points if point.fastest)
     surely = Counter(point.fastest for point in sweep.points if point.fastest and point.sure)
     total = won.total()
-    yield from _aligned([(name, f"{n} of {total}", f"{surely[name]} surely") for name, n in won.most_common()])
+    yield from aligned([(name, f"{n} of {total}", f"{surely[name]} surely") for name, n in won.most_common()])
     yield "\nWhere: the path that is fastest most often, and in which share of the problems there"
-    yield from _aligned(list(_map(sweep)))
+    yield from aligned(list(_map(sweep)))
     wrong = Counter(name for point in sweep.points for name in point.wrong)
     for name, number in wrong.items():
         on = f"{several(number, 'problem')}, which {'is' if number == 1 else 'are'} left out"
@@ -191,9 +187,3 @@ def _map(sweep: Sweep) -> Iterator[tuple[str, ...]]:
 def _spans(cuts: Sequence[int]) -> list[str]:
     between = [f"{low:,} to {high - 1:,}" for low, high in pairwise(cuts)]
     return [f"below {cuts[0]:,}", *between, f"from {cuts[-1]:,}"]
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
-    for row in rows:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaccheck._needs import needs
 from jaccheck.exports.content import Content
 from jaccheck.exports.page.charts import charts
 from jaccheck.exports.page.drawn import boxes, pictures
@@ -11,13 +12,11 @@ def page(content: Content) -> str:
     """The page, as HTML; all text of networks, models and exceptions is escaped.
 
     Raises:
-        ImportError: jinja2, plotly or matplotlib isn't there.
+        MissingPackage: jinja2 or plotly isn't there.
     """
-    try:
+    with needs("a page"):
         from jinja2 import Environment, PackageLoader, StrictUndefined
         from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise ImportError("a page needs jinja2 and plotly: pip install 'jaccheck[report]'") from error
     environment = Environment(
         loader=PackageLoader("jaccheck.exports.page", "."),
         autoescape=True,
