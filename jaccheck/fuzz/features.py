@@ -117,7 +117,7 @@ FEATURES: dict[str, Feature] = {
     "x retains its gradient": lambda d: d.network.x_retains_grad,
     "used before": lambda d: bool(d.network.used_before),
     "used before with BackPACK": lambda d: d.network.used_before == "backpack",
-    **{f"a {kind} hook": _hooked(kind) for kind in HOOKS},
+    **{f"hook: {kind}": _hooked(kind) for kind in HOOKS},
     "a layer by itself": lambda d: d.network.bare,
     "layers registered last first": lambda d: (
         len(d.linears) > 1 and any(isinstance(layer, Sequential) and layer.last_first for layer in d.network.layers)

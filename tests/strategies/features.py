@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -88,7 +87,7 @@ IF_ASKED = (
     "x retains its gradient",
     "used before",
     "used before with BackPACK",
-    *(f"a {kind} hook" for kind in HOOKS),
+    *(f"hook: {kind}" for kind in HOOKS),
     "layers registered last first",
     "tied parameters",
     "own containers",
@@ -140,8 +139,8 @@ OPTIONAL: dict[str, Callable[[Built], bool]] = {
     "used before with another part active": lambda b: (
         bool(b.network.used_before) and any(isinstance(c, Switch) for c in b.containers)
     ),
-    "a forward hook": lambda b: bool(b.hooks & {"forward", "forward_pre", "clone", "retain_grad"}),
-    "a gradient hook": lambda b: bool(b.hooks & {"backward", "backward_pre", "gradient", "accumulate_grad"}),
+    "hooks of the forward pass": lambda b: bool(b.hooks & {"forward", "forward_pre", "clone", "retain_grad"}),
+    "hooks of the backward pass": lambda b: bool(b.hooks & {"backward", "backward_pre", "gradient", "accumulate_grad"}),
     "retained gradients": lambda b: "retain_grad" in b.hooks,
     "one sample overflows": lambda b: 0 < int((~b.f.isfinite().all(1) & b.finite_samples).sum()) < len(b.x),
 }
@@ -167,8 +166,7 @@ def shares(
 
 def table(found: Mapping[str, float], columns: int = 3) -> str:
     """In Markdown, column by column."""
-    said = {name: re.sub(r"^a (?=[aeiou])", "an ", name) for name in found}
-    cells = [f"{said[name]} | {100 * share:.1f} %" for name, share in found.items()]
+    cells = [f"{name} | {100 * share:.1f} %" for name, share in found.items()]
     rows = -(-len(cells) // columns)
     cells += [" | "] * (rows * columns - len(cells))
     head = [["feature | share"] * columns, ["--- | ---"] * columns]
