@@ -118,7 +118,7 @@ ran("report", "log.db", "--html", "page.html")
     _, err = run(missing, code, tmp_path)
     *_, rows, said, page = err.splitlines()
     assert rows == "0 report log.db --csv rows.csv"
-    assert said == "jaccheck: a page needs jinja2 and plotly: pip install 'jaccheck[report]'"
+    assert said == f"jaccheck: a page needs {missing}, which is not installed: pip install 'jaccheck[report]'"
     assert page == "2 report log.db --html page.html"
 
 

@@ -84,8 +84,8 @@ class PoolWorker:
         """What became of a process that has ended, and of its network."""
         kind, how = self._killed, "no end in sight"
         if not kind:
-            if self._process is not None:
-                self._process.join(1.0)
+            if self._pool is not None:
+                self._pool.shutdown()  # whoever asks first for the exit status gets it, and the next one 255
             kind, how = "crashed", _ending(None if self._process is None else self._process.exitcode)
         try:
             printed = self._output.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:].strip()

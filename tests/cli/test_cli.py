@@ -18,7 +18,7 @@ from jaccheck._finding import PROCESS, Failure, Finding
 from jaccheck._network import Network
 from jaccheck._report import Report, Verdict
 from jaccheck.cli import main
-from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED
+from jaccheck.cli._app import AGREEMENT, BAD_USAGE, DISAGREEMENT, INTERRUPTED, UNREAD
 from jaccheck.defects.register import register
 from jaccheck.paths import unregister_path
 from jaccheck.properties import PROPERTIES
@@ -215,8 +215,8 @@ def test_the_help_and_the_readme_say_each_exit_status_in_the_same_words(capsys):
         said = " ".join(text.partition("Exit status: ")[2].split())
         assert said.startswith(
             f"{AGREEMENT} all agree, or nothing can be said of those that don't, {DISAGREEMENT} a disagreement, "
-            f"{BAD_USAGE} bad usage or input, {INTERRUPTED} interrupted before any was found. "
-            "What record keeps and tolerances counts makes no difference to it."
+            f"{BAD_USAGE} bad usage or input, {INTERRUPTED} interrupted before any was found, {UNREAD} where nobody "
+            "reads what it prints any more. What record keeps and tolerances counts makes no difference to it."
         )
 
 
