@@ -56,8 +56,8 @@ app = _App(
     cls=_Commands,
     help="Is every way to compute a batched Jacobian right? Exit status: 0 all agree, or "
     "nothing can be said of those that don't, 1 a disagreement, 2 bad usage or input, 130 interrupted before any was "
-    "found, 141 where nobody reads what it prints any more. What record keeps and tolerances counts makes no difference "
-    "to it.",
+    "found, 141 where nobody reads what it prints any more. What record keeps and tolerances counts makes no "
+    "difference to it.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 ACTIVATIONS: Sequence[nn.Module] = (
     nn.ReLU(),
     nn.Identity(),
-    *(nn.LeakyReLU(slope) for slope in (0.01, 0.0, 0.3, 0.5, 1.0, 2.0, -0.25, -1.0)),
-    *(nn.ELU(alpha) for alpha in (1.0, 0.0, 0.3, 0.5, 1.7, 2.0, 3.0, -1.0)),
+    *(nn.LeakyReLU(slope) for slope in (0.01, 0.0, 0.3, 1.0, 2.0, -0.25)),
+    *(nn.ELU(alpha) for alpha in (1.0, 0.0, 0.3, 1.7, -1.0)),
     nn.SELU(),
-    *(nn.CELU(alpha) for alpha in (1.0, 0.3, 0.5, 1.7, 2.0)),
+    *(nn.CELU(alpha) for alpha in (1.0, 0.3, 1.7, 2.0)),
     nn.Sigmoid(),
     nn.Tanh(),
     nn.LogSigmoid(),
@@ -27,19 +27,27 @@ ACTIVATIONS: Sequence[nn.Module] = (
     nn.Softsign(),
     nn.Hardtanh(),
     nn.Hardtanh(-0.3, 0.7),
-    nn.Hardtanh(-2.0, 6.0),
-    nn.Hardtanh(0.0, 0.5),
     nn.ReLU6(),
     nn.Hardswish(),
     nn.Hardsigmoid(),
     nn.Mish(),
-    *(nn.Softshrink(lambd) for lambd in (0.5, 0.0, 0.3, 1.0)),
-    *(nn.Hardshrink(lambd) for lambd in (0.5, 0.0, 0.3, 1.0)),
+    *(nn.Softshrink(lambd) for lambd in (0.5, 0.0, 0.3)),
+    *(nn.Hardshrink(lambd) for lambd in (0.5, 0.0, 0.3)),
     nn.Tanhshrink(),
     nn.Threshold(0.3, -1.7),
 )
-GROWING: Sequence[nn.Module] = tuple(nn.CELU(alpha) for alpha in (-1.0, -0.3, -1.7))
+GROWING: Sequence[nn.Module] = tuple(nn.CELU(alpha) for alpha in (-1.0, -1.7))
 """Exponential on one side, so that networks of them soon leave every range."""
+OTHERS: Sequence[nn.Module] = (
+    *(nn.LeakyReLU(slope) for slope in (0.5, -1.0)),
+    *(nn.ELU(alpha) for alpha in (0.5, 2.0, 3.0)),
+    nn.CELU(0.5),
+    nn.Hardtanh(-2.0, 6.0),
+    nn.Hardtanh(0.0, 0.5),
+    nn.Softshrink(1.0),
+    nn.Hardshrink(1.0),
+)
+"""With parameters that strategies draw besides."""
 CPU = torch.device("cpu")
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 KINKS = (0.0, 0.3, 0.5, 0.7, 1.0, 2.0, 3.0, 6.0, 20.0)  # near which one of these has one, on either side

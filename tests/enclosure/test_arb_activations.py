@@ -12,8 +12,10 @@ from jaccheck._activations import ACTIVATIONS as KINDS
 from jaccheck.enclosure.ball import Ball
 from jaccheck.enclosure.probe import arithmetic
 from tests import arb
-from tests.enclosure.cases import ACTIVATIONS, CPU, DTYPES, GROWING, arguments, name
+from tests.enclosure.cases import ACTIVATIONS, CPU, DTYPES, GROWING, OTHERS, arguments, name
 from tests.enclosure.judged import images
+
+EVERY = (*ACTIVATIONS, *GROWING, *OTHERS)
 
 
 def missed(layer: nn.Module, z: Ball, points: Tensor, value: Ball, slope: Ball) -> list[tuple[float, ...]]:
@@ -31,14 +33,14 @@ def parts_of(ball: Ball) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-@pytest.mark.parametrize("layer", [*ACTIVATIONS, *GROWING], ids=name)
+@pytest.mark.parametrize("layer", EVERY, ids=name)
 def test_the_true_value_and_slope_lie_in_the_rules_balls(layer, dtype):
     z = Ball.exact(arguments(dtype, 40))
     value, slope = images(layer, arithmetic(dtype, CPU), z)
     assert not missed(layer, z, z.centre, value, slope)
 
 
-@pytest.mark.parametrize("layer", [*ACTIVATIONS, *GROWING], ids=name)
+@pytest.mark.parametrize("layer", EVERY, ids=name)
 @pytest.mark.parametrize("relative", [2.0**-52, 2.0**-24, 2.0**-8, 1.0, 2.0**10])
 def test_every_point_of_a_ball_is_mapped_into_the_ball_of_its_image(layer, relative):
     centre = arguments(torch.float32, 25).double()
@@ -66,6 +68,4 @@ def test_each_value_that_strategies_draw_is_judged_here():
 
 
 def _is_judged(kind: str, parameter: str, value: object) -> bool:
-    return any(
-        getattr(layer, parameter) == value for layer in (*ACTIVATIONS, *GROWING) if type(layer) is KINDS[kind].module
-    )
+    return any(getattr(layer, parameter) == value for layer in EVERY if type(layer) is KINDS[kind].module)
