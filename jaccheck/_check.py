@@ -14,12 +14,12 @@ from jaccheck._errors import Disagreement, InvalidProblem
 from jaccheck._picture import MOST_ENTRIES, picture
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Image, ProblemFacts, Report, Verdict
+from jaccheck.judging.form import malformed
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import Run, Trial
 from jaccheck.paths import get, resolve
 from jaccheck.properties import DEFAULT
 from jaccheck.properties import get as law
-from jaccheck.properties._form import malformed
-from jaccheck.properties._judge import Judge
-from jaccheck.properties._trial import Run, Trial
 from jaccheck.properties.enclosure import difference
 
 

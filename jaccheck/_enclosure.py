@@ -31,7 +31,7 @@ def enclosure(model: nn.Module, x: Tensor, *, seed: int | None = None) -> dict[s
 
     Sources: Higham, Accuracy and Stability of Numerical Algorithms (2002), 3.1 (γ), 3.3 (running error bounds).
     """
-    from jaccheck.properties._judge import Judge  # only now: importing jaccheck takes little
+    from jaccheck.judging.judge import Judge  # only now: importing jaccheck takes little
 
     problem, every = admit(model, x, seed=seed), slice(None)
     try:

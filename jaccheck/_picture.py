@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d
 
 from jaccheck._report import Image
+from jaccheck.judging.judge import Judge
 from jaccheck.paths import Path, rounding
-from jaccheck.properties._judge import Judge
 
 MOST_ENTRIES = 2**18  # of Jacobians that a report keeps for its pictures unasked
 ROWS, COLUMNS = 200, 400  # cells of a picture, at most

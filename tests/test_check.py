@@ -18,8 +18,8 @@ from torch.nn.utils import parametrize
 import jaccheck
 from jaccheck import Disagreement, InvalidProblem, Report, Unsupported, Verdict
 from jaccheck._problem import admit
+from jaccheck.judging.judge import Judge
 from jaccheck.paths import register_path, unregister_path
-from jaccheck.properties._judge import Judge
 from jaccheck.strategies import networks
 from tests.planted import planted
 
@@ -467,9 +467,9 @@ def test_slices_say_what_the_whole_says(monkeypatch):
     J = jaccheck.jacobian(model, x)
     J["0.weight"] = J["0.weight"] * (1 + 1e-3)
     whole = judge.compare(J)
-    monkeypatch.setattr("jaccheck.properties._judge.WHOLE", 0)
+    monkeypatch.setattr("jaccheck.judging.judge.WHOLE", 0)
     for size in (1, 7, 100):
-        monkeypatch.setattr("jaccheck.properties._judge.SLICE", size)
+        monkeypatch.setattr("jaccheck.judging.judge.SLICE", size)
         sliced = judge.compare(J)
         assert (sliced.outside, sliced.vacuous, sliced.worst) == (whole.outside, whole.vacuous, whole.worst)
 

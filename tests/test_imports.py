@@ -51,8 +51,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "paths": ERRORS | WORLD,
     "enclosure": ERRORS
     | {"_attributes", "_capabilities", "_chance", "_rounding"},  # the oracle owes nothing to what it judges
-    "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"paths", "enclosure"},
-    **dict.fromkeys(CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"diagnosis", "paths", "enclosure", "properties"}),
+    "judging": ERRORS | WORLD | FINDINGS | {"paths", "enclosure"},
+    "properties": ERRORS | WORLD | DESCRIPTIONS | FINDINGS | {"judging", "paths", "enclosure"},
+    **dict.fromkeys(
+        CHECK, ERRORS | WORLD | FINDINGS | CHECK | {"diagnosis", "paths", "enclosure", "judging", "properties"}
+    ),
     "": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"bench", "paths", "enclosure"},  # jaccheck itself: the public names
     "strategies": ERRORS | DESCRIPTIONS | {"_capabilities", "_needs"},
     "minimize": ERRORS | DESCRIPTIONS,
@@ -60,18 +63,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bench.sweep": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "bench", "strategies"},
     "_example": DESCRIPTIONS,
     "_target": ERRORS | DESCRIPTIONS,
-    "diagnosis": ERRORS | WORLD | FINDINGS | {"enclosure", "paths", "properties"},
-    "reproducer": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"diagnosis", "paths", "properties"},
+    "diagnosis": ERRORS | WORLD | FINDINGS | {"enclosure", "judging", "paths", "properties"},
+    "reproducer": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"diagnosis", "judging", "paths", "properties"},
     "_finding": ERRORS | CHECK | FINDINGS | DESCRIPTIONS | {"diagnosis", "reproducer"},
     "fuzz.machine": ERRORS | WORLD | DESCRIPTIONS | {"paths", "properties"},
-    "defects": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"_finding", "paths", "enclosure", "properties"},
+    "defects": ERRORS
+    | WORLD
+    | CHECK
+    | FINDINGS
+    | DESCRIPTIONS
+    | {"_finding", "paths", "enclosure", "judging", "properties"},
     "fuzz": ERRORS
     | CHECK
     | FINDINGS
     | DESCRIPTIONS
     | {"_target", "defects", "_finding", "minimize", "paths", "properties", "strategies"},
-    "atlas": ERRORS | WORLD | FINDINGS | DESCRIPTIONS | {"defects", "enclosure", "_finding", "paths", "properties"},
-    "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "properties"},
+    "atlas": ERRORS
+    | WORLD
+    | FINDINGS
+    | DESCRIPTIONS
+    | {"defects", "enclosure", "_finding", "judging", "paths", "properties"},
+    "upgrade": ERRORS | WORLD | CHECK | FINDINGS | DESCRIPTIONS | {"paths", "enclosure", "judging", "properties"},
     "exports": ERRORS | FINDINGS | DESCRIPTIONS | {"_needs", "defects", "fuzz", "_finding"},
     "selftest": ERRORS
     | WORLD

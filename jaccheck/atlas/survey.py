@@ -18,11 +18,11 @@ from jaccheck.atlas.numbers import at_kinks, between, count, rounded_slope, ulps
 from jaccheck.defects.known import known
 from jaccheck.enclosure.rules import Wire, layer_call
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
+from jaccheck.judging.form import malformed
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import called
 from jaccheck.paths import Path, get, mode, rounding
 from jaccheck.properties._activations import as_biases, as_samples
-from jaccheck.properties._form import malformed
-from jaccheck.properties._judge import Judge
-from jaccheck.properties._trial import called
 
 CHUNK = 2**20
 """Arguments in one pass."""

@@ -24,10 +24,10 @@ from jaccheck.defects.conditions import BACKWARD, EMULATIONS, FORWARDS, RAISING,
 from jaccheck.defects.conditions.finiteness import beside_another
 from jaccheck.defects.register import Defect, register
 from jaccheck.defects.scene import Scene
+from jaccheck.judging.case import Case, Masks
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path, get
 from jaccheck.properties import PROPERTIES, WithCases, WithVariants
-from jaccheck.properties._case import Case, Masks
-from jaccheck.properties._trial import Trial
 
 
 def known(

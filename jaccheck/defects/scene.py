@@ -17,10 +17,10 @@ from torch.nn.modules.dropout import _DropoutNd
 from jaccheck._errors import Unsupported
 from jaccheck.enclosure import Ball, Oracle
 from jaccheck.enclosure.rules.dropout import Dropped
+from jaccheck.judging.case import Case, Masks
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import SHIPPED, Path, get, mode, rounding
 from jaccheck.paths._path import leaf
-from jaccheck.properties._case import Case, Masks
-from jaccheck.properties._trial import Trial
 
 FEW, CHUNK = 32, 256
 """Samples that are worked out one by one, or at most at once."""

@@ -42,8 +42,8 @@ from jaccheck.diagnosis._values import (
     rounded,
     zeros,
 )
-from jaccheck.properties._case import Case
-from jaccheck.properties._trial import Trial
+from jaccheck.judging.case import Case
+from jaccheck.judging.trial import Trial
 
 MOST_ELEMENTS = 2**22
 """Of a Jacobian that is looked at as a whole: 64 MB for its balls."""

@@ -10,11 +10,11 @@ from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.diagnosis._evidence import Evidence
 from jaccheck.enclosure import Oracle
+from jaccheck.judging.case import Case
+from jaccheck.judging.form import malformed
+from jaccheck.judging.trial import called
 from jaccheck.paths import Path
 from jaccheck.properties import PROPERTIES, WithCases
-from jaccheck.properties._case import Case
-from jaccheck.properties._form import malformed
-from jaccheck.properties._trial import called
 from jaccheck.properties.exact import Exact
 
 

@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
+from jaccheck.judging.case import Case
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path
-from jaccheck.properties._case import Case
-from jaccheck.properties._trial import Trial
 from jaccheck.properties.batching import Batching
 from jaccheck.properties.determinism import Determinism
 from jaccheck.properties.enclosure import Enclosure

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
+from jaccheck.judging.graph import variables
 from jaccheck.paths._path import leaf
-from jaccheck.properties._graph import variables
 
 
 def copied(model: nn.Module) -> nn.Module:

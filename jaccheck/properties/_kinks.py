@@ -16,11 +16,11 @@ from jaccheck._report import Verdict
 from jaccheck.enclosure import Ball
 from jaccheck.enclosure.probe import arithmetic
 from jaccheck.enclosure.rules._activation import Elementwise
+from jaccheck.judging.case import Case, Masks
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path, extra_roundings, mode
 from jaccheck.properties._activations import Found, as_biases
-from jaccheck.properties._case import Case, Masks
-from jaccheck.properties._judge import Judge
-from jaccheck.properties._trial import Trial
 from jaccheck.properties.enclosure import Enclosure, no_jacobian
 
 BIAS = "0.bias"

@@ -18,12 +18,12 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Verdict
 from jaccheck._same import same
+from jaccheck.judging.case import Case
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import Run, Trial, called
 from jaccheck.paths import Path
-from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
 from jaccheck.properties._copies import copied, copied_from
-from jaccheck.properties._judge import Judge
-from jaccheck.properties._trial import Run, Trial, called
 from jaccheck.properties.determinism import difference
 from jaccheck.properties.enclosure import Enclosure
 

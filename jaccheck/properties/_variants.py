@@ -12,11 +12,11 @@ from torch import Tensor
 from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
+from jaccheck.judging.case import Case
+from jaccheck.judging.form import malformed
+from jaccheck.judging.judge import Comparison, Judge
+from jaccheck.judging.trial import Run, Trial
 from jaccheck.paths import Path, rounding
-from jaccheck.properties._case import Case
-from jaccheck.properties._form import malformed
-from jaccheck.properties._judge import Comparison, Judge
-from jaccheck.properties._trial import Run, Trial
 from jaccheck.properties.enclosure import Enclosure
 
 ITSELF = "the problem itself it does"

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from jaccheck._problem import Problem, admit
+from jaccheck.judging.judge import Judge
 from jaccheck.properties._activations import linear
 from jaccheck.properties._chance import chance
-from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
 
 MANY = (17, 17, 33, 65, 129, 257, 9, 16, 32, 64, 128, 256, 21, 27, 40, 48, 100, 200)

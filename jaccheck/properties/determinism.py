@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jaccheck._report import Verdict
 from jaccheck._same import same
-from jaccheck.properties._trial import Run, Trial
+from jaccheck.judging.trial import Run, Trial
 
 
 class Determinism:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from jaccheck._report import Verdict
 from jaccheck._same import same
+from jaccheck.judging.form import malformed
+from jaccheck.judging.judge import Comparison
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import SHIPPED, rounding
-from jaccheck.properties._form import malformed
-from jaccheck.properties._judge import Comparison
-from jaccheck.properties._trial import Trial
 
 
 class Enclosure:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from jaccheck._errors import Unsupported
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Verdict
+from jaccheck.judging.case import Case
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path, mode
 from jaccheck.properties._activations import activations, as_biases, as_samples
-from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
-from jaccheck.properties._judge import Judge
 from jaccheck.properties._kinks import AtKinks, Kinked, at_kinks
-from jaccheck.properties._trial import Trial
 from jaccheck.properties._variants import Take, Variant, Varied
 
 ARGUMENTS = 2**16

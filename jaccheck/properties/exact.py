@@ -16,11 +16,11 @@ from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.ball import unravelled
+from jaccheck.judging.case import Case, Masks
+from jaccheck.judging.judge import slices
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path, exactly, mode
-from jaccheck.properties._case import Case, Masks
 from jaccheck.properties._exactly import Exactly, Rounds
-from jaccheck.properties._judge import slices
-from jaccheck.properties._trial import Trial
 from jaccheck.properties.enclosure import Enclosure, no_jacobian
 
 

@@ -17,13 +17,13 @@ from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._modules import Either, Functional, Sum
 from jaccheck._problem import Problem, admit
 from jaccheck._report import Verdict
+from jaccheck.judging.case import Case
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path
 from jaccheck.properties._activations import activations, chosen, linear
-from jaccheck.properties._case import Case
 from jaccheck.properties._chance import chance
-from jaccheck.properties._judge import Judge
 from jaccheck.properties._kinks import AtKinks, Kinked, at_kinks
-from jaccheck.properties._trial import Trial
 from jaccheck.properties._variants import Take, Variant, Varied
 
 SEED = 0

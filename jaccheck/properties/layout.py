@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck._problem import Problem, admit
+from jaccheck.judging.judge import Judge
 from jaccheck.properties._copies import copied_from
-from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
 
 Arrange = Callable[[Tensor], Tensor]

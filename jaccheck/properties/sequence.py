@@ -14,12 +14,12 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck._steps import STEPS, sequence
+from jaccheck.judging.form import malformed
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import rounding, trainable
 from jaccheck.properties._chance import chance
-from jaccheck.properties._form import malformed
 from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
-from jaccheck.properties._trial import Trial
 from jaccheck.properties.determinism import Raising
 from jaccheck.properties.enclosure import Enclosure, no_jacobian
 

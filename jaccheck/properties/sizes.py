@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from jaccheck._layers import EDGES
 from jaccheck._problem import Problem, admit
+from jaccheck.judging.judge import Judge
 from jaccheck.properties._activations import activations, chosen, linear
 from jaccheck.properties._chance import chance
-from jaccheck.properties._judge import Judge
 from jaccheck.properties._variants import Take, Variant, Varied
 
 LARGE = (384, 511, 512, 513, 640, 768, 896, 1000, 1023, 1024, 1025)

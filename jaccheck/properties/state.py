@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaccheck._report import Verdict
-from jaccheck.properties._trial import Trial
+from jaccheck.judging.trial import Trial
 
 
 class State:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from jaccheck._problem import admit
 from jaccheck._report import Verdict
 from jaccheck.diagnosis import Failing, failing, fails
+from jaccheck.judging.case import Case
 from jaccheck.paths import Path, get
 from jaccheck.properties import PROPERTIES, WithCases
-from jaccheck.properties._case import Case
 from jaccheck.reproducer._errors import NoReproducer
 
 Shown = tuple[nn.Module, Tensor, Verdict, int | None]

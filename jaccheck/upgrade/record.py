@@ -21,11 +21,11 @@ from jaccheck._problem import admit
 from jaccheck._report import Report, Verdict
 from jaccheck._same import same
 from jaccheck.enclosure import Ball, Oracle
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path as JacobianPath
 from jaccheck.paths import get, rounding
 from jaccheck.properties import DEFAULT, PROPERTIES
-from jaccheck.properties._judge import Judge
-from jaccheck.properties._trial import Trial
 
 FORMAT = 1
 MANIFEST, NUMBERS = "record.json", "jacobians.pt"

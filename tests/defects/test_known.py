@@ -23,9 +23,9 @@ from jaccheck.defects.conditions.emulation import INPUTS, SLOPES
 from jaccheck.defects.known import known, looked_up
 from jaccheck.defects.register import in_range, register
 from jaccheck.defects.scene import Scene
+from jaccheck.judging.case import Case
 from jaccheck.paths import _BUILT_IN, _PEERS, _loaded, get, mode, register_path, unregister_path
 from jaccheck.properties import PROPERTIES
-from jaccheck.properties._case import Case
 from jaccheck.selftest.faults import bank
 from tests.defects.showing import hidden, network_of
 from tests.planted import doubled, planted

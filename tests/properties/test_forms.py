@@ -16,11 +16,11 @@ from jaccheck._modules import Either, Functional, Sum
 from jaccheck._problem import admit
 from jaccheck._values import Values
 from jaccheck.defects.known import looked_up
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import get, unregister_path
 from jaccheck.properties import PROPERTIES
-from jaccheck.properties._judge import Judge
 from jaccheck.properties._kinks import BIAS
-from jaccheck.properties._trial import Trial
 from jaccheck.properties.forms import FORMS, Forms
 from jaccheck.reproducer import reproducer
 from jaccheck.selftest.faults import bank

@@ -17,10 +17,10 @@ from jaccheck import Network, Unsupported, check, jacobian
 from jaccheck._layers import Activation, Linear
 from jaccheck._problem import admit
 from jaccheck._values import Values
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import Trial
 from jaccheck.paths import get
 from jaccheck.properties import PROPERTIES
-from jaccheck.properties._judge import Judge
-from jaccheck.properties._trial import Trial
 from tests.planted import planted
 
 

@@ -13,7 +13,7 @@ from jaccheck.defects.conditions import emulation, finiteness, onednn, raising, 
 from jaccheck.defects.conditions.emulation import Emulation as Emulation
 from jaccheck.defects.conditions.emulation import explained_by as explained_by
 from jaccheck.defects.scene import Scene
-from jaccheck.properties._case import Masks
+from jaccheck.judging.case import Masks
 
 EMULATIONS: dict[str, Callable[..., Emulation]] = {
     "derivative": emulation.Derivative,

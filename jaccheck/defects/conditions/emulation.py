@@ -19,7 +19,7 @@ from jaccheck.defects.conditions.sharing import Overwriting
 from jaccheck.defects.scene import FEW, Scene, hooked
 from jaccheck.enclosure import Ball
 from jaccheck.enclosure.products import UNIT_ROUNDOFF
-from jaccheck.properties._case import Masks
+from jaccheck.judging.case import Masks
 
 ROUNDINGS = 64
 """Of a value that a defect puts in another's place: far below what a fault beside it would show."""

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from jaccheck.defects.scene import Scene, hooked
-from jaccheck.properties._case import Masks
+from jaccheck.judging.case import Masks
 
 
 def overflow(scene: Scene, *, scaled_by: float) -> Masks:

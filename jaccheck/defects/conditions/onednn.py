@@ -10,7 +10,7 @@ import torch
 from jaccheck._problem import Problem
 from jaccheck.defects.scene import Scene
 from jaccheck.enclosure import Oracle
-from jaccheck.properties._case import Masks
+from jaccheck.judging.case import Masks
 
 
 def nan_by_onednn(scene: Scene, *, dtype: str) -> Masks:

@@ -11,10 +11,10 @@ import torch
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._steps import STEPS
+from jaccheck.judging.trial import called
 from jaccheck.paths import DEFAULT, get
 from jaccheck.properties._happenings._step import during, step, taking_hooks
 from jaccheck.properties._stage import Stage
-from jaccheck.properties._trial import called
 
 
 @step("again")

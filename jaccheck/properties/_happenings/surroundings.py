@@ -16,13 +16,13 @@ from torch.nn.modules.dropout import _DropoutNd
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
+from jaccheck.judging.form import malformed
+from jaccheck.judging.judge import Judge
+from jaccheck.judging.trial import Run
 from jaccheck.paths import rounding
-from jaccheck.properties._form import malformed
 from jaccheck.properties._happenings._step import OTHER, step
 from jaccheck.properties._happenings.gradients import output
-from jaccheck.properties._judge import Judge
 from jaccheck.properties._stage import Stage
-from jaccheck.properties._trial import Run
 
 
 @step("no_grad")

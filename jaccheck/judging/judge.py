@@ -21,7 +21,7 @@ from jaccheck.enclosure.float64 import wrong_operation
 from jaccheck.enclosure.jacobian import UNKNOWN, Extent
 from jaccheck.enclosure.oracle import Outside
 from jaccheck.enclosure.whole import Whole, side_by_side
-from jaccheck.properties._own_backward import OwnBackward, not_differentiable, own_backward
+from jaccheck.judging.own_backward import OwnBackward, not_differentiable, own_backward
 
 WHOLE = 2**18  # elements of a problem's Jacobians that are judged in one go: float64 balls of a few MB
 SLICE = 2**18  # elements of the slices otherwise: what a core's cache holds

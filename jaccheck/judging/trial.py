@@ -17,9 +17,9 @@ from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck._state import Snapshot, subject
 from jaccheck._words import told
+from jaccheck.judging.case import Case
+from jaccheck.judging.judge import Judge
 from jaccheck.paths import Path
-from jaccheck.properties._case import Case
-from jaccheck.properties._judge import Judge
 
 
 @dataclass(frozen=True, eq=False)

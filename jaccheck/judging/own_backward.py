@@ -13,8 +13,8 @@ from jaccheck._culprit import described
 from jaccheck._problem import Problem
 from jaccheck._same import same
 from jaccheck.enclosure import Oracle
+from jaccheck.judging.graph import nodes, variables
 from jaccheck.paths._path import leaf
-from jaccheck.properties._graph import nodes, variables
 
 Gradients = Mapping[str, Tensor]
 
