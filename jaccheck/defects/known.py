@@ -42,15 +42,15 @@ def known(
 
     The `seed` is that of the check.
     """
-    concerned, raising = _concerned(failure, register() if defects is None else defects)
-    if not concerned:
+    suspects = _Suspects.of(failure, register() if defects is None else defects)
+    if not suspects.defects:
         return ()
     with untouched(model, x):
         problem = admit(model, x, seed=seed)
         if failure.path == FORWARD:
-            held = (d for d in concerned if FORWARDS[d.when["condition"]](problem, **d.arguments()))
+            held = (d for d in suspects.defects if FORWARDS[d.when["condition"]](problem, **d.arguments()))
             return tuple(held)[:1]
-        return _of_path(failure, problem, get(failure.path), concerned, raising).defects
+        return _explanation(failure, problem, get(failure.path), suspects).defects
 
 
 def known_of(trial: Trial, verdict: Verdict) -> tuple[tuple[Defect, ...], Verdict | None]:
@@ -61,11 +61,11 @@ def known_of(trial: Trial, verdict: Verdict) -> tuple[tuple[Defect, ...], Verdic
     failure = Failure.of(verdict)
     own = trial.cases.get(failure.property, {})
     judged = failure._replace(property="enclosure") if own else failure  # by which they are judged
-    concerned, raising = _concerned(judged, register())
-    if not concerned:
+    suspects = _Suspects.of(judged, register(), trial)
+    if not suspects.defects:
         return (), None
     try:
-        found = _of_path(failure, trial.problem, trial.path, concerned, raising, trial, list(own))
+        found = _explanation(failure, trial.problem, trial.path, suspects, list(own))
         law, rest = PROPERTIES.get(failure.property), None
         if found.rest is not None and isinstance(law, WithVariants):
             rest = law.of(trial, found.rest.problem)
@@ -76,10 +76,20 @@ def known_of(trial: Trial, verdict: Verdict) -> tuple[tuple[Defect, ...], Verdic
         trial.problem.before.restore()
 
 
-def _concerned(failure: Failure, defects: Sequence[Defect]) -> tuple[list[Defect], list[Defect]]:
-    """Those of `defects` that may be the failure, and those that may make the path raise in another of its cases."""
-    raised = failure._replace(kind="raised")
-    return [d for d in defects if d.concerns(failure)], [d for d in defects if d.concerns(raised)]
+class _Suspects(NamedTuple):
+    """What may explain a failure."""
+
+    defects: list[Defect]
+    """Those that may be it."""
+    raising: list[Defect]
+    """Those that may make the path raise in another of its cases."""
+    trial: Trial | None
+    """What it has at hand isn't done again."""
+
+    @classmethod
+    def of(cls, failure: Failure, defects: Sequence[Defect], trial: Trial | None = None) -> _Suspects:
+        raised = failure._replace(kind="raised")
+        return cls([d for d in defects if d.concerns(failure)], [d for d in defects if d.concerns(raised)], trial)
 
 
 class Examined(NamedTuple):
@@ -157,29 +167,22 @@ class _Explained(NamedTuple):
     """The first of its cases that isn't explained, if one before it is."""
 
 
-def _of_path(
-    failure: Failure,
-    problem: Problem,
-    path: Path,
-    defects: Sequence[Defect],
-    raising: Sequence[Defect],
-    trial: Trial | None = None,
-    cases: Sequence[Case] = (),
+def _explanation(
+    failure: Failure, problem: Problem, path: Path, suspects: _Suspects, cases: Sequence[Case] = ()
 ) -> _Explained:
-    """The `defects` that together are the whole of a path's `failure`; what `trial` has at hand isn't done again.
+    """The defects that together are the whole of a path's `failure`.
 
-    The failure rests on `cases`, if there are any, or else on those of its property. In some the path may raise, too,
-    because of one of those that are `raising`.
+    It rests on `cases`, if there are any, or else on those of its property.
     """
     law = PROPERTIES.get(failure.property)
     if not cases:
         cases = list(law.cases(problem, path)) if isinstance(law, WithCases) else [Case(problem)]
     try:
         if failure.kind == "raised":
-            return _Explained(_raising(cases, path, defects))
+            return _Explained(_raising(cases, path, suspects.defects))
         needed: dict[Defect, None] = {}
         for case in cases:
-            found = _needed(case, path, defects, raising, trial)
+            found = _needed(case, path, suspects)
             if found is None:
                 return _Explained((), case if needed else None)
             needed.update(dict.fromkeys(found))
@@ -198,18 +201,16 @@ def _raising(cases: Sequence[Case], path: Path, defects: Sequence[Defect]) -> tu
     return ()
 
 
-def _needed(
-    case: Case, path: Path, defects: Sequence[Defect], raising: Sequence[Defect], trial: Trial | None
-) -> list[Defect] | None:
+def _needed(case: Case, path: Path, suspects: _Suspects) -> list[Defect] | None:
     """The defects that explain all that is wrong in `case`, if anything is; None if they don't."""
     try:
-        scene = Scene(case, case.path or path, trial)
+        scene = Scene(case, case.path or path, suspects.trial)
         left = scene.outside
     except Unsupported:
         return []
     except Exception:  # whatever it is
-        return list(_raising([case], path, raising)) or None
-    return _explaining(scene, defects, left)
+        return list(_raising([case], path, suspects.raising)) or None
+    return _explaining(scene, suspects.defects, left)
 
 
 def _explaining(scene: Scene, defects: Sequence[Defect], left: Masks) -> list[Defect] | None:
