@@ -20,7 +20,7 @@ from jaccheck.judging.trial import Run, Trial
 from jaccheck.paths import get, resolve
 from jaccheck.properties import DEFAULT
 from jaccheck.properties import get as law
-from jaccheck.properties.enclosure import difference
+from jaccheck.properties.enclosure import largest_difference
 
 
 def check(
@@ -239,7 +239,7 @@ def _tell_apart(
     """Note how far a path and each other one are apart, if nothing is known of one of them: there is nothing else."""
     for other, jacobian in others.items():
         if "vacuous" in (verdicts[name].status, verdicts[other].status):
-            apart = difference(jacobian, whole)
+            apart = largest_difference(jacobian, whole)
             for path in (name, other):
                 verdicts[path] = replace(verdicts[path], difference=max(apart, verdicts[path].difference or 0.0))
 

@@ -40,7 +40,7 @@ class Setting:
 
 def attribute(owner: Any, name: str, called: str, fresh: Any = UNKNOWN) -> Setting:
     """The setting `name` of a module or object `owner`."""
-    return Setting(called, *told(partial(getattr, owner, name), partial(setattr, owner, name)), fresh=fresh)
+    return Setting(called, *guarded(partial(getattr, owner, name), partial(setattr, owner, name)), fresh=fresh)
 
 
 def attributes(owner: Any, called: str, *names: str) -> Iterator[Setting]:
@@ -58,7 +58,7 @@ class _Untold(str):
     """What torch says instead of a setting's value, where its old and its new name have both been used."""
 
 
-def told(get: Callable[[], Any], set: Callable[[Any], object]) -> tuple[Callable[[], Any], Callable[[Any], object]]:
+def guarded(get: Callable[[], Any], set: Callable[[Any], object]) -> tuple[Callable[[], Any], Callable[[Any], object]]:
     """How to read and write a setting of torch that doesn't always tell its value: then it is left alone."""
 
     def read() -> Any:

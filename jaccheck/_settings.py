@@ -17,7 +17,7 @@ from torch.autograd import forward_ad
 
 from jaccheck._capabilities import TELLS_OF_HOOKS_ON_SAVED_TENSORS, autocasts, set_autocast
 from jaccheck._process import PROCESS, numpy_settings
-from jaccheck._setting import Setting, attribute, attributes, told
+from jaccheck._setting import Setting, attribute, attributes, guarded
 from jaccheck._streams import PYTHON_STREAM, TORCH_STREAM, cuda_stream, numpy_stream
 
 
@@ -231,7 +231,7 @@ _ALWAYS = (
     Setting("torch's checks of sparse tensors", _SPARSE_CHECKS.is_enabled, _set_sparse_checks),
     Setting(
         "torch.get_float32_matmul_precision()",
-        *told(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+        *guarded(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     ),
     *attributes(
         torch.backends.cuda.matmul,

@@ -40,7 +40,7 @@ def last_place(form: Format, value: Tensor) -> Tensor:
     return torch.ldexp(torch.ones_like(value), exponent)
 
 
-def ulps(form: Format, got: Tensor, expected: Tensor) -> Tensor:
+def places_off(form: Format, got: Tensor, expected: Tensor) -> Tensor:
     """How many last places of `expected` (float64) `got` is off; infinitely many for NaN."""
     off = (got.double() - expected).abs() / last_place(form, expected)
     return torch.where(got.double() == expected, 0.0, off.nan_to_num(nan=torch.inf, posinf=torch.inf))

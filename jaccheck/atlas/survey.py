@@ -14,7 +14,7 @@ from jaccheck._capabilities import differentiates
 from jaccheck._finding import Failure
 from jaccheck._problem import Problem, admit
 from jaccheck._values import FORMATS
-from jaccheck.atlas.numbers import at_kinks, between, count, rounded_slope, ulps
+from jaccheck.atlas.numbers import at_kinks, between, count, places_off, rounded_slope
 from jaccheck.defects.known import known
 from jaccheck.enclosure.rules import Wire, layer_call
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
@@ -150,7 +150,7 @@ def _try(found: Survey, phi: Activation, z: Tensor, bins: Tensor) -> None:
         if course.unsupported is None:
             slope = _derivative(get(name), found.layer, z, course, problems)
             if slope is not None:
-                error = ulps(form, slope, expected)
+                error = places_off(form, slope, expected)
                 doubtful = (error > 0) | skipped  # the correctly rounded derivative lies in the enclosure
                 if doubtful.any():
                     _judge(get(name), found.layer, z[doubtful], slope[doubtful], course)

@@ -96,7 +96,7 @@ def no_jacobian(trial: Trial, verdict: Verdict) -> bool:
     return trial.run.raised is not None or (verdict.status == "disagrees" and verdict.kind != "value")
 
 
-def difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+def largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
     """The largest difference of two Jacobians; inf where only one of them is finite.
 
     Where both are the same infinity, or both NaN, they don't differ.

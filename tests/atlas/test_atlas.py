@@ -12,7 +12,7 @@ from torch import nn
 
 from jaccheck._values import FORMATS
 from jaccheck.atlas import survey as atlas
-from jaccheck.atlas.numbers import at_kinks, between, count, last_place, rounded_slope, ulps
+from jaccheck.atlas.numbers import at_kinks, between, count, last_place, places_off, rounded_slope
 from jaccheck.atlas.survey import BINS, Course, Survey, survey
 from jaccheck.atlas.table import table
 from jaccheck.cli import main
@@ -85,7 +85,7 @@ def test_a_slope_that_is_not_correctly_rounded_would_be_seen():
     ],
 )
 def test_errors_are_counted_in_last_places_of_the_expected_number(got, expected, off):
-    found = ulps(FORMATS["float16"], torch.tensor([got]).half(), torch.tensor([expected], dtype=torch.float64))
+    found = places_off(FORMATS["float16"], torch.tensor([got]).half(), torch.tensor([expected], dtype=torch.float64))
     assert found.item() == off
 
 
