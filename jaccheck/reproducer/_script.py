@@ -27,7 +27,7 @@ TAKEN = (
     ("torch", "nn"),
 )
 """What is imported where its name occurs."""
-MODULES = {"copy", "numpy", "pickle", "random", "sys", "threading", "warnings"}
+MODULES = {"copy", "itertools", "numpy", "pickle", "random", "sys", "threading", "warnings"}
 
 
 def script(title: str, versions: str, model: nn.Module, x: Tensor, snippet: str, shown: Iterable[str]) -> str:

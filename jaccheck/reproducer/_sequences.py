@@ -14,10 +14,21 @@ LINES: Mapping[str, str] = {
     "ten": f"for _ in range(10):\n    {CALL}",
     "other_samples": "jacobian(model, x[:1] if len(x) > 1 else torch.cat((x, x)))",
     "other_input": "x.copy_(x.neg().roll(1, 0))",
+    "one_sample": "x.data[0] = x.data[0].flatten().neg().roll(1).view(x[0].shape)",
+    "small_input": "x.data[0].mul_(1 + 2 * torch.finfo(x.dtype).eps)",
     "update": "with torch.no_grad():\n    for p in model.parameters():\n        p.mul_(-0.5)",
+    "update_one": "with torch.no_grad():\n    p = next(model.parameters())\n"
+    "    p[(0,) * p.dim()] = 1 - p[(0,) * p.dim()]",
+    "small_update": "with torch.no_grad():\n    for p in [*model.parameters()][:-1]:\n"
+    "        p.mul_(1 + 2 * torch.finfo(p.dtype).eps)",
+    "exchange": "for p, q in itertools.combinations(model.parameters(), 2):\n    if p.shape == q.shape:\n"
+    "        p.data, q.data = q.detach().clone(), p.detach().clone()",
     "update_data": "for p in model.parameters():\n    p.data.copy_(p.data.flatten().roll(1).view(p.shape))",
     "new_memory": "for p in model.parameters():\n    p.data = p.detach().neg()",
-    "load": "model.load_state_dict(first)",
+    "new_parameters": "for part in model.modules():\n    for name, p in part._parameters.items():\n"
+    "        if p is not None:\n"
+    "            part._parameters[name] = torch.nn.Parameter(p.detach().neg(), requires_grad=p.requires_grad)",
+    "load": "model.load_state_dict(first)\nx.data.copy_(samples)",
     "eval": "training = model.training\njacobian(model.eval(), x)\nmodel.train(training)",
     "freeze": "p = next(p for p in model.parameters() if p.requires_grad)\np.requires_grad_(False)\n"
     "jacobian(model, x)\np.requires_grad_()",
@@ -29,6 +40,8 @@ LINES: Mapping[str, str] = {
     "default_dtype": f"before = torch.get_default_dtype()\n"
     f"torch.set_default_dtype(torch.float32 if before == torch.float64 else torch.float64)\n{CALL}\n"
     "torch.set_default_dtype(before)",
+    "deterministic": f"torch.use_deterministic_algorithms(True)\n{CALL}\ntorch.use_deterministic_algorithms(False)",
+    "anomaly": f"with torch.autograd.set_detect_anomaly(True, check_nan=False):\n    {CALL}",
     "deepcopy": "for p in model.parameters():\n    p.grad = None\nmodel = copy.deepcopy(model)",
     "pickle": "model = pickle.loads(pickle.dumps(model))",
     "hooks": "parts = [*model.modules()]\nhandles = [parts[-1].register_forward_hook(lambda *call: None)]\n"
@@ -61,7 +74,10 @@ def ending(reason: str) -> list[str]:
     without = [STEPS[step] for step in steps if step not in LINES]
     if without:
         raise NoReproducer(f"there are no lines of plain torch for {without[0]!r}")
-    lines = ["fresh, first = copy.deepcopy(model), copy.deepcopy(model.state_dict())", CALL]
+    lines = [
+        "fresh, first, samples = copy.deepcopy(model), copy.deepcopy(model.state_dict()), x.detach().clone()",
+        CALL,
+    ]
     for i, step in enumerate(steps):
         first, *others = LINES[step].splitlines()
         lines += [f"{first}  # {STEPS[step]}", *others]

@@ -133,6 +133,9 @@ SEQUENCES = {
     "update": "model.J = getattr(model, 'J', J); J = model.J",
     "update_data": "key = str([sorted(p.flatten().tolist()) for p in model.parameters()]); "
     "model.kept = getattr(model, 'kept', {}); J = model.kept.setdefault(key, J)",
+    "small_update": "key = str([p.bfloat16().tolist() for p in model.parameters()]); "
+    "model.kept = getattr(model, 'kept', {}); J = model.kept.setdefault(key, J)",
+    "anomaly": "J = {k: -j if torch.is_anomaly_enabled() else j for k, j in J.items()}",
     "hooks": "J = {k: -j if any(m._forward_hooks for m in model.modules()) else j for k, j in J.items()}",
     "deepcopy": "J = {k: -j if hasattr(model, 'mark') else j for k, j in J.items()}; model.mark = 1",
 }

@@ -68,6 +68,7 @@ def deterministic(stage: Stage) -> str | None:
 
 @step("anomaly")
 def anomaly(stage: Stage) -> str | None:
+    stage.fresh()  # before the context is made, which switches the detection on
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         context = torch.autograd.set_detect_anomaly(True, check_nan=False)
