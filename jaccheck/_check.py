@@ -187,7 +187,9 @@ def _laws(properties: Sequence[str] | None, repeat: bool) -> tuple[str, ...]:
 def _shown(verdicts: Sequence[Verdict]) -> Verdict:
     """That which the report shows, with what the enclosure, if it was asked, knows of the elements besides."""
     first = _first_wrong(verdicts)
-    own = next((verdict for verdict in verdicts if verdict.property == "enclosure"), first)
+    own = next((verdict for verdict in verdicts if verdict.property == "enclosure"), None)
+    if own is None:
+        return first
     if first.resolution is None:
         first = replace(first, resolution=own.resolution, resolutions=own.resolutions)
     if not first.vacuous and first.elements in (0, own.elements):

@@ -32,7 +32,7 @@ def replay(
     load: Load = None,
     as_json: Json = False,
 ) -> int:
-    """Check the network of a saved failure again, by the same paths and property."""
+    """Check the network of a saved failure again, or of a known defect, by the same paths and property."""
     from jaccheck._finding import PROCESS, asked_of
     from jaccheck.defects.known import told
     from jaccheck.fuzz.crew import Loss
@@ -57,8 +57,9 @@ def replay(
     else:
         report, known = told(model, x, paths=finding.paths, properties=properties, seed=seed, images=plot is not None)
     report = replace(report, again=again("replay", file, None, None, load))
-    there = Path(file).with_suffix(".py")
-    script = Script(there) if reproducer is None and there.exists() else of_report(reproducer, model, x, report, seed)
+    there = Path(file).with_suffix(".py") if Path(file).exists() else None
+    kept = reproducer is None and there is not None and there.exists()
+    script = Script(there) if kept else of_report(reproducer, model, x, report, seed)
     return show_report(report, known, as_json, plot, script)
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any, TypeVar
 
 from jaccheck.fuzz import process
@@ -84,8 +85,10 @@ class PoolWorker:
         """What became of a process that has ended, and of its network."""
         kind, how = self._killed, "no end in sight"
         if not kind:
-            if self._pool is not None:
-                self._pool.shutdown()  # whoever asks first for the exit status gets it, and the next one 255
+            if self._pool is not None:  # it asks for the exit status, and only who asks first gets it
+                ended = Thread(target=self._pool.shutdown, daemon=True)
+                ended.start()
+                ended.join(1.0)
             kind, how = "crashed", _ending(None if self._process is None else self._process.exitcode)
         try:
             printed = self._output.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:].strip()

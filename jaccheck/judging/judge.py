@@ -132,17 +132,18 @@ class Judge:
     def _excused(self, comparison: Comparison, jacobian: Mapping[str, Tensor], rounding: Rounding) -> str | None:
         """As `excuse`, of all elements outside: one that has none is the path's fault, and the worst of these is told.
 
-        Where more than `ROWS` rows have something outside, so many of them are asked.
+        Of the rows that have something outside at most `ROWS` are asked, the worst one among them.
         """
         assert self.oracle is not None
         assert comparison.worst is not None
         reason = self.excuse(*comparison.worst[1:3])
         if reason is None:
             return None
-        rows = self.marks(jacobian, rounding)[0].any(1).nonzero().flatten().tolist()
-        others = Comparison()
-        for row in rows[:: -(-len(rows) // ROWS)]:
-            n, c = divmod(row, self.problem.C)
+        N, C = self.problem.N, self.problem.C
+        wrong = self.marks(jacobian, rounding)[0].any(1).view(N, C).nonzero().tolist()
+        worst, others = list(comparison.worst[2][:2]), Comparison()
+        rows = [worst, *[row for row in wrong[:: -(-len(wrong) // (ROWS - 1))] if row != worst]]
+        for n, c in rows:
             own = self._own(n, c)
             for name, j in jacobian.items():
                 got = j[n : n + 1, c : c + 1]

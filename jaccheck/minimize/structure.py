@@ -47,7 +47,7 @@ def merged(network: Network) -> Candidates:
     """Two linear layers, one right behind the other, as the one that does the same."""
     linears = [(place, layer, shape) for place, layer, shape in places(network) if isinstance(layer, Linear)]
     for (place, first, shape), (behind, second, _) in pairwise(linears):
-        if behind == (*place[:-1], place[-1] + 1):
+        if behind == (*place[:-1], place[-1] + (1 if place[-1] >= 0 else -1)):
             yield partial(_merged, network, place, first, behind, second, shape[0])
 
 

@@ -102,6 +102,15 @@ def leaf(x: Tensor) -> Tensor:
     return (x.clone() if x.is_inference() else x.detach()).requires_grad_()
 
 
+def apart(J: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`J` with memory for each: torch gives the same tensor twice for ``a`` and ``b`` in ``x * (a + b)``."""
+    places: set[int] = set()
+    for name, j in J.items():
+        J[name] = j.clone() if j.data_ptr() in places else j
+        places.add(J[name].data_ptr())
+    return J
+
+
 @contextmanager
 def borrowed(model: nn.Module) -> Iterator[None]:
     """Gradients are enabled, whatever the caller's mode; attributes and buffers that change are put back."""

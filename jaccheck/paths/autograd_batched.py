@@ -6,7 +6,7 @@ import torch
 import torch.fx.experimental.symbolic_shapes  # torch's first call with a seed does so, and changes the warnings filters
 from torch import Tensor, nn
 
-from jaccheck.paths._path import borrowed, leaf, trainable
+from jaccheck.paths._path import apart, borrowed, leaf, trainable
 
 
 class AutogradBatched:
@@ -38,7 +38,7 @@ class AutogradBatched:
                     rows = _rows(f, list(params.values()), start, step) if start else first
                     for j, row in zip(J, rows, strict=True):
                         j[start : start + step] = row[: f.numel() - start]
-        return {name: j.view(*f.shape, *p.shape) for (name, p), j in zip(params.items(), J, strict=True)}
+        return apart({name: j.view(*f.shape, *p.shape) for (name, p), j in zip(params.items(), J, strict=True)})
 
 
 def _rows(f: Tensor, params: list[nn.Parameter], start: int, step: int) -> list[Tensor]:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
 from jaccheck.paths._functional import of_one_sample, refusals
-from jaccheck.paths._path import borrowed, leaf, trainable
+from jaccheck.paths._path import apart, borrowed, leaf, trainable
 
 
 class VmapJacrev:
@@ -31,4 +31,4 @@ class VmapJacrev:
         with borrowed(model), refusals(model):
             params = {name: p.detach() for name, p in trainable(model).items()}
             J: dict[str, Tensor] = vmap(jacrev(of_one_sample(model)), in_dims=(None, 0))(params, leaf(x).detach())
-        return J
+        return apart(J)

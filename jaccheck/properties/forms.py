@@ -35,7 +35,7 @@ WITH_PARAMETERS: Mapping[str, Mapping[str, Sequence[float | str]]] = {
     "Hardtanh": {"min_val": (-0.5, -2.0), "max_val": (0.5, 2.0)},
     "Softplus": {"beta": (0.5, 2.0), "threshold": (1.0, 4.0)},
     "GELU": {"approximate": ("tanh",)},
-    "CELU": {"alpha": (0.5, 2.0)},
+    "CELU": {"alpha": (0.5, 2.0, -1.0)},
     "Softshrink": {"lambd": (0.25, 0.125)},
     "Hardshrink": {"lambd": (0.25, 0.125)},
 }

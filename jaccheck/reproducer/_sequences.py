@@ -17,18 +17,19 @@ LINES: Mapping[str, str] = {
     "one_sample": "x.data[0] = x.data[0].flatten().neg().roll(1).view(x[0].shape)",
     "small_input": "x.data[0].mul_(1 + 2 * torch.finfo(x.dtype).eps)",
     "update": "with torch.no_grad():\n    for p in model.parameters():\n        p.mul_(-0.5)",
-    "update_one": "with torch.no_grad():\n    p = next(model.parameters())\n"
+    "update_one": "with torch.no_grad():\n    p = next(p for p in model.parameters() if p.numel())\n"
     "    p[(0,) * p.dim()] = 1 - p[(0,) * p.dim()]",
-    "small_update": "with torch.no_grad():\n    for p in [*model.parameters()][:-1]:\n"
+    "small_update": "with torch.no_grad():\n    for p in [*model.parameters()][:-1] or model.parameters():\n"
     "        p.mul_(1 + 2 * torch.finfo(p.dtype).eps)",
-    "exchange": "for p, q in itertools.combinations(model.parameters(), 2):\n    if p.shape == q.shape:\n"
-    "        p.data, q.data = q.detach().clone(), p.detach().clone()",
+    "exchange": "with torch.no_grad():\n    for p, q in itertools.combinations(model.parameters(), 2):\n"
+    "        if p.shape == q.shape:\n            kept = p.clone()\n            p.copy_(q)\n            q.copy_(kept)",
     "update_data": "for p in model.parameters():\n    p.data.copy_(p.data.flatten().roll(1).view(p.shape))",
     "new_memory": "for p in model.parameters():\n    p.data = p.detach().neg()",
-    "new_parameters": "for part in model.modules():\n    for name, p in part._parameters.items():\n"
-    "        if p is not None:\n"
-    "            part._parameters[name] = torch.nn.Parameter(p.detach().neg(), requires_grad=p.requires_grad)",
-    "load": "model.load_state_dict(first)\nx.data.copy_(samples)",
+    "new_parameters": "parameters = [*model.parameters()]\n"
+    "others = {p: torch.nn.Parameter(p.detach().neg(), p.requires_grad) for p in parameters}\n"
+    "for part in model.modules():\n    for name, p in part._parameters.items():\n"
+    "        part._parameters[name] = others.get(p)",
+    "load": "model.load_state_dict(first)\nif not torch.equal(x, samples):\n    x.data.copy_(samples)",
     "eval": "training = model.training\njacobian(model.eval(), x)\nmodel.train(training)",
     "freeze": "p = next(p for p in model.parameters() if p.requires_grad)\np.requires_grad_(False)\n"
     "jacobian(model, x)\np.requires_grad_()",

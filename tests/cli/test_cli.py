@@ -423,7 +423,7 @@ def test_ctrl_c_that_python_ignores_is_heard_a_moment_later(capsys, monkeypatch)
         gc.collect()
         time.sleep(10)
 
-    monkeypatch.setattr("jaccheck.defects.known.told", collecting)
+    monkeypatch.setattr("jaccheck._check.check", collecting)
     hook = sys.unraisablehook
     assert main(["example"]) == 130
     assert capsys.readouterr() == ("", "jaccheck: interrupted\n")

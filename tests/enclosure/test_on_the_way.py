@@ -178,3 +178,15 @@ def test_a_derivative_that_is_0_too_early_is_seen(layer, dtype):
     side = 1 if isinstance(layer, nn.LogSigmoid) else -1
     slope = jaccheck.enclosure(model, torch.tensor([[side * 10.0]], dtype=dtype))["0.weight"]
     assert slope.excludes(torch.zeros(1, 1, 1, 1)).all()
+
+
+@pytest.mark.parametrize("alpha", [-0.0025, -0.01, -0.3, -0.9, -1.7])
+def test_exp_may_overflow_before_its_product_with_alpha_does(alpha):
+    """At arguments whose exp(t/α) is next to the largest number, which torch makes infinite now and then."""
+    t = torch.tensor(88.7228 * alpha) * (1 + torch.arange(-400, 400) * 2.0**-23)
+    model = nn.Sequential(nn.Linear(1, 1), nn.CELU(alpha))
+    with torch.no_grad():
+        model[0].weight.fill_(1)
+        model[0].bias.fill_(0)
+    assert model(t[:, None]).isinf().any()
+    assert jaccheck.check(model, t[:, None], paths=PATHS).forward is None

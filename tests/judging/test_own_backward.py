@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck import check, register_path
+from jaccheck.judging import judge
 from jaccheck.paths import get, unregister_path
 from jaccheck.selftest.faults import bank
 from tests.planted import doubled, planted
@@ -177,3 +178,16 @@ def test_nor_one_in_another_row_than_the_worst():
     assert (verdict.status, verdict.kind, verdict.parameter) == ("disagrees", "value", "0.bias")
     assert verdict.index[:2] == (1, 1)
     assert verdict.outside == 4
+
+
+def test_nor_another_element_of_the_worst_row_however_few_rows_are_asked(monkeypatch):
+    def a_little_more(model, x, J):
+        J["0.weight"][1, 1] *= 1.001
+        J["0.bias"][1, 1] *= 1.5  # which the hook excuses
+        return J
+
+    monkeypatch.setattr(judge, "ROWS", 2)
+    with planted(a_little_more, base="autograd") as path:
+        verdict = check(with_parameter_hook(), torch.ones(4, 3), paths=[path]).verdicts[path]
+    assert (verdict.status, verdict.kind) == ("disagrees", "value")
+    assert verdict.index[:2] == (1, 1)

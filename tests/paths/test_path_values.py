@@ -227,3 +227,20 @@ def test_pieces_go_with_a_gradient_that_the_model_retains() -> None:
     nn.init.zeros_(model.layer.bias)
     J = get("autograd_batched").jacobian(model, x)  # of x²
     assert torch.equal(J["layer.weight"], 2 * torch.eye(2).unsqueeze(2) * x.view(300, 1, 1, 1) ** 2)
+
+
+class Added(nn.Module):
+    """``x (a + b)``: torch gives one tensor for both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (self.a + self.b)
+
+
+@pytest.mark.parametrize("name", ["autograd", "autograd_batched", "vmap_jacrev", "vmap_jacfwd"])
+def test_no_two_jacobians_lie_in_one_place(name: str) -> None:
+    J = get(name).jacobian(Added(), torch.ones(3, 2))
+    assert len({j.data_ptr() for j in J.values()}) == 2

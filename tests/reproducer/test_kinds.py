@@ -135,6 +135,10 @@ SEQUENCES = {
     "model.kept = getattr(model, 'kept', {}); J = model.kept.setdefault(key, J)",
     "small_update": "key = str([p.bfloat16().tolist() for p in model.parameters()]); "
     "model.kept = getattr(model, 'kept', {}); J = model.kept.setdefault(key, J)",
+    "one_sample": "model.kept = getattr(model, 'kept', {}); J = model.kept.setdefault(x._version, J)",
+    "exchange": "key = tuple(p.data_ptr() for p in model.parameters()); "
+    "model.kept = getattr(model, 'kept', {}); J = model.kept.setdefault(key, J)",
+    "deterministic": "J = {k: -j if torch.are_deterministic_algorithms_enabled() else j for k, j in J.items()}",
     "anomaly": "J = {k: -j if torch.is_anomaly_enabled() else j for k, j in J.items()}",
     "hooks": "J = {k: -j if any(m._forward_hooks for m in model.modules()) else j for k, j in J.items()}",
     "deepcopy": "J = {k: -j if hasattr(model, 'mark') else j for k, j in J.items()}; model.mark = 1",
@@ -145,6 +149,7 @@ SEQUENCES = {
 def test_a_sequence_is_written_out_in_plain_torch(step, problem):
     fault = SEQUENCES[step]
     model, x = problem
+    model.append(nn.Linear(2, 2))
     path = Stated(fault)
     path.snippet = f"import threading\n{path.snippet}"
     register_path(path)

@@ -68,7 +68,7 @@ def _falling(alpha: float) -> Activation:
         value_error=lambda t, a: t.not_positive * ((FUNCTION + 3 * most(t)) * (a + size) + 3 * a),
         slope_error=lambda t, a, s: t.not_positive * (FUNCTION + 4 + 3 * most(t)) * s,
         max_curvature=lambda t: t.not_positive * exp(most(t)) / size,
-        on_the_way=lambda t: exp(most(t)),
+        on_the_way=lambda t: exp(most(t) + 1),  # as large as it is when rounded
         factor=1 / size,
         losses=lambda t: (size + 1) * exp(most(t)),  # as above
         exact_where=lambda t: _exact(alpha, t),
