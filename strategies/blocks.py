@@ -19,7 +19,7 @@ SQUARE: dict[str, Callable[[tuple[Layer, ...], int], Layer]] = {
     "tied": partial(Repeat, tied=True),
 }
 """Of layers, and of how often they are used: their Linear keeps the width. One in another: "residual of tied"."""
-SEVERAL = (*SQUARE, *("dropout",) * 4, "functional", "functional")
+SEVERAL = (*SQUARE, *SQUARE, *("dropout",) * 4, "functional")
 """Forms of which some networks have several blocks, and no others; in every second one Dropout isn't active."""
 Built = tuple[str, tuple[str, ...]]
 """The form of a block, and which parameters of its Linear are frozen."""

@@ -229,10 +229,11 @@ def _hooks(choices: Choices, number: int) -> tuple[Hook, ...]:
 
 
 def _tables(asked_for: Sequence[str], frozen: bool) -> tuple[tuple[Built, ...], ...]:
-    """Half of the networks have no form asked for, so that all paths do them; a quarter have several blocks of one."""
+    """Of seven networks three have no form asked for, so that all paths do them, and two have several blocks of one."""
     several = tuple(alike(form, frozen) for form in SEVERAL if form in asked_for)
     number = max(1, len(several))
-    return (*(built((), frozen),) * 2 * number, *(built(asked_for, frozen),) * number, *several)
+    none, some = built((), frozen), built(asked_for, frozen)
+    return (*(none,) * (3 * number // 2), *(some,) * number, *several)
 
 
 @cache

@@ -200,21 +200,6 @@ class Stage:
         """As `overwritten`, of the latest results."""
         return next(filter(None, (self.overwritten(since, *pair) for pair in self.given)), None)
 
-    def borrowed(self) -> str | None:
-        """In words, what the result of the last call shares its memory with: the user's tensors, or within itself."""
-        theirs = {"x": self.x, **dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
-        owners = {_memory(t): name for name, t in theirs.items() if t.numel()}
-        places: dict[int, str] = {}  # of first elements: different parts of one buffer may be given
-        for name, j in (self.last or {}).items():
-            if not isinstance(j, Tensor) or not j.numel() or j.layout != torch.strided:
-                continue
-            if _memory(j) in owners:
-                return f"the Jacobian of {name!r} lies in the memory of {owners[_memory(j)]!r}, and changes with it"
-            other = places.setdefault(j.data_ptr(), name)
-            if other != name and _writable(j):
-                return f"the Jacobian of {name!r} lies in the memory of that of {other!r}, and changes with it"
-        return None
-
     def extended(self) -> bool:
         return any("_backpack_extend" in vars(module) for module in self.model.modules())
 
@@ -251,15 +236,6 @@ def _alike(x: Tensor) -> Tensor:
 
 def _named(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def _memory(t: Tensor) -> int:
-    return t.untyped_storage().data_ptr()
-
-
-def _writable(t: Tensor) -> bool:
-    """Whether each element has a place of its own; torch refuses to write to what is expanded."""
-    return all(stride or size < 2 for size, stride in zip(t.shape, t.stride(), strict=True))
 
 
 def _clones(jacobian: Mapping[str, Any]) -> dict[str, Any]:

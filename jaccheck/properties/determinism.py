@@ -1,4 +1,4 @@
-"""Two calls give the same."""
+"""Two calls give the same, in memory of its own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jaccheck._problem import Problem
 from jaccheck._report import Verdict
 from jaccheck._same import same
 from jaccheck.judging.trial import Run, Trial
 
 
 class Determinism:
-    """A path gives the same value twice, NaN for NaN; the sign of a zero is not a value."""
+    """A path gives the same value twice, NaN for NaN; the sign of a zero is not a value.
+
+    What it gives changes with nothing else: it lies neither in the user's memory nor, twice, in one place.
+    """
 
     name = "determinism"
     cheap = True
@@ -27,6 +31,9 @@ class Determinism:
         reason = difference(first, second, "in the first call", "in the second")
         if reason is not None:
             return Verdict(path, "disagrees", "nondeterministic", self.name, reason=reason, seconds=first.seconds)
+        shared = sharing(first.jacobian, trial.problem)
+        if shared is not None:
+            return Verdict(path, "disagrees", "state", self.name, reason=shared, seconds=first.seconds)
         return Verdict(path, "agrees", property=self.name, seconds=first.seconds)
 
 
@@ -44,6 +51,35 @@ def difference(one: Run, other: Run, here: str, there: str) -> str | None:
     if a.keys() != b.keys():
         return f"it gave {', '.join(map(str, a))} {here}, {', '.join(map(str, b))} {there}"
     return next(filter(None, (_apart(name, a[name], b[name], here, there) for name in a)), None)
+
+
+def sharing(jacobian: Any, problem: Problem) -> str | None:
+    """In words, whose memory a Jacobian lies in, if it isn't its own: the user's, or that of another one."""
+    if not isinstance(jacobian, Mapping):
+        return None
+    model = problem.model
+    theirs = {"x": problem.x, **dict(model.named_parameters()), **dict(model.named_buffers())}
+    owners = {t.untyped_storage().data_ptr(): name for name, t in theirs.items() if _in_memory(t)}
+    places: dict[int, str] = {}  # of first elements: different parts of one buffer may be given
+    for name, j in jacobian.items():
+        if not isinstance(j, Tensor) or not _in_memory(j):
+            continue
+        owner = owners.get(j.untyped_storage().data_ptr())
+        if owner is not None:
+            return f"the Jacobian of {name!r} lies in the memory of {owner!r}, and changes with it"
+        other = places.setdefault(j.data_ptr(), name)
+        if other != name and _writable(j):
+            return f"the Jacobian of {name!r} lies in the memory of that of {other!r}, and changes with it"
+    return None
+
+
+def _in_memory(t: Tensor) -> bool:
+    return t.layout == torch.strided and not t.is_meta and t.numel() > 0
+
+
+def _writable(t: Tensor) -> bool:
+    """Whether each element has a place of its own; torch refuses to write to what is expanded."""
+    return all(stride or size < 2 for size, stride in zip(t.shape, t.stride(), strict=True))
 
 
 def _apart(name: str, a: Any, b: Any, here: str, there: str) -> str | None:

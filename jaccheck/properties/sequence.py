@@ -32,10 +32,9 @@ class Sequence:
     """After a few things have happened to a model, a path gives for it what it gives for a fresh one, bit for bit.
 
     Updates of the parameters, moves, copies, failed calls, the user's own backward passes, and others (`STEPS`), with a
-    call after each. The result of an earlier call doesn't change, nor does it lie in the user's memory; no call leaves
-    anything behind, also where it fails, or runs under other settings. In the end the parameters have their first
-    values again, and the Jacobian has to lie in the enclosure; so it has where the model computes something else for a
-    while, after some of the steps.
+    call after each. The result of an earlier call doesn't change; no call leaves anything behind, also where it fails,
+    or runs under other settings. In the end the parameters have their first values again, and the Jacobian has to lie
+    in the enclosure; so it has where the model computes something else for a while, after some of the steps.
     """
 
     name = "sequence"
@@ -70,8 +69,6 @@ class Sequence:
             return verdict("vacuous", reason=str(error))
         stage.asks = MOST_ASKED if own.status == "agrees" else 0
         end = stage.call()
-        if borrowed := stage.borrowed():
-            return verdict("disagrees", "state", borrowed)
         happened: list[str] = []
         steps = drawn(trial.problem) if self.steps is None else self.steps
         every = [*steps, "load"]

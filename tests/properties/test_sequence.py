@@ -280,34 +280,6 @@ def test_a_step_shows_what_it_is_for(fault, step):
     assert not all(report.ok for report in found)
 
 
-def in_one_buffer(model, x, J):
-    """Each parameter's in a part of its own."""
-    parts = torch.cat([j.flatten() for j in J.values()]).split([j.numel() for j in J.values()])
-    return {name: part.view(j.shape) for part, (name, j) in zip(parts, J.items(), strict=True)}
-
-
-def equals_in_one_place(model, x, J):
-    return {name: next(other for other in J.values() if torch.equal(other, j)) for name, j in J.items()}
-
-
-def zeros_expanded(model, x, J):
-    """Which nobody can write to."""
-    zero = torch.zeros(())
-    return {name: j if j.any() else zero.expand(j.shape) for name, j in J.items()}
-
-
-def test_two_results_may_lie_in_one_buffer_but_not_in_the_same_place():
-    model, x = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)), torch.ones(1, 2)
-    with torch.no_grad():
-        model[0].bias.fill_(-100)  # a dead layer: the weights' Jacobians are all zeros
-    for fault, status in ((in_one_buffer, "agrees"), (zeros_expanded, "agrees"), (equals_in_one_place, "disagrees")):
-        with planted(fault) as path:
-            verdict = check(model, x, paths=(path,), properties=("sequence:",)).verdicts[path]
-        assert verdict.status == status
-    assert verdict.kind == "state"
-    assert verdict.reason == "the Jacobian of '2.weight' lies in the memory of that of '0.weight', and changes with it"
-
-
 def only_by_default(model, x, J):
     """Wrong for LeakyReLU with another slope than the usual one, for a Sigmoid and in float64, of fresh models too."""
     usual = all(layer.negative_slope == 0.01 for layer in model.modules() if isinstance(layer, nn.LeakyReLU))
