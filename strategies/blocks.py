@@ -74,7 +74,7 @@ def built(optional: Sequence[str], frozen: bool) -> tuple[Built, ...]:
 def alike(form: str, frozen: bool) -> tuple[Built, ...]:
     """Two blocks in three of one form; of square ones every third stands in another."""
     forms = (form, form, f"{form} of {form}" if square(form) else form)
-    found = list(product(forms, ((), (), (), *_FROZEN) if frozen else ((),)))
+    found = list(product(forms, ((), (), ("weight",), *_FROZEN) if frozen else ((),)))
     return (*[("plain", ())] * (len(found) // 2), *found)
 
 

@@ -191,15 +191,14 @@ def _other_functions(parts: _Parts) -> tuple[nn.Module, Tensor]:
 
 
 def _dropped(parts: _Parts) -> tuple[nn.Module, Tensor]:
-    return _with_dropout(parts, parts.numbers.choice((0.25, 0.5)))
+    """Twice, with two masks."""
+    first, second = parts.numbers.sample((0.25, 0.5), 2)
+    layers = parts.linear(2, 4), nn.Dropout(first), parts.activation(), parts.linear(4, 4), nn.Dropout(second)
+    return nn.Sequential(*layers, parts.linear(4, 2)), parts.x(4, 2)
 
 
 def _all_dropped(parts: _Parts) -> tuple[nn.Module, Tensor]:
-    return _with_dropout(parts, 1.0)
-
-
-def _with_dropout(parts: _Parts, p: float) -> tuple[nn.Module, Tensor]:
-    layers = parts.linear(2, 4), nn.Dropout(p), parts.activation(), parts.linear(4, 2)
+    layers = parts.linear(2, 4), nn.Dropout(1.0), parts.activation(), parts.linear(4, 2)
     return nn.Sequential(*layers), parts.x(3, 2)
 
 
