@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf, isinf
 from typing import Any
 
@@ -94,6 +95,11 @@ def _holds_forward(trial: Trial, found: Comparison) -> bool:
 def no_jacobian(trial: Trial, verdict: Verdict) -> bool:
     """Whether the path gave nothing of which more could be asked, as `verdict`, the enclosure's, says."""
     return trial.run.raised is not None or (verdict.status == "disagrees" and verdict.kind != "value")
+
+
+def begun(own: Verdict, law: str) -> Verdict:
+    """The enclosure's verdict as a `law`'s that gets no further: what is wrong stays the enclosure's."""
+    return own if own.status == "disagrees" else replace(own, property=law)
 
 
 def largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:

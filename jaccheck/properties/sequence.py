@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Listed
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from jaccheck.properties._chance import chance
 from jaccheck.properties._happenings import HAPPENINGS
 from jaccheck.properties._stage import Stage
 from jaccheck.properties.determinism import Raising
-from jaccheck.properties.enclosure import Enclosure, no_jacobian
+from jaccheck.properties.enclosure import Enclosure, begun, no_jacobian
 
 MOST_ASKED = 2
 """Times that the enclosure of what a model is for a while is asked, since each costs as much as that of the problem."""
@@ -57,7 +56,7 @@ class Sequence:
         trial.cases.pop(self.name, None)
         own = Enclosure().judge(trial)
         if no_jacobian(trial, own):
-            return own if own.status == "disagrees" else replace(own, property=self.name)
+            return begun(own, self.name)
 
         def verdict(status: str, kind: str | None = None, reason: str | None = None, **facts: Any) -> Verdict:
             path, seconds = trial.path.name, own.seconds
