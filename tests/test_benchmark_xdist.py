@@ -71,7 +71,7 @@ def run(pytester, monkeypatch):
 
 
 def table(result: pytest.RunResult) -> dict[str, list[str]]:
-    """The names of the rows of each group."""
+    """The names of the rows of each group; their own order is that of their times."""
     groups: dict[str, list[str]] = {}
     rows: list[str] = []
     for line in result.stdout.lines:
@@ -79,7 +79,7 @@ def table(result: pytest.RunResult) -> dict[str, list[str]]:
             rows = groups.setdefault(line.strip("-").partition(":")[0].strip(), [])
         elif line.startswith("test_"):
             rows.append(line.split()[0])
-    return groups
+    return {name: sorted(rows) for name, rows in groups.items()}
 
 
 def skeleton(value: Any) -> Any:
@@ -102,7 +102,7 @@ def test_json_autosave_groups_and_histogram_are_as_without_xdist(run, pytester):
         options = ("--benchmark-autosave", f"--benchmark-json={n}.json", "--benchmark-group-by=group,func")
         result = run(f"-n{n}", *options, f"--benchmark-histogram=drawn{n}", f"--benchmark-storage=saved{n}")
         result.assert_outcomes(passed=5, failed=1)
-        assert {name: sorted(rows) for name, rows in table(result).items()} == {
+        assert table(result) == {
             "benchmark 'sums test_sum'": sorted(MEASURED[:3]),
             "benchmark 'test_length'": MEASURED[3:],
         }
@@ -130,7 +130,7 @@ def test_each_test_is_measured_in_a_worker_process_and_compared_by_the_controlle
         row["stats"]["min"] = 1e-12
     file.write_text(json.dumps(fast), encoding="utf-8")
     result = run(f"-n{workers}", "--benchmark-compare=0001", "--benchmark-compare-fail=min:5%")
-    assert sorted(table(result)["benchmark 'sums'"]) == sorted(name for name in MEASURED[:3] for _ in range(2))
+    assert table(result)["benchmark 'sums'"] == sorted(name for name in MEASURED[:3] for _ in range(2))
     result.stderr.fnmatch_lines(["*Performance has regressed:*", "*test_sum[[]*Field 'min' has failed*"])
     assert result.ret == 1
     assert len([line for line in result.stderr.lines if "has failed" in line]) == len(MEASURED)

@@ -15,7 +15,7 @@ import jaccheck.fuzz.checking
 import jaccheck.fuzz.plan
 from jaccheck._errors import InvalidProblem
 from jaccheck._finding import CRASH, Failure, Finding
-from jaccheck._layers import Activation, Linear
+from jaccheck._layers import Activation, Dropout, Linear
 from jaccheck._network import Network
 from jaccheck.defects.known import looked_up
 from jaccheck.defects.register import register
@@ -354,20 +354,25 @@ def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share_but_s
     assert max(shares) < 2 * min(shares) + max(0.3, *turns)  # no turn is cut short
 
 
-def test_activations_that_are_drawn_seldom_are_tried_at_every_input_more_often():
-    plan = replace(PLAN, properties=("enclosure", "every_input", "layout", "sequence"))
+def test_networks_that_only_one_property_asks_something_of_are_mostly_asked_that():
+    """An activation that is drawn seldom, at its every input; forms that need chance."""
+    plan = replace(PLAN, properties=("enclosure", "every_input", "layout", "sequence", "forms"))
     often, seldom = (Network((Linear(2), Activation(name))) for name in ("ReLU", "Mish"))
-    spent = {"layout": 1.0, "every_input": 2.0}
+    dropped = Network((Linear(2), Dropout(0.5)), training=True)
+    spent = {"layout": 1.0, "every_input": 2.0, "forms": 3.0}
 
     def costly(network, **options):
         turns = [turn(replace(plan, **options), index, network, spent) for index in range(16)]
         assert all(laws[0] == ("enclosure",) for laws in turns)
         return [law for laws in turns for (law,) in laws[1:]]
 
-    assert costly(often) == ["every_input", "sequence", "layout", "sequence"] * 2
-    assert set(costly(seldom)) == {"every_input"}
+    turns = ["every_input", "layout", "sequence", "sequence", "forms"]
+    assert costly(often) == (turns * 2)[:8]
+    assert Counter(costly(seldom)) == {"every_input": 12, "sequence": 2}
+    assert Counter(costly(dropped)) == {"forms": 8, "sequence": 3, "layout": 1}
     assert costly(often, examples=None) == ["sequence"] * 8
     assert Counter(costly(seldom, examples=None)) == {"every_input": 12, "sequence": 2}
+    assert Counter(costly(dropped, examples=None)) == {"forms": 8, "sequence": 4}
 
 
 def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monkeypatch):

@@ -158,11 +158,12 @@ class Half:
     name = "half"
 
     def jacobian(self, model, x):
-        wide = [layer for layer in model if isinstance(layer, nn.Linear) and layer.out_features > 300]
+        wide = [layer for layer in list(model)[1:-1] if isinstance(layer, nn.Linear) and layer.out_features > 300]
+        if not wide:
+            return get("vmap_jacrev").jacobian(model, x)
         hooks = [
             layer.register_forward_hook(lambda layer, args, z: SummedInItsDtype.apply(args[0], layer.weight, z))
             for layer in wide
-            if layer is not model[0]
         ]
         try:
             return {**get("autograd").jacobian(model, x)}
@@ -176,10 +177,10 @@ def test_a_sum_over_many_units_in_half_precision_is_found(dtype):
     register_path(Half())
     try:
         problems = [problem(k, dtype, layers=(nn.ReLU,)) for k in range(3)]
-        reports = [check(*each, paths=("half", "autograd"), properties=("sizes",)) for each in problems]
+        reports = [check(*each, paths=("half", "vmap_jacrev"), properties=("sizes",)) for each in problems]
     finally:
         unregister_path("half")
-    assert [report.verdicts["autograd"].status for report in reports] == ["agrees"] * 3
+    assert [report.verdicts["vmap_jacrev"].status for report in reports] == ["agrees"] * 3
     assert "disagrees" in {report.verdicts["half"].status for report in reports}
 
 

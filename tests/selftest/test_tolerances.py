@@ -21,14 +21,14 @@ FAULTS = ("sign", "one_ulp", "leaves_grad", "zeros_negative", "kernel_relu_close
 
 @pytest.fixture(scope="module")
 def found():
-    return tolerances([bank()[name] for name in FAULTS], networks=24, seed=0)
+    return tolerances([bank()[name] for name in FAULTS], networks=12, seed=0)
 
 
 def test_each_rule_has_its_record(found):
     assert [row.rule for row in found.rows] == [*RULES, ENCLOSURE, EVERYTHING]
     assert {row.faults for row in found.rows} == {4}  # one can't be seen
     (comparisons,) = {row.comparisons for row in found.rows}
-    assert comparisons > 40
+    assert comparisons > 25
 
 
 def test_the_enclosure_finds_no_fault_with_right_results_and_the_usual_rules_do(found):
@@ -49,7 +49,7 @@ def test_an_alarm_of_any_property_is_one_of_all_properties():
 
 def test_what_no_comparison_of_values_can_see_all_properties_do(found):
     killed = {row.rule: row.killed for row in found.rows}
-    assert all(1 <= killed[rule] <= 2 for rule in RULES)
+    assert all(1 <= killed[rule] < killed[EVERYTHING] for rule in RULES)
     assert killed[EVERYTHING] >= 3
 
 

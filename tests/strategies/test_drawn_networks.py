@@ -139,10 +139,10 @@ def test_nothing_is_frozen_unless_wanted() -> None:
 
 
 def test_each_feature_is_there_often_enough() -> None:
-    rare = {name: share for name, share in shares(networks(), 1500).items() if share < 0.004}
+    rare = {name: share for name, share in shares(networks(), 700).items() if share < 0.004}
     assert rare == {}
     assert set(ACTIVATIONS) <= set(FEATURES)
-    for examples, features in ((1000, OPTIONAL), (300, OF_JACOBIANS)):
+    for examples, features in ((600, OPTIONAL), (200, OF_JACOBIANS)):
         found = shares(networks(**EVERYTHING), examples, features)
         assert {name: share for name, share in found.items() if share < 0.004} == {}
 
@@ -156,6 +156,12 @@ def test_what_a_description_says_of_numbers_is_so() -> None:
 def test_networks_differ() -> None:
     found = drawn(networks(), 500)
     assert len(set(found)) > 480
+
+
+def test_from_the_start_on_networks_are_of_all_sizes() -> None:
+    simplest, *others = drawn(networks(), 500)[:40]
+    assert simplest == Network((Linear(),))
+    assert sum(len([*leaves(network)]) == 1 for network in others) < 8
 
 
 def test_drawing_a_network_takes_less_than_three_milliseconds() -> None:
