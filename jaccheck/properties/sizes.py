@@ -27,6 +27,10 @@ FEW_LAYERS = 2
 where nothing cancels or grows, what is rounded stays small beside the Jacobian."""
 UNITS = ((7, 8, 9), (15, 16, 17), (31, 32, 33), (63, 64, 65))
 """Of the layers between which each activation stands, few in a row, since each widens the enclosure."""
+SAMPLES = 5
+"""So many of `EDGES` are the number of samples."""
+OTHERS = 6
+"""So many up to `FEW` come in rows of three, as all of `EDGES` do: such a row takes one pass."""
 ALIKE = (3,) * 13
 """Of layers that differ in nothing but their place, and number more than ten."""
 PERIOD = 37
@@ -39,9 +43,10 @@ class Sizes(Varied):
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES` or `LARGE`, or any other up to `FEW` or `MOST`; the
-    problem decides. Then two of `EDGES` are the number of samples; then another layer has many units, over which the
-    first one's Jacobian is a sum; then one of `EDGES` is the number of the outputs of a layer alone; then there is much
-    of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases.
+    problem decides. Then `SAMPLES` of `EDGES` are the number of samples; then another layer has many units, over which
+    the first one's Jacobian is a sum; then one of `EDGES` is the number of the outputs of a layer alone; then there is
+    much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases; then each of `EDGES` and
+    `OTHERS` is the number of units of a layer, three in a row.
     """
 
     name = "sizes"
@@ -57,7 +62,7 @@ class Sizes(Varied):
             units[place] = _size(numbers, seldom=outputs)
             yield partial(_variant, words, make, problem, units, N=1 if outputs else numbers.randint(1, 3))
         units = [numbers.randint(1, 3) for _ in range(3)]
-        for edge in numbers.sample(EDGES, 2):
+        for edge in numbers.sample(EDGES, SAMPLES):
             yield partial(_variant, words, make, problem, units, N=edge)
         yield partial(_variant, words, make, problem, (*units[:2], numbers.choice(LARGE), units[2]))
         units = [numbers.randint(1, 3), numbers.choice(EDGES)]
@@ -65,6 +70,9 @@ class Sizes(Varied):
         units, N = _many(numbers)
         yield partial(_variant, words, make, problem, units, N=N)
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
+        sizes = iter(numbers.sample(EDGES, len(EDGES)) + numbers.sample(range(4, FEW + 1), OTHERS))
+        for row in zip(sizes, sizes, sizes, strict=True):
+            yield partial(_variant, words, make, problem, (*row, 1))
         for words, found in every.items():
             for row in UNITS:
                 yield partial(_variant, words, found.make, problem, (1, *row, 1), frozen=True)
