@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from jaccheck._layers import EDGES
 from jaccheck._problem import Problem, admit
 from jaccheck.judging.judge import Judge
-from jaccheck.properties._activations import activations, chosen, linear
+from jaccheck.properties._activations import chosen, linear, ordinary
 from jaccheck.properties._chance import chance
 from jaccheck.properties._variants import Take, Variant, Varied
 
@@ -34,7 +34,7 @@ PERIOD = 37
 
 
 class Sizes(Varied):
-    """Models of the problem's activations with layers of other sizes have the right Jacobian.
+    """Models of the problem's `ordinary` activations with layers of other sizes have the right Jacobian.
 
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
@@ -48,7 +48,7 @@ class Sizes(Varied):
     itself = False
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
-        every = activations(problem)
+        every = ordinary(problem)
         numbers = chance(problem)
         words, make = chosen(every, numbers)
         for place in range(3):
