@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as TimeIsUp  # another one before Python 3.11
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -121,7 +122,20 @@ def _context() -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["jaccheck.fuzz.preload"])
+    resource_tracker.ensure_running()  # or the server would start it, which lets Ctrl-C through again
+    with _ctrl_c_later():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """A process that is started inside is deaf to Ctrl-C, while it imports torch, too; this one hears it afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
