@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as TimeIsUp  # another one before Python 3.11
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from jaccheck.fuzz import process
 from jaccheck.fuzz.crew import Loss
+from jaccheck.fuzz.interrupt import deaf_to_ctrl_c
 from jaccheck.fuzz.progress import SharedProgress
 
 T = TypeVar("T")
@@ -122,20 +123,9 @@ def _context() -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["jaccheck.fuzz.preload"])
-    resource_tracker.ensure_running()  # or the server would start it, which lets Ctrl-C through again
-    with _ctrl_c_later():
+    with deaf_to_ctrl_c():
         forkserver.ensure_running()
     return context
-
-
-@contextmanager
-def _ctrl_c_later() -> Iterator[None]:
-    """A process that is started inside is deaf to Ctrl-C, while it imports torch, too; this one hears it afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
