@@ -60,6 +60,11 @@ def hooked() -> nn.Module:
     return model
 
 
+class SampleBySample(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([super(SampleBySample, self).forward(sample) for sample in x])
+
+
 class Checkpointed(nn.Sequential):
     def __init__(self, *, reentrant: bool) -> None:
         super().__init__(nn.Linear(3, 3), nn.Linear(3, 2))
@@ -94,6 +99,7 @@ REFUSED = [
     ("batch_grad", nn.Sequential(nn.Linear(3, 2), Scaled()), "'1' (Scaled)", "does not have an extension for"),
     ("batch_grad", nn.Sequential(nn.Linear(3, 2), nn.PReLU()), "'1' (PReLU)", "does not have an extension for"),
     ("batch_grad", nn.Sequential(weight_norm(nn.Linear(3, 2))), "'0' (ParametrizedLinear)", "extension for"),
+    ("batch_grad", SampleBySample(nn.Linear(3, 2)), "'0' (Linear)", "is given a vector"),
     ("batch_grad", Loose(), "'child' (Linear)", "used outside of its layer"),
     ("vmap_jacrev", hooked(), "'0' (Linear)", "functorch"),
     ("vmap_jacrev", Item(nn.Linear(3, 2)), "the model (Item)", "vmap"),
