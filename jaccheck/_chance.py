@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
+
+_under_way: ContextVar[int | None] = ContextVar("_under_way", default=None)
+
+
+def seed_under_way() -> int | None:
+    """That at which random numbers have begun, where one is inside of `seeded`."""
+    return _under_way.get()
 
 
 def generators(device: torch.device) -> list[torch.Generator]:
@@ -25,10 +33,12 @@ def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
         return
     used = generators(device)
     states = [generator.get_state() for generator in used]
+    token = _under_way.set(seed)
     try:
         for generator in used:
             generator.manual_seed(seed)
         yield
     finally:
+        _under_way.reset(token)
         for generator, state in zip(used, states, strict=True):
             generator.set_state(state)

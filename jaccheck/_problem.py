@@ -16,7 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.parameter import is_lazy
 
-from jaccheck._chance import generators, seeded
+from jaccheck._chance import generators, seed_under_way, seeded
 from jaccheck._culprit import culprit, described
 from jaccheck._errors import InvalidProblem
 from jaccheck._state import Snapshot
@@ -81,12 +81,14 @@ def admit(model: nn.Module, x: Tensor, *, seed: int | None = None, seedable: boo
     Args:
         model: maps ``[N, *features]`` to f(x), ``[N, C]``.
         x: ``[N, *features]``, in the dtype and on the device of the parameters; N may be 0.
-        seed: with which random numbers begin; None lets no layers in that need any.
+        seed: with which random numbers begin; None lets no layers in that need any, unless it is a path that asks, in
+            the middle of its call: it goes on with those that it was called with.
         seedable: whether who calls might name a seed; else the message doesn't ask for one.
     Raises:
         InvalidProblem: they can't be used; the message says why and what to do. An exception of the model's own is
             its cause.
     """
+    seed = seed_under_way() if seed is None else seed
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise InvalidProblem(f"the model is the class {model.__name__}; pass an instance, {model.__name__}(…)")
     if not isinstance(model, nn.Module):
@@ -186,7 +188,7 @@ def _depends_on_mode(layer: nn.Module, seed: int | None) -> bool:
 def _draws(layer: nn.Module) -> bool:
     """Whether it needs random numbers in training mode."""
     if isinstance(layer, _DropoutNd):
-        return layer.p > 0
+        return 0 < layer.p < 1
     return isinstance(layer, nn.RReLU) or (isinstance(layer, (nn.RNNBase, nn.MultiheadAttention)) and layer.dropout > 0)
 
 

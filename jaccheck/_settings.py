@@ -194,14 +194,28 @@ def _backpack() -> list[Setting]:
     ]
 
 
+def default_device() -> torch.device | None:
+    """None unless somebody has chosen one."""
+    return getattr(torch.utils._device, "CURRENT_DEVICE", None)
+
+
+def set_default_device(device: str | torch.device | None) -> None:
+    """torch's own, and its note: a checkpoint enters torch's context a second time, which then forgets what was before.
+
+    That is how the checkpoint recomputes on the device that was the default in the forward pass.
+    """
+    torch.set_default_device(device)
+    torch.utils._device.CURRENT_DEVICE = None if device is None else torch.device(device)
+
+
 _ALWAYS = (
     Setting("torch.is_inference_mode_enabled()", torch.is_inference_mode_enabled, _set_inference_mode),
     Setting("torch.is_grad_enabled()", torch.is_grad_enabled, torch.set_grad_enabled),
     Setting("torch.get_default_dtype()", torch.get_default_dtype, torch.set_default_dtype),
     Setting(
         "torch's default device",
-        lambda: getattr(torch.utils._device, "CURRENT_DEVICE", None),
-        torch.set_default_device,
+        default_device,
+        set_default_device,
     ),
     Setting("torch.get_num_threads()", torch.get_num_threads, torch.set_num_threads),
     Setting(

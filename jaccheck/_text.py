@@ -75,7 +75,9 @@ def headline(verdict: Verdict) -> str:
         "shape": f"gives the wrong shape or dtype{where}",
         "missing": f"gives no Jacobian{where}",
         "raised": "raised an exception",
-        "state": "changed what isn't its own, and left it so",
+        "state": "changed what isn't its own, and left it so"
+        if _changed(verdict)
+        else "gives a Jacobian that lies in memory which isn't its own",
         "nondeterministic": f"gives two different results{where} for the same problem",
     }.get(str(verdict.kind), "disagrees")
     breaks = (
@@ -86,10 +88,16 @@ def headline(verdict: Verdict) -> str:
     return f"{path} {says}{breaks}."
 
 
+def _changed(verdict: Verdict) -> bool:
+    """Whether its reason are changes: what `determinism` says of the state is where results lie."""
+    return verdict.kind == "state" and verdict.property != "determinism"
+
+
 def _finding(verdict: Verdict, facts: ProblemFacts) -> Iterator[str]:
     yield headline(verdict)
     if verdict.reason is not None:
-        yield from _row({"raised": "raised", "state": "changed"}.get(str(verdict.kind), "because"), verdict.reason)
+        label = "changed" if _changed(verdict) else "raised" if verdict.kind == "raised" else "because"
+        yield from _row(label, verdict.reason)
     if verdict.looks_like is not None:
         yield from _row("looks like", verdict.looks_like)
     if verdict.parameter is not None:

@@ -149,6 +149,17 @@ def test_a_path_that_draws_its_own_masks_is_caught():
     assert report.verdicts["unseeded"].kind == "value"
 
 
+def test_a_path_that_asks_jaccheck_in_turn_draws_the_same_masks():
+    def asking(net, x, _):
+        return jaccheck.jacobian(net, x)
+
+    with planted(asking, base="autograd") as path:
+        verdicts = jaccheck.check(model(), inputs(), paths=(path,), properties=("enclosure", "forms"), seed=2).verdicts
+    assert verdicts[path].status == "agrees", verdicts[path].reason
+    with pytest.raises(InvalidProblem, match="pass a seed"):
+        asking(model(), inputs(), None)
+
+
 def test_the_report_says_how_to_see_it_again():
     net, x = model(), inputs()
     report = jaccheck.check(net, x, paths=("autograd",), seed=2)

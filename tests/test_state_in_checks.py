@@ -8,6 +8,7 @@ import pytest
 import torch
 from backpack import extend
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from jaccheck import check, jacobian, register_path
 from jaccheck.paths import unregister_path
@@ -164,3 +165,13 @@ def test_what_a_path_leaves_behind_is_put_back_where_it_is_asked_again_what_its_
         report = check(nn.Linear(2, 2), torch.ones(3, 2), paths=(path,), properties=["sequence:again"])
     assert report.verdicts[path].error_shape == "accumulates over calls"
     assert not torch.is_warn_always_enabled()
+
+
+def test_a_checkpoint_does_not_keep_another_default_device() -> None:
+    class Checkpointed(nn.Linear):
+        def forward(self, a: Tensor) -> Tensor:
+            return checkpoint(super().forward, a, use_reentrant=False)
+
+    model, x = Checkpointed(2, 2), torch.ones(1, 2)
+    assert check(model, x, paths=("autograd",), properties=("sequence:default_device",)).ok
+    assert torch.utils._device.CURRENT_DEVICE is None

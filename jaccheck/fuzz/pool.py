@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as TimeIsUp  # another one before Python 3.11
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 
 from jaccheck.fuzz import process
 from jaccheck.fuzz.crew import Loss
+from jaccheck.fuzz.interrupt import deaf_to_ctrl_c
 from jaccheck.fuzz.progress import SharedProgress
 
 T = TypeVar("T")
@@ -121,6 +123,8 @@ def _context() -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["jaccheck.fuzz.preload"])
+    with deaf_to_ctrl_c():
+        forkserver.ensure_running()
     return context
 
 

@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from traceback import walk_tb
 
 import torch
 from backpack import backpack, disable, extend, hook_run_extensions
@@ -75,9 +76,18 @@ def _reason(error: Exception) -> str | None:
         return f"{words}. BackPACK keeps one input and output of each layer; this one is used more than once."
     if isinstance(error, RuntimeError) and any(refusal in words for refusal in HOOK_REFUSALS):
         return f"BackPACK's hooks can't be used here: {words}"
+    if isinstance(error, RuntimeError) and _took_a_vector(error):
+        return f"BackPACK takes batches, and this layer is given a vector: {words}"
     if isinstance(error, RuntimeError) and (ABSENT in words or GRAD_REFUSAL in words):
         return words
     return None
+
+
+def _took_a_vector(error: Exception) -> bool:
+    """Whether the layer that BackPACK was at had an input without a batch axis."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__) if "backpack" in frame.f_globals.get("__name__", ""))
+    inputs = (getattr(frame.f_locals.get("module"), "input0", None) for frame in frames)
+    return any(isinstance(a, Tensor) and a.dim() == 1 for a in inputs)
 
 
 def _raised_in(error: Exception) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from jaccheck._capabilities import ABSENT
-from jaccheck._culprit import culprit
+from jaccheck._culprit import culprit, described
 from jaccheck._errors import Unsupported
 
 # How torch.func begins, or what it mentions, when it declines a model.
@@ -21,6 +21,7 @@ REFUSALS = (
     "forward AD",
     "Batching rule not implemented",
     "doesn't match the broadcast shape",  # in place on what vmap doesn't batch, as the state with which a GRU begins
+    "Cannot access data pointer",  # which no batched tensor has
     "can't be used with Jitted modules",
     "can't be used with nn.DataParallel module",
     "don't yet support saved tensor hooks",  # as of torch.utils.checkpoint
@@ -33,6 +34,9 @@ def of_one_sample(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], 
 
     def f(parameters: Mapping[str, Tensor], sample: Tensor) -> Tensor:
         output: Tensor = functional_call(model, dict(parameters), (sample.unsqueeze(0),))
+        if len(output) != 1:  # it counts on a number of samples
+            words = f"it makes {len(output)} rows of one sample, and vmap gives it one at a time"
+            raise Unsupported(f"{described(model, '')}: {words}")
         return output.squeeze(0)
 
     return f

@@ -47,6 +47,21 @@ def activations(problem: Problem) -> dict[str, Found]:
     }
 
 
+def ordinary(problem: Problem) -> dict[str, Found]:
+    """Those of `activations` that have a value and a slope wherever an argument is of ordinary size.
+
+    A root or a logarithm hasn't. Between layers it would give NaN in some samples, and what a path makes of that in the
+    others is for `batching` to ask.
+    """
+    z = torch.linspace(-4, 4, 65, dtype=torch.float64, device="cpu")
+    largest = torch.finfo(problem.dtype).max
+
+    def has_both(phi: Activation) -> bool:
+        return all(bool((t.abs() <= largest).all()) for t in (phi.value(z), phi.slope(z)))
+
+    return {words: found for words, found in activations(problem).items() if has_both(found.phi)}
+
+
 def chosen(every: Mapping[str, Found], numbers: random.Random) -> tuple[str, Callable[[], nn.Module]]:
     """What one of a problem's activations is called, and how to make it; "" and Identity where there are none."""
     return numbers.choice([(words, found.make) for words, found in every.items()] or [("", nn.Identity)])

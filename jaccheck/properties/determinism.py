@@ -17,7 +17,8 @@ from jaccheck.judging.trial import Run, Trial
 class Determinism:
     """A path gives the same value twice, NaN for NaN; the sign of a zero is not a value.
 
-    What it gives changes with nothing else: it lies neither in the user's memory nor, twice, in one place.
+    What it gives changes with nothing else: it lies neither in the user's memory nor, twice, in one place, be it in one
+    call or in two.
     """
 
     name = "determinism"
@@ -31,7 +32,7 @@ class Determinism:
         reason = difference(first, second, "in the first call", "in the second")
         if reason is not None:
             return Verdict(path, "disagrees", "nondeterministic", self.name, reason=reason, seconds=first.seconds)
-        shared = sharing(first.jacobian, trial.problem)
+        shared = sharing(first.jacobian, trial.problem) or returning(first.jacobian, second.jacobian)
         if shared is not None:
             return Verdict(path, "disagrees", "state", self.name, reason=shared, seconds=first.seconds)
         return Verdict(path, "agrees", property=self.name, seconds=first.seconds)
@@ -70,6 +71,19 @@ def sharing(jacobian: Any, problem: Problem) -> str | None:
         other = places.setdefault(j.data_ptr(), name)
         if other != name and _writable(j):
             return f"the Jacobian of {name!r} lies in the memory of that of {other!r}, and changes with it"
+    return None
+
+
+def returning(first: Any, second: Any) -> str | None:
+    """In words, which Jacobian of a second call lies where the `first` had put it, who still holds that one."""
+    if not isinstance(first, Mapping) or not isinstance(second, Mapping):
+        return None
+    for name, j in first.items():
+        again = second.get(name)
+        if not isinstance(j, Tensor) or not isinstance(again, Tensor) or not _in_memory(j) or not _in_memory(again):
+            continue
+        if j.data_ptr() == again.data_ptr() and _writable(j):
+            return f"the Jacobian of {name!r} lies, in the second call, in the memory of the first, and changes with it"
     return None
 
 

@@ -21,7 +21,7 @@ from jaccheck.judging.case import Case
 from jaccheck.judging.judge import Judge
 from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path
-from jaccheck.properties._activations import activations, chosen, linear
+from jaccheck.properties._activations import activations, chosen, linear, ordinary
 from jaccheck.properties._chance import chance
 from jaccheck.properties._kinks import AtKinks, Kinked, at_kinks
 from jaccheck.properties._variants import Take, Variant, Varied
@@ -45,7 +45,7 @@ SLOPES = (0.5, 2.0, -0.5, -0.25)
 
 
 class Forms(Varied):
-    """One of the problem's activations in models of other forms than layers in a row; the problem decides which one.
+    """One of the problem's `ordinary` activations, as it decides, in models of other forms than layers in a row.
 
     They are small, and no two of their numbers are alike. ReLU's function and its own stand at their kinks, too, where
     torch's own derivative is the right one. Layers used twice and tied parameters aren't among them: with these a
@@ -61,7 +61,7 @@ class Forms(Varied):
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
         numbers = chance(problem)
-        words, make = chosen(activations(problem), numbers)
+        words, make = chosen(ordinary(problem), numbers)
         for where, form in (FORMS if problem.seed is None else FORMS | OF_CHANCE).items():
             parts = _Parts(problem, make, random.Random(numbers.getrandbits(64)))
             yield partial(_variant, f"{words or 'no activation'} {where}", form, parts)
@@ -81,7 +81,7 @@ def _kinked(problem: Problem) -> Iterator[Kinked]:
     """ReLU's function, and that of the problem's activation."""
     functions = [Functional("ReLU", {})]
     with suppress(InvalidProblem, Unsupported):
-        functions.append(_function(chosen(activations(problem), chance(problem))[1]()))
+        functions.append(_function(chosen(ordinary(problem), chance(problem))[1]()))
     one = problem.x.detach().new_ones(1, 1)
     every = admit(nn.Sequential(linear(one, one[0]), *functions), one)
     return at_kinks(activations(every), one)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from jaccheck._layers import EDGES
 from jaccheck._problem import Problem, admit
 from jaccheck.judging.judge import Judge
-from jaccheck.properties._activations import activations, chosen, linear
+from jaccheck.properties._activations import chosen, linear, ordinary
 from jaccheck.properties._chance import chance
 from jaccheck.properties._variants import Take, Variant, Varied
 
@@ -29,7 +29,7 @@ UNITS = ((7, 8, 9), (15, 16, 17), (31, 32, 33), (63, 64, 65))
 """Of the layers between which each activation stands, few in a row, since each widens the enclosure."""
 SAMPLES = 5
 """So many of `EDGES` are the number of samples."""
-OTHERS = 6
+MORE = 6
 """So many up to `FEW` come in rows of three, as all of `EDGES` do: such a row takes one pass."""
 ALIKE = (3,) * 13
 """Of layers that differ in nothing but their place, and number more than ten."""
@@ -38,7 +38,7 @@ PERIOD = 37
 
 
 class Sizes(Varied):
-    """Models of the problem's activations with layers of other sizes have the right Jacobian.
+    """Models of the problem's `ordinary` activations with layers of other sizes have the right Jacobian.
 
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
@@ -46,14 +46,14 @@ class Sizes(Varied):
     problem decides. Then `SAMPLES` of `EDGES` are the number of samples; then another layer has many units, over which
     the first one's Jacobian is a sum; then one of `EDGES` is the number of the outputs of a layer alone; then there is
     much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases; then each of `EDGES` and
-    `OTHERS` is the number of units of a layer, three in a row.
+    `MORE` is the number of units of a layer, three in a row.
     """
 
     name = "sizes"
     itself = False
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
-        every = activations(problem)
+        every = ordinary(problem)
         numbers = chance(problem)
         words, make = chosen(every, numbers)
         for place in range(3):
@@ -70,7 +70,7 @@ class Sizes(Varied):
         units, N = _many(numbers)
         yield partial(_variant, words, make, problem, units, N=N)
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
-        sizes = iter(numbers.sample(EDGES, len(EDGES)) + numbers.sample(range(4, FEW + 1), OTHERS))
+        sizes = iter(numbers.sample(EDGES, len(EDGES)) + numbers.sample(range(4, FEW + 1), MORE))
         for row in zip(sizes, sizes, sizes, strict=True):
             yield partial(_variant, words, make, problem, (*row, 1))
         for words, found in every.items():

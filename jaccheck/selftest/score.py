@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from multiprocessing import active_children, get_context
@@ -19,6 +17,7 @@ import torch
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
 from jaccheck._text import several
+from jaccheck.fuzz.interrupt import deaf_to_ctrl_c
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.faults import bank, families
@@ -160,7 +159,7 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         others = active_children()
         try:
-            with _deaf_to_ctrl_c():
+            with deaf_to_ctrl_c():
                 futures = [pool.submit(_in_a_worker, job) for job in jobs]
             for (name, *_), future in zip(jobs, futures, strict=True):
                 yield Hunt(bank()[name], **future.result())
@@ -170,19 +169,6 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes that are started inside; it is this one that hears it, afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_a_worker(job: Job) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -94,6 +95,25 @@ def test_a_worker_is_one_thread_on_one_core_and_deaf_to_ctrl_c():
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         assert len(os.sched_getaffinity(pid)) == 1
         assert int(status["SigIgn"], 16) >> 1 & 1
+
+
+WHILE_THE_SERVER_IMPORTS_TORCH = """
+import os, signal, threading
+from jaccheck.fuzz.pool import hired
+
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+with hired(1, ()) as (worker,):
+    threading.Timer(0.3, os.killpg, (0, signal.SIGINT)).start()
+    worker.start().result()
+assert heard
+"""
+
+
+def test_the_server_from_which_workers_are_forked_is_deaf_from_its_first_moment_on():
+    python = [sys.executable, "-c", WHILE_THE_SERVER_IMPORTS_TORCH]
+    ended = subprocess.run(python, capture_output=True, text=True, start_new_session=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

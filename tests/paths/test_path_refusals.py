@@ -60,6 +60,21 @@ def hooked() -> nn.Module:
     return model
 
 
+class SampleBySample(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([super(SampleBySample, self).forward(sample) for sample in x])
+
+
+class OfFourSamples(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + x.new_ones(4, 1)
+
+
+class Located(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.data_ptr() else x
+
+
 class Checkpointed(nn.Sequential):
     def __init__(self, *, reentrant: bool) -> None:
         super().__init__(nn.Linear(3, 3), nn.Linear(3, 2))
@@ -94,8 +109,12 @@ REFUSED = [
     ("batch_grad", nn.Sequential(nn.Linear(3, 2), Scaled()), "'1' (Scaled)", "does not have an extension for"),
     ("batch_grad", nn.Sequential(nn.Linear(3, 2), nn.PReLU()), "'1' (PReLU)", "does not have an extension for"),
     ("batch_grad", nn.Sequential(weight_norm(nn.Linear(3, 2))), "'0' (ParametrizedLinear)", "extension for"),
+    ("batch_grad", SampleBySample(nn.Linear(3, 2)), "'0' (Linear)", "is given a vector"),
     ("batch_grad", Loose(), "'child' (Linear)", "used outside of its layer"),
     ("vmap_jacrev", hooked(), "'0' (Linear)", "functorch"),
+    ("vmap_jacrev", OfFourSamples(3, 2), "the model (OfFourSamples)", "4 rows of one sample"),
+    ("vmap_jacfwd", OfFourSamples(3, 2), "the model (OfFourSamples)", "4 rows of one sample"),
+    ("vmap_jacrev", Located(3, 2), "the model (Located)", "data pointer"),
     ("vmap_jacrev", Item(nn.Linear(3, 2)), "the model (Item)", "vmap"),
     ("vmap_jacfwd", Item(nn.Linear(3, 2)), "the model (Item)", "vmap"),
     ("vmap_jacrev", Checkpointed(reentrant=False), "the model (Checkpointed)", "saved tensor hooks"),

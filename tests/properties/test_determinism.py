@@ -55,3 +55,18 @@ def test_nor_in_the_users_memory():
     with planted(bias_in_x) as path:
         verdict = check(nn.Linear(1, 1), torch.ones(1, 1), paths=(path,), properties=("determinism",)).verdicts[path]
     assert verdict.reason == "the Jacobian of 'bias' lies in the memory of 'x', and changes with it"
+
+
+def test_a_second_call_may_not_use_the_first_ones_memory():
+    kept = {}
+
+    def in_buffers(model, x, J):
+        return {name: kept.setdefault(name, j).copy_(j) for name, j in J.items()}
+
+    with planted(in_buffers) as path:
+        report = check(nn.Linear(1, 1), torch.ones(1, 1), paths=(path,), repeat=True)
+    verdict = report.verdicts[path]
+    assert (verdict.status, verdict.kind) == ("disagrees", "state")
+    assert str(report).startswith("'planted' gives a Jacobian that lies in memory which isn't its own (property")
+    words = "the Jacobian of 'weight' lies, in the second call, in the memory of the first, and changes with it"
+    assert verdict.reason == words

@@ -13,10 +13,12 @@ from jaccheck import check, register_path
 from jaccheck._layers import EDGES
 from jaccheck._problem import admit
 from jaccheck.paths import get, unregister_path
-from jaccheck.properties.sizes import FEW, LARGE, MOST, OTHERS, PERIOD, SAMPLES, UNITS, Sizes, _many, _size
+from jaccheck.properties._activations import activations, ordinary
+from jaccheck.properties.sizes import FEW, LARGE, MORE, MOST, PERIOD, SAMPLES, UNITS, Sizes, _many, _size
 from jaccheck.reproducer import reproducer
+from tests.enclosure.cases import ACTIVATIONS, DTYPES, OTHERS
 
-ROWS = (len(EDGES) + OTHERS) // 3
+ROWS = (len(EDGES) + MORE) // 3
 
 
 def problem(k=0, dtype=torch.float32, layers=(nn.Tanh,)):
@@ -220,3 +222,33 @@ def test_a_model_of_which_nothing_is_known_has_nothing_to_say():
     verdict = check(model, x, paths=("autograd",), properties=("sizes",)).verdicts["autograd"]
     assert verdict.status == "vacuous"
     assert "no enclosure for MaxPool1d" in verdict.reason
+
+
+class Of(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.layer, self.function = nn.Linear(3, 2), function
+
+    def forward(self, x):
+        return self.function(self.layer(x))
+
+
+def standardized(a):
+    return (a - a.mean(1, keepdim=True)) / torch.sqrt(a.var(1, keepdim=True) + 1e-3)
+
+
+@pytest.mark.parametrize(
+    "function", [standardized, torch.log1p, lambda a: a.abs().log(), lambda a: a**64, lambda a: (1 + a.exp()).log()]
+)
+@pytest.mark.parametrize("law", ["sizes", "forms"])
+def test_what_has_no_value_at_some_ordinary_argument_is_left_to_other_properties(law, function):
+    torch.manual_seed(0)
+    verdict = check(Of(function), torch.randn(2, 3), paths=("autograd",), properties=(law,)).verdicts["autograd"]
+    assert verdict.status == "agrees", verdict.reason
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_each_activation_that_is_drawn_has_values_at_all_of_them(dtype):
+    model = nn.Sequential(nn.Linear(1, 1), *ACTIVATIONS, *OTHERS).to(dtype)
+    problem = admit(model, torch.ones(1, 1, dtype=dtype))
+    assert ordinary(problem).keys() == activations(problem).keys()

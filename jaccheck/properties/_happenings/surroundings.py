@@ -10,9 +10,9 @@ from threading import Thread
 from typing import Any
 
 import torch
-import torch.utils._device
 from torch.nn.modules.dropout import _DropoutNd
 
+from jaccheck import _settings
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
@@ -45,10 +45,7 @@ def default_device(stage: Stage) -> str | None:
     """That of shapes alone, on which no number can come out right."""
     stage.fresh()
 
-    def ask() -> Any:
-        return torch.utils._device.CURRENT_DEVICE
-
-    with _set(ask, torch.set_default_device, {ask(): "meta"}):
+    with _set(_settings.default_device, _settings.set_default_device, {_settings.default_device(): "meta"}):
         try:
             if output(stage, stage.fresh_model()) is None:
                 raise InvalidProblem("there is nothing to differentiate")

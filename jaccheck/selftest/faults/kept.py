@@ -24,7 +24,7 @@ def _kept_by(key: Callable[[nn.Module, Tensor], Hashable]) -> Callable[[], Compu
             under = key(model, x)
             if under not in kept:
                 kept[under] = right(model, x)
-            return kept[under]
+            return {name: j.clone() for name, j in kept[under].items()}
 
         return compute
 
