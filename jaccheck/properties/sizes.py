@@ -28,7 +28,9 @@ where nothing cancels or grows, what is rounded stays small beside the Jacobian.
 UNITS = ((7, 8, 9), (15, 16, 17), (31, 32, 33), (63, 64, 65))
 """Of the layers between which each activation stands, few in a row, since each widens the enclosure."""
 SAMPLES = 5
-"""So many of `EDGES` are the number of samples."""
+"""So many of `EDGES` are the number of samples,"""
+OUTPUTS = 3
+"""and so many that of outputs, each of which takes a pass."""
 MORE = 6
 """So many up to `FEW` come in rows of three, as all of `EDGES` do: such a row takes one pass."""
 ALIKE = (3,) * 13
@@ -44,8 +46,8 @@ class Sizes(Varied):
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES` or `LARGE`, or any other up to `FEW` or `MOST`; the
     problem decides. Then `SAMPLES` of `EDGES` are the number of samples; then another layer has many units, over which
-    the first one's Jacobian is a sum; then one of `EDGES` is the number of the outputs of a layer alone; then there is
-    much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases; then each of `EDGES` and
+    the first one's Jacobian is a sum; then `OUTPUTS` of them are the number of the outputs of a layer alone; then there
+    is much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases; then each of `EDGES` and
     `MORE` is the number of units of a layer, three in a row.
     """
 
@@ -65,8 +67,8 @@ class Sizes(Varied):
         for edge in numbers.sample(EDGES, SAMPLES):
             yield partial(_variant, words, make, problem, units, N=edge)
         yield partial(_variant, words, make, problem, (*units[:2], numbers.choice(LARGE), units[2]))
-        units = [numbers.randint(1, 3), numbers.choice(EDGES)]
-        yield partial(_variant, words, make, problem, units, closed=True)
+        for edge in numbers.sample(EDGES, OUTPUTS):
+            yield partial(_variant, words, make, problem, (numbers.randint(1, 3), edge), closed=True)
         units, N = _many(numbers)
         yield partial(_variant, words, make, problem, units, N=N)
         yield partial(_variant, words, make, problem, ALIKE, bias=False)

@@ -14,7 +14,7 @@ from jaccheck._layers import EDGES
 from jaccheck._problem import admit
 from jaccheck.paths import get, unregister_path
 from jaccheck.properties._activations import activations, ordinary
-from jaccheck.properties.sizes import FEW, LARGE, MORE, MOST, PERIOD, SAMPLES, UNITS, Sizes, _many, _size
+from jaccheck.properties.sizes import FEW, LARGE, MORE, MOST, OUTPUTS, PERIOD, SAMPLES, UNITS, Sizes, _many, _size
 from jaccheck.reproducer import reproducer
 from tests.enclosure.cases import ACTIVATIONS, DTYPES, OTHERS
 
@@ -33,11 +33,13 @@ def built(k, **options):
 
 def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_meets_all_units():
     features, units, outputs, *others = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
-    samples, (summed, layer, many, alike, *rows) = others[:SAMPLES], others[SAMPLES:]
+    samples, (summed, *others) = others[:SAMPLES], others[SAMPLES:]
+    layers, (many, alike, *rows) = others[:OUTPUTS], others[OUTPUTS:]
     assert [features.x.shape[1] > 3, units.model[0].out_features > 3, outputs.C > 3] == [True] * 3
     assert len({one.N for one in samples} & set(EDGES)) == SAMPLES
     assert summed.model[2].out_features in LARGE
-    assert (set(layer.parameters), layer.C in EDGES) == ({"0.weight", "0.bias"}, True)
+    assert len({one.C for one in layers} & set(EDGES)) == OUTPUTS
+    assert all(set(one.parameters) == {"0.weight", "0.bias"} for one in layers)
     assert sum(size > 4 for size in (many.x.shape[1], many.model[0].out_features, many.N, many.C)) > 0
     for one in (features, units, outputs, *samples):
         small = [one.x.shape[1], one.model[0].out_features, one.C, one.N]
@@ -99,7 +101,7 @@ def test_another_problem_has_other_sizes():
 
 
 def test_without_activations_there_are_only_layers():
-    assert len(built(0, layers=())) == 7 + SAMPLES + ROWS
+    assert len(built(0, layers=())) == 6 + SAMPLES + OUTPUTS + ROWS
 
 
 def test_numbers_are_of_ordinary_size_and_no_two_rows_are_alike():
