@@ -27,8 +27,9 @@ HALF = (torch.float16, torch.bfloat16)
 class EveryInput:
     """Each activation of the model has the right derivative at all 65,536 arguments, NaNs and infinities among them.
 
-    Of float32 and float64, which have too many, 65,536 are taken: one next to each number of float16 or bfloat16, other
-    ones for another problem. At its kinks, where the enclosure allows either side, the derivative is torch's own.
+    Of float32 and float64, which have too many, 65,536 are taken, next to numbers of float16 and all over the dtype's
+    range, other ones for another problem. At its kinks, where the enclosure allows either side, the derivative is
+    torch's own.
 
     It stands behind a `Linear` whose bias has it as its Jacobian: 65,536 biases and one sample, where a path goes back
     from the output, so that one pass takes all. Where it goes forward, one bias and all finite numbers as samples: what
@@ -95,11 +96,18 @@ def arguments(like: Tensor) -> Tensor:
 
 
 def neighbours(problem: Problem) -> Tensor:
-    """For each 16-bit number one of a wider dtype between it and the next, now and then the number itself."""
-    numbers = chance(problem)
-    grid = arguments(problem.x.new_empty(0, dtype=numbers.choice((torch.float16, torch.float16, torch.bfloat16))))
+    """As many numbers of a wider dtype, now and then with a short significand.
+
+    Half of them lie between every second number of float16 and the next, half have any exponent: up to where the dtype
+    itself overflows, and down to its subnormals.
+    """
+    numbers, many = chance(problem), ARGUMENTS // 2
+    like = {"device": problem.device, "generator": torch.Generator(problem.device).manual_seed(numbers.getrandbits(32))}
+    grid = arguments(problem.x.new_empty(0, dtype=torch.float16))[numbers.randrange(2) :: 2]
     wide = grid.to(problem.dtype)
-    generator = torch.Generator(problem.device).manual_seed(numbers.getrandbits(32))
-    part = torch.rand(ARGUMENTS, dtype=problem.dtype, device=problem.device, generator=generator)
-    gap = grid.abs().float().mul(torch.finfo(grid.dtype).eps).to(problem.dtype)
-    return torch.where(part < 0.25, wide, wide + part * gap)
+    part = torch.rand(many, dtype=problem.dtype, **like)
+    gap = grid.abs().float().mul(2 * torch.finfo(grid.dtype).eps).to(problem.dtype)
+    near = torch.where(part < 0.25, wide, wide + part * gap)
+    bits = torch.randint(-many, many, (many, problem.x.element_size() // 2), dtype=torch.int16, **like)
+    bits[::4, :-1] = 0  # all but the first 16
+    return torch.cat((near, bits.view(problem.dtype).flatten()))

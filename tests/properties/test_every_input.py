@@ -56,6 +56,9 @@ def test_of_wider_dtypes_as_many_arguments_are_tried_others_for_another_problem(
     assert not torch.equal(one.nan_to_num(), other.nan_to_num())
     assert len(one.unique()) > 50_000
     assert ((one > 2) & (one < 2.01)).any()
+    smallest, largest = torch.finfo(one.dtype).smallest_normal, torch.finfo(one.dtype).max
+    assert ((one > 0) & (one < smallest)).any()
+    assert ((one > largest / 64) & one.isfinite()).any()
     assert judged(nn.Tanh(), dtype, ("autograd",))["autograd"].elements == len(one)
 
 

@@ -89,6 +89,12 @@ FAULTS = [
     sloped("selu_has_slope_one_at_zero", "SELU'(0) is 1.05, as above it", nn.SELU, _one_at(0.0, 1.05070098)),
     sloped("hardswish_has_slope_3_2_at_three", "Hardswish'(3) is 3/2, as below it", nn.Hardswish, _one_at(3.0, 1.5)),
     sloped("relu_leaks", "ReLU' is 0.01 below 0", nn.ReLU, lambda z, s, _: torch.where(z < 0, s + 0.01, s)),
+    sloped(
+        "relu_flat_far_below_float32",
+        "ReLU' is 0 below 1e-300 in float64",
+        nn.ReLU,
+        _in_dtype(torch.float64, lambda z, s, _: torch.where(z < 1e-300, 0 * s, s)),
+    ),
     sloped("relu_saturates", "ReLU' is 0 from 6 on", nn.ReLU, lambda z, s, _: torch.where(z >= 6, 0 * s, s)),
     sloped(
         "leaky_slope_is_the_default",
