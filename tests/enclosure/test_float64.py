@@ -12,6 +12,10 @@ from jaccheck.selftest.patches import kernels, wrapped
 
 CPU = torch.device("cpu")
 OPERATIONS = {"exp": "exp", "expm1": "expm1", "log1p": "log1p of a square", "erfc": "erfc", "mm": "matmul"}
+OPERATIONS |= {"reciprocal": "reciprocal of exp", "bmm": "matmul of two pairs"}
+
+
+IN_PLACE = ("neg", "exp", "log1p", "expm1", "reciprocal")
 
 
 def spoiled(op, by):
@@ -19,6 +23,13 @@ def spoiled(op, by):
         return by(getattr(torch.ops.aten, op).out(t, *args, out=t.new_empty(0)))
 
     return kernels(**{op: kernel})
+
+
+def spoiled_in_place(op, by):
+    def kernel(t):
+        return t.copy_(by(getattr(torch.ops.aten, op).out(t, out=t.new_empty(0))))
+
+    return kernels(**{f"{op}_": kernel})
 
 
 def test_a_right_torch_is_not_doubted(device):
@@ -31,6 +42,15 @@ def test_a_wrong_operation_is_named(op, by):
     with spoiled(op, by):
         operation, got, right = wrong_operation(CPU)
         assert operation == OPERATIONS[op]
+        assert got != right
+    assert wrong_operation(CPU) is None
+
+
+@pytest.mark.parametrize("op", IN_PLACE)
+def test_so_is_one_in_place(op):
+    with spoiled_in_place(op, lambda t: t * (1 + 2.0**-40)):
+        operation, got, right = wrong_operation(CPU)
+        assert operation.endswith("in place")
         assert got != right
     assert wrong_operation(CPU) is None
 

@@ -112,4 +112,10 @@ FAULTS = [
     _kernel(
         "kernel_mm_value", "products of matrices are 1 % off, and the oracle rests on them", "mm", lambda y, z: 1.01 * y
     ),
+    _kernel(
+        "kernel_bmm_value",
+        "products of several matrices are 1 % off, and the oracle rests on them",
+        "bmm",
+        lambda y, z: 1.01 * y,
+    ),
 ]
