@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,17 +33,19 @@ SEED = 0
 SHAPES = ((2, 3), (3, 2), (2, 1, 3), (3, 2, 1), (2, 2, 2))
 """Of samples that are flattened: another order of the axes is another order of the features."""
 WITH_PARAMETERS: Mapping[str, Mapping[str, Sequence[float | str]]] = {
-    "ELU": {"alpha": (0.5, 2.0, -1.0)},
-    "Hardtanh": {"min_val": (-0.5, -2.0), "max_val": (0.5, 2.0)},
-    "Softplus": {"beta": (0.5, 2.0), "threshold": (1.0, 4.0)},
+    "ELU": {"alpha": (0.5, 2.0, -1.0, 0.0)},
+    "Hardtanh": {"min_val": (-0.5, -2.0, 0.0), "max_val": (0.5, 2.0)},
+    "Softplus": {"beta": (0.5, 2.0), "threshold": (1.0, 4.0, 0.0)},
     "GELU": {"approximate": ("tanh",)},
     "CELU": {"alpha": (0.5, 2.0, -1.0)},
-    "Softshrink": {"lambd": (0.25, 0.125)},
-    "Hardshrink": {"lambd": (0.25, 0.125)},
+    "Softshrink": {"lambd": (0.25, 0.125, 0.0)},
+    "Hardshrink": {"lambd": (0.25, 0.125, 0.0)},
 }
-"""Activations besides LeakyReLU, and parameters that aren't torch's own."""
-SLOPES = (0.5, 2.0, -0.5, -0.25)
+"""Activations besides LeakyReLU, and parameters that aren't torch's own; 0 may be taken for none."""
+SLOPES = (0.5, 2.0, -0.5, -0.25, 0.0)
 """LeakyReLU's, likewise."""
+FROZEN = ((), ("weight",), ("bias",), ("weight", "bias"))
+"""Parts of a layer."""
 
 
 class Forms(Varied):
@@ -145,6 +149,17 @@ def _frozen(parts: _Parts) -> tuple[nn.Module, Tensor]:
     return nn.Sequential(*layers, parts.linear(3, 2)), parts.x(parts.size(), 2)
 
 
+def _partly_frozen(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    """Of one layer all, of one the weight, of one the bias."""
+    linears = [parts.linear(inputs, outputs) for inputs, outputs in pairwise((2, 3, 3, 3, 2))]
+    for layer, names in zip(linears, parts.numbers.sample(FROZEN, len(FROZEN)), strict=True):
+        for name in names:
+            layer.get_parameter(name).requires_grad_(False)
+    first, second, third, last = linears
+    layers = first, parts.activation(), second, parts.activation(), third, last
+    return nn.Sequential(*layers), parts.x(parts.size(), 2)
+
+
 def _activated(parts: _Parts) -> tuple[nn.Module, Tensor]:
     layers = parts.activation(), parts.linear(2, 3), parts.activation(), parts.activation(), parts.linear(3, 2)
     return nn.Sequential(*layers), parts.x(parts.size(), 2)
@@ -182,12 +197,22 @@ def _function(activation: nn.Module) -> Functional:
     raise InvalidProblem(f"{activation} has no function of its own")
 
 
-def _other_functions(parts: _Parts) -> tuple[nn.Module, Tensor]:
-    leaky = Functional("LeakyReLU", {"negative_slope": parts.numbers.choice(SLOPES)})
+def _others(parts: _Parts, make: Callable[[str, dict[str, Any]], nn.Module]) -> tuple[nn.Module, Tensor]:
+    """LeakyReLU, and one of the others."""
     name = parts.numbers.choice(list(WITH_PARAMETERS))
-    other = Functional(name, {word: parts.numbers.choice(values) for word, values in WITH_PARAMETERS[name].items()})
-    layers = parts.of_both_signs(), leaky, parts.linear(3, 3), other, parts.linear(3, 2)
+    other = {word: parts.numbers.choice(values) for word, values in WITH_PARAMETERS[name].items()}
+    leaky = make("LeakyReLU", {"negative_slope": parts.numbers.choice(SLOPES)})
+    layers = parts.of_both_signs(), leaky, parts.linear(3, 3), make(name, other), parts.linear(3, 2)
     return nn.Sequential(*layers), parts.x(parts.size(), 2)
+
+
+def _other_functions(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    return _others(parts, Functional)
+
+
+def _before_other_layers(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    others, x = _others(parts, lambda name, parameters: ACTIVATIONS[name].module(**parameters))
+    return nn.Sequential(parts.activation(), *others.children()), x
 
 
 def _dropped(parts: _Parts) -> tuple[nn.Module, Tensor]:
@@ -207,12 +232,14 @@ FORMS: dict[str, Form] = {
     "as many samples as units, and one output": _one_output,
     "behind samples that are flattened": _flattened,
     "behind a frozen layer": _frozen,
+    "between layers that are frozen in part": _partly_frozen,
     "before the first layer, and twice in a row": _activated,
     "behind the second part of a switch": _switched,
     "in a residual sum": _sum,
     "in a residual sum within another": _sum_in_a_sum,
     "as a function": _as_function,
     "not asked for, but other functions with parameters": _other_functions,
+    "before other layers with parameters": _before_other_layers,
     "behind Dropout": _dropped,
 }
 OF_CHANCE: dict[str, Form] = {"behind Dropout of everything": _all_dropped}

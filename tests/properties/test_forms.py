@@ -111,6 +111,13 @@ def test_a_fault_of_one_form_is_found_whatever_the_problem_is(name, dtype):
     }
 
 
+def test_a_parameter_that_is_zero_is_among_those_that_are_tried():
+    name = "leaky_slope_of_zero"
+    with bank()[name].inject():
+        reports = [check(*problem(k=k), paths=(name,), properties=("forms",)) for k in range(8)]
+    assert {report.verdicts[name].status for report in reports} == {"agrees", "disagrees"}
+
+
 def test_a_function_that_is_wrong_at_its_kink_alone_is_found_there():
     with bank()["functional_relu_closed"].inject():
         verdict = check(*problem(), paths=("functional_relu_closed",), properties=("forms",)).verdicts[

@@ -1,4 +1,4 @@
-"""Wrong for models of some forms: residual sums, functions, images, a Switch, Dropout, sizes that are equal."""
+"""Wrong for models of some forms: residual sums, functions, images, a Switch, Dropout, frozen parts, equal sizes."""
 
 from __future__ import annotations
 
@@ -66,6 +66,11 @@ def _nan(right: Forward) -> Forward:
     return lambda self, x: right(self, x) * (0 * torch.inf if self.training and self.p == 1 else 1)
 
 
+def _beside_a_frozen_bias(at: At) -> bool:
+    layer = at.model.get_submodule(at.name.rpartition(".")[0])
+    return not at.bias and layer.bias is not None and not layer.bias.requires_grad
+
+
 def _all_equal(at: At) -> bool:
     return at.N == at.C == at.shape[0] > 1
 
@@ -90,6 +95,12 @@ FAULTS = [
     _otherwise("dropout_ignored", "Dropout is passed through", nn.Dropout, lambda right: lambda self, x: x),
     _otherwise("dropout_drawn_later", "Dropout's mask is drawn from later random numbers", nn.Dropout, _drawn_again),
     _otherwise("dropout_of_everything_nan", "NaN where Dropout drops everything", nn.Dropout, _nan),
+    altered(
+        "weight_beside_a_frozen_bias",
+        "of a weight all is half where the bias is frozen",
+        lambda j, at: j / 2,
+        _beside_a_frozen_bias,
+    ),
     altered(
         "all_sizes_equal",
         "N and C are swapped where they and the width are equal",

@@ -102,6 +102,12 @@ FAULTS = [
         nn.LeakyReLU,
         lambda z, s, _: torch.where(z > 0, s, torch.full_like(s, 0.01)),
     ),
+    sloped(
+        "leaky_slope_of_zero",
+        "LeakyReLU's slope is 0.01 where it is 0",
+        nn.LeakyReLU,
+        lambda z, s, m: torch.where(z > 0, s, torch.full_like(s, m.negative_slope or 0.01)),
+    ),
     sloped("leaky_slope_is_positive", "LeakyReLU's slope has lost its sign", nn.LeakyReLU, lambda z, s, _: s.abs()),
     sloped("sigmoid_wrong_in_a_gap", "Sigmoid' is wrong from 2 to 2.1", nn.Sigmoid, _between(2, 2.1)),
     sloped("sigmoid_wrong_in_a_narrow_gap", "Sigmoid' is wrong from 2 to 2.01", nn.Sigmoid, _between(2, 2.01)),
