@@ -32,7 +32,7 @@ LINES: Mapping[str, str] = {
     "load": "model.load_state_dict(first)\nif not torch.equal(x, samples):\n    x.data.copy_(samples)",
     "eval": "training = model.training\njacobian(model.eval(), x)\nmodel.train(training)",
     "freeze": "p = next(p for p in model.parameters() if p.requires_grad)\np.requires_grad_(False)\n"
-    "jacobian(model, x)\np.requires_grad_()",
+    "jacobian(model, x)\np.neg_()\njacobian(model, x)\np.neg_().requires_grad_()",
     "backward": "model(x).sum().backward()",
     "zero_grad": "model(x).sum().backward()\njacobian(model, x)\nmodel.zero_grad(set_to_none=False)",
     "grad": "for p in model.parameters():\n    p.grad = torch.ones_like(p)",

@@ -263,6 +263,7 @@ SHOWS = {
     "gradients_on_at_the_end": "no_grad",
     "kept_by_the_first_parameter": "small_update",
     "kept_by_rounded_numbers": "small_update",
+    "kept_by_what_is_trainable": "freeze",
     "kept_by_the_inputs_version": "one_sample",
     "modules_of_the_first_call": "new_module",
     "swallows_memory_error": "interrupt",

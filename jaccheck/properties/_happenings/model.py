@@ -92,7 +92,9 @@ def _frozen(stage: Stage, here: str) -> str | None:
     first = next(p for p in stage.model.parameters() if p.requires_grad)
     first.requires_grad_(False)
     apart = stage.compared(here)
-    first.requires_grad_()
+    first.neg_()
+    apart = apart or stage.compared(here)
+    first.neg_().requires_grad_()
     return apart
 
 

@@ -181,6 +181,11 @@ FAULTS = [
         _by_model(_of_parameters(lambda parameters: tuple(_bits(p) for p in parameters if p.dim() > 1))),
     ),
     made(
+        "kept_by_what_is_trainable",
+        "the result is kept until a trainable parameter changes",
+        _by_model(_of_parameters(lambda parameters: tuple(_bits(p) for p in parameters if p.requires_grad))),
+    ),
+    made(
         "kept_by_rounded_numbers",
         "the result is kept until a parameter changes in bfloat16",
         _by_model(_of_parameters(lambda parameters: tuple(_bits(p.bfloat16()) for p in parameters))),
