@@ -60,6 +60,7 @@ def sharing(jacobian: Any, problem: Problem) -> str | None:
         return None
     model = problem.model
     theirs = {"x": problem.x, **dict(model.named_parameters()), **dict(model.named_buffers())}
+    theirs |= {f"{name}.grad": t.grad for name, t in theirs.items() if t.is_leaf and t.grad is not None}
     owners = {t.untyped_storage().data_ptr(): name for name, t in theirs.items() if _in_memory(t)}
     places: dict[int, str] = {}  # of first elements: different parts of one buffer may be given
     for name, j in jacobian.items():

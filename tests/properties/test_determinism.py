@@ -57,6 +57,18 @@ def test_nor_in_the_users_memory():
     assert verdict.reason == "the Jacobian of 'bias' lies in the memory of 'x', and changes with it"
 
 
+def test_nor_in_that_of_the_users_gradients():
+    model = nn.Linear(1, 1)
+    model.weight.grad = torch.ones(1, 1)
+
+    def in_grad(model, x, J):
+        return {name: J[name] if p.grad is None else p.grad.view(1, 1, 1, 1) for name, p in model.named_parameters()}
+
+    with planted(in_grad) as path:
+        verdict = check(model, torch.ones(1, 1), paths=(path,), repeat=True).verdicts[path]
+    assert verdict.reason == "the Jacobian of 'weight' lies in the memory of 'weight.grad', and changes with it"
+
+
 def test_a_second_call_may_not_use_the_first_ones_memory():
     kept = {}
 
