@@ -102,12 +102,13 @@ def neighbours(problem: Problem) -> Tensor:
     itself overflows, and down to its subnormals.
     """
     numbers, many = chance(problem), ARGUMENTS // 2
-    like = {"device": problem.device, "generator": torch.Generator(problem.device).manual_seed(numbers.getrandbits(32))}
+    generator = torch.Generator(problem.device).manual_seed(numbers.getrandbits(32))
     grid = arguments(problem.x.new_empty(0, dtype=torch.float16))[numbers.randrange(2) :: 2]
     wide = grid.to(problem.dtype)
-    part = torch.rand(many, dtype=problem.dtype, **like)
+    part = torch.rand(many, dtype=problem.dtype, device=problem.device, generator=generator)
     gap = grid.abs().float().mul(2 * torch.finfo(grid.dtype).eps).to(problem.dtype)
     near = torch.where(part < 0.25, wide, wide + part * gap)
-    bits = torch.randint(-many, many, (many, problem.x.element_size() // 2), dtype=torch.int16, **like)
+    shape = (many, problem.x.element_size() // 2)
+    bits = torch.randint(-many, many, shape, dtype=torch.int16, device=problem.device, generator=generator)
     bits[::4, :-1] = 0  # all but the first 16
     return torch.cat((near, bits.view(problem.dtype).flatten()))
