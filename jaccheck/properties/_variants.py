@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,10 +17,11 @@ from jaccheck.judging.case import Case
 from jaccheck.judging.form import malformed
 from jaccheck.judging.judge import Comparison, Judge
 from jaccheck.judging.trial import Run, Trial
-from jaccheck.paths import Path, rounding
+from jaccheck.paths import Path, mode, rounding
 from jaccheck.properties.enclosure import Enclosure
 
 ITSELF = "the problem itself it does"
+PASSES = 2**11  # for each parameter one, of a path that goes forward, in a variant that is larger than the problem
 KEPT = 2**20  # entries of a problem's Jacobians up to which its variants are kept for the next path
 
 
@@ -90,17 +92,25 @@ class Varied:
             except InvalidProblem as error:
                 yield error
 
+    def asked(self, problem: Problem, path: Path) -> Iterator[Variant | InvalidProblem]:
+        """`variants`, but for those that take `path` more than `PASSES`."""
+        most = max(PASSES, _size(problem)) if mode(path) == "forward" else inf
+        for variant in self.variants(problem):
+            sizes = () if isinstance(variant, InvalidProblem) else (_size(t.problem or problem) for t in variant.takes)
+            if all(size <= most for size in sizes):
+                yield variant
+
     def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
         """Each call of each variant."""
         seen: dict[Problem, set[int]] = {}
-        for variant in self.variants(problem):
+        for variant in self.asked(problem, path):
             for take in variant.takes if isinstance(variant, Variant) else ():
                 seen.setdefault(take.problem or problem, set()).update(take.rows)
         yield from (Case(one, sorted(rows)) for one, rows in seen.items())
 
     def of(self, trial: Trial, problem: Problem) -> Verdict | None:
         """The first variant with a call for `problem` that disagrees; None if none does."""
-        for variant in self.variants(trial.problem):
+        for variant in self.asked(trial.problem, trial.path):
             if isinstance(variant, Variant) and any((t.problem or trial.problem) is problem for t in variant.takes):
                 found = _judged(trial, variant, self.name)
                 if found.status == "disagrees":
@@ -120,7 +130,7 @@ class Varied:
         else:
             verdict = Verdict(trial.path.name, "vacuous", property=self.name, reason=self.nothing)
         judged, refused, nothing = 0, [], self.nothing
-        for variant in self.variants(trial.problem):
+        for variant in self.asked(trial.problem, trial.path):
             if isinstance(variant, InvalidProblem):
                 nothing = str(variant)
                 continue
@@ -141,6 +151,10 @@ class Varied:
         if judged:
             return verdict
         return refused[0] if refused else replace(verdict, status="vacuous", reason=nothing)
+
+
+def _size(problem: Problem) -> int:
+    return sum(p.numel() for p in problem.parameters.values())
 
 
 def _joined(verdict: Verdict, other: Verdict) -> Verdict:

@@ -48,7 +48,8 @@ class Sizes(Varied):
     problem decides. Then `SAMPLES` of `EDGES` are the number of samples; then another layer has many units, over which
     the first one's Jacobian is a sum; then `OUTPUTS` of them are the number of the outputs of a layer alone; then there
     is much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases; then each of `EDGES` and
-    `MORE` is the number of units of a layer, three in a row.
+    `MORE` is the number of units of a layer, three in a row. A path that goes forward, and takes a pass for each
+    parameter, isn't asked of the largest.
     """
 
     name = "sizes"

@@ -14,6 +14,7 @@ from jaccheck._layers import EDGES
 from jaccheck._problem import admit
 from jaccheck.paths import get, unregister_path
 from jaccheck.properties._activations import activations, ordinary
+from jaccheck.properties._variants import PASSES
 from jaccheck.properties.sizes import FEW, LARGE, MORE, MOST, OUTPUTS, PERIOD, SAMPLES, UNITS, Sizes, _many, _size
 from jaccheck.reproducer import reproducer
 from tests.enclosure.cases import ACTIVATIONS, DTYPES, OTHERS
@@ -217,6 +218,15 @@ def test_a_script_holds_a_layer_of_any_of_the_sizes():
         assert len(reproducer(model, x, report).splitlines()) < 60
     finally:
         unregister_path("half")
+
+
+def test_a_path_that_goes_forward_is_asked_of_what_takes_few_passes():
+    one = admit(*problem())
+    forward, reverse = (
+        [case.problem for case in Sizes().cases(one, get(path))] for path in ("vmap_jacfwd", "vmap_jacrev")
+    )
+    assert 10 < len(forward) < len(reverse)
+    assert max(sum(p.numel() for p in each.parameters.values()) for each in forward) <= PASSES
 
 
 def test_a_model_of_which_nothing_is_known_has_nothing_to_say():
