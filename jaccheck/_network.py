@@ -109,7 +109,7 @@ class Network(Spec):
     def random(self) -> bool:
         """Whether f(x) is left to chance, if only with other parts active: `check` needs a seed."""
         layers = within(self.layers, active=False)
-        return self.training and any(isinstance(layer, Dropout) and layer.p > 0 for layer in layers)
+        return self.training and any(isinstance(layer, Dropout) and 0 < layer.p < 1 for layer in layers)
 
     @property
     def seed(self) -> int | None:

@@ -82,7 +82,7 @@ def admit(model: nn.Module, x: Tensor, *, seed: int | None = None, seedable: boo
         model: maps ``[N, *features]`` to f(x), ``[N, C]``.
         x: ``[N, *features]``, in the dtype and on the device of the parameters; N may be 0.
         seed: with which random numbers begin; None lets no layers in that need any, unless it is a path that asks, in
-            the middle of its call: it goes on with those that it was called with.
+            the middle of its call: they begin as they did for that call.
         seedable: whether who calls might name a seed; else the message doesn't ask for one.
     Raises:
         InvalidProblem: they can't be used; the message says why and what to do. An exception of the model's own is

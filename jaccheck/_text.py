@@ -75,9 +75,7 @@ def headline(verdict: Verdict) -> str:
         "shape": f"gives the wrong shape or dtype{where}",
         "missing": f"gives no Jacobian{where}",
         "raised": "raised an exception",
-        "state": "changed what isn't its own, and left it so"
-        if _changed(verdict)
-        else "gives a Jacobian that lies in memory which isn't its own",
+        "state": _of_state(verdict)[1],
         "nondeterministic": f"gives two different results{where} for the same problem",
     }.get(str(verdict.kind), "disagrees")
     breaks = (
@@ -88,15 +86,17 @@ def headline(verdict: Verdict) -> str:
     return f"{path} {says}{breaks}."
 
 
-def _changed(verdict: Verdict) -> bool:
-    """Whether its reason are changes: what `determinism` says of the state is where results lie."""
-    return verdict.kind == "state" and verdict.property != "determinism"
+def _of_state(verdict: Verdict) -> tuple[str, str]:
+    """What to call the reason of such a verdict, and what it says; of `determinism` it is where results lie."""
+    if verdict.property == "determinism":
+        return "because", "gives a Jacobian that lies in memory which isn't its own"
+    return "changed", "changed what isn't its own, and left it so"
 
 
 def _finding(verdict: Verdict, facts: ProblemFacts) -> Iterator[str]:
     yield headline(verdict)
     if verdict.reason is not None:
-        label = "changed" if _changed(verdict) else "raised" if verdict.kind == "raised" else "because"
+        label = {"raised": "raised", "state": _of_state(verdict)[0]}.get(str(verdict.kind), "because")
         yield from _row(label, verdict.reason)
     if verdict.looks_like is not None:
         yield from _row("looks like", verdict.looks_like)

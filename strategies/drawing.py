@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from unittest.mock import patch
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
-from hypothesis.internal.conjecture import choice
+from hypothesis.internal.conjecture.choice import ChoiceTemplate
 from hypothesis.internal.conjecture.data import Overrun
 from hypothesis.internal.conjecture.engine import ConjectureRunner
 from hypothesis.strategies import SearchStrategy
@@ -56,18 +56,16 @@ def _each_drawn_anew() -> Iterator[None]:
     """Each example is drawn anew, and all of it.
 
     Hypothesis follows an example with some in which parts are copies of one another. Where that matters our strategies
-    do it themselves, and of 1,000 networks in a row hardly more than half differ in their sizes. And it makes up every
-    second one of the first hundred but for its beginning of what is simplest: ``Linear(1)`` of zeros, over and over.
+    do it themselves, and of 1,000 networks in a row hardly more than half differ in their sizes. And of the first ones,
+    up to a hundred, it makes every second one but for its beginning of what is simplest: ``Linear(1)`` of zeros.
     """
-    with ExitStack() as stack:
-        if hasattr(ConjectureRunner, "generate_mutations_from"):
-            stack.enter_context(patch.object(ConjectureRunner, "generate_mutations_from", lambda runner, data: None))
-        if hasattr(choice, "ChoiceTemplate"):
-            right = ConjectureRunner.cached_test_function
+    right = ConjectureRunner.cached_test_function
 
-            def whole(runner: ConjectureRunner, choices: Sequence[Any], **options: Any) -> Any:
-                begun = len(choices) > 1 and isinstance(choices[-1], choice.ChoiceTemplate)
-                return Overrun if begun else right(runner, choices, **options)
+    def whole(runner: ConjectureRunner, choices: Sequence[Any], **options: Any) -> Any:
+        begun = len(choices) > 1 and isinstance(choices[-1], ChoiceTemplate)
+        return Overrun if begun else right(runner, choices, **options)
 
-            stack.enter_context(patch.object(ConjectureRunner, "cached_test_function", whole))
+    with patch.multiple(
+        ConjectureRunner, generate_mutations_from=lambda runner, data: None, cached_test_function=whole
+    ):
         yield

@@ -1,6 +1,7 @@
 """With a seed, layers of chance are judged: all draw the same, and nobody notices afterwards."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -149,8 +150,12 @@ def test_a_path_that_draws_its_own_masks_is_caught():
     assert report.verdicts["unseeded"].kind == "value"
 
 
-def test_a_path_that_asks_jaccheck_in_turn_draws_the_same_masks():
+@pytest.mark.parametrize("thread", [False, True])
+def test_a_path_that_asks_jaccheck_in_turn_draws_the_same_masks(thread):
     def asking(net, x, _):
+        if thread:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(jaccheck.jacobian, net, x).result()
         return jaccheck.jacobian(net, x)
 
     with planted(asking, base="autograd") as path:

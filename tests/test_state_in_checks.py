@@ -172,6 +172,6 @@ def test_a_checkpoint_does_not_keep_another_default_device() -> None:
         def forward(self, a: Tensor) -> Tensor:
             return checkpoint(super().forward, a, use_reentrant=False)
 
-    model, x = Checkpointed(2, 2), torch.ones(1, 2)
+    model, x, before = Checkpointed(2, 2), torch.ones(1, 2), torch.utils._device.CURRENT_DEVICE
     assert check(model, x, paths=("autograd",), properties=("sequence:default_device",)).ok
-    assert torch.utils._device.CURRENT_DEVICE is None
+    assert torch.utils._device.CURRENT_DEVICE is before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isinf
 from traceback import format_exception
@@ -136,12 +136,12 @@ def _noting(report: Report, law: str, known: Mapping[Failure, tuple[Defect, ...]
 
 EVERY = 2
 """Of so many networks one is asked a property that costs several times as much as all the cheap ones together."""
-ONLY: Mapping[str, tuple[Callable[[Network], bool], int]] = {
-    "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), 3),
-    "forms": (lambda network: network.random, 2),
-}
-"""Networks, few of all, of which that property alone asks something: of every `OF` it is asked of so many."""
 OF = 4
+ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
+    "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0, 1, 2)),
+    "forms": (lambda network: network.random, (1, 3)),
+}
+"""Networks, few of all, of which that property alone asks something: it is asked of these of every `OF`."""
 
 TWICE = "sequence"
 """This property has by far the most to try, each thing that may happen to a model: it gets two shares, or turns."""
@@ -151,12 +151,12 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     """The properties for network `index`: those that cost little, and of every second network one of the others.
 
     In a given time, each of the others gets its share of what is `spent`; for a given number of examples the network's
-    number decides, whoever checks it. Networks of `ONLY` are mostly asked what no others are.
+    number decides, whoever checks it. Networks of `ONLY` are often asked what no others are.
     """
     cheap, others = plan.turns
     every = EVERY if cheap else 1
     number = index // every
-    only = [law for law, (of, share) in ONLY.items() if law in others and number % OF < share and of(network)]
+    only = [law for law, (of, turns) in ONLY.items() if law in others and number % OF in turns and of(network)]
     if only:
         law = only[0]
     elif not others or index % every:

@@ -36,8 +36,6 @@ def begin(shared: Path, output: Path, core: int | None, load: tuple[str, ...]) -
     """
     global _progress
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # in what it starts: its server's is blocked
     threading.Thread(target=_end_with_the_controller, daemon=True).start()
     _print_into(output)
     torch.set_num_threads(1)

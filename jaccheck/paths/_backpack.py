@@ -85,9 +85,12 @@ def _reason(error: Exception) -> str | None:
 
 def _took_a_vector(error: Exception) -> bool:
     """Whether the layer that BackPACK was at had an input without a batch axis."""
-    frames = (frame for frame, _ in walk_tb(error.__traceback__) if "backpack" in frame.f_globals.get("__name__", ""))
-    inputs = (getattr(frame.f_locals.get("module"), "input0", None) for frame in frames)
-    return any(isinstance(a, Tensor) and a.dim() == 1 for a in inputs)
+    layer = None
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").partition(".")[0] == "backpack":
+            layer = frame.f_locals.get("module", layer)
+    a = getattr(layer, "input0", None)
+    return isinstance(a, Tensor) and a.dim() == 1
 
 
 def _raised_in(error: Exception) -> tuple[str, str]:

@@ -34,8 +34,8 @@ def of_one_sample(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], 
 
     def f(parameters: Mapping[str, Tensor], sample: Tensor) -> Tensor:
         output: Tensor = functional_call(model, dict(parameters), (sample.unsqueeze(0),))
-        if len(output) != 1:  # it counts on a number of samples
-            words = f"it makes {len(output)} rows of one sample, and vmap gives it one at a time"
+        if len(output.shape) == 0 or len(output) != 1:  # it counts on a number of samples
+            words = f"it makes {list(output.shape)} of one sample, and vmap gives it one at a time"
             raise Unsupported(f"{described(model, '')}: {words}")
         return output.squeeze(0)
 

@@ -145,17 +145,19 @@ class Stage:
             return None  # what a user's hooks may be, BackPACK's among them, a path may refuse
         return self._difference(run, self.fresh(), here, self.x)
 
-    def compared(self, here: str, x: Tensor | None = None, *, fresh: nn.Module | None = None) -> str | None:
+    def compared(
+        self, here: str, x: Tensor | None = None, *, fresh: nn.Module | None = None, asked: bool = True
+    ) -> str | None:
         """As `apart`, of a call for the model as it is for a while, frozen, say, which a fresh one then is, too.
 
-        A path may be wrong for both alike: whether it is, the enclosure says, as far as it may still be asked.
+        A path may be wrong for both alike: whether it is, the enclosure says, if `asked`, as far as it still may be.
         """
         x = self.x if x is None else x
         run, expected = self.call(x=x), self._called_afresh(x, fresh)
         if run.unsupported is not None and (self.extended() or expected.unsupported is not None):
             return None  # as it is for a while, a path may refuse it
         apart = self._difference(run, expected, here, x, fresh)
-        if apart is None and run.raised is None and self.asks and not self.extended():
+        if asked and apart is None and run.raised is None and self.asks and not self.extended():
             self.asks -= 1
             self._ask(run, here, x, fresh)
         return apart

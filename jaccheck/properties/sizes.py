@@ -31,7 +31,7 @@ SAMPLES = 5
 """So many of `EDGES` are the number of samples,"""
 OUTPUTS = 3
 """and so many that of outputs, each of which takes a pass."""
-MORE = 6
+MORE = 6 - len(EDGES) % 3
 """So many up to `FEW` come in rows of three, as all of `EDGES` do: such a row takes one pass."""
 ALIKE = (3,) * 13
 """Of layers that differ in nothing but their place, and number more than ten."""
@@ -48,7 +48,7 @@ class Sizes(Varied):
     problem decides. Then `SAMPLES` of `EDGES` are the number of samples; then another layer has many units, over which
     the first one's Jacobian is a sum; then `OUTPUTS` of them are the number of the outputs of a layer alone; then there
     is much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases; then each of `EDGES` and
-    `MORE` is the number of units of a layer, three in a row. A path that goes forward, and takes a pass for each
+    `MORE` is a number of features or units, three in a row. A path that goes forward, and takes a pass for each
     parameter, isn't asked of the largest.
     """
 

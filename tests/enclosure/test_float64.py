@@ -13,8 +13,6 @@ from jaccheck.selftest.patches import kernels, wrapped
 CPU = torch.device("cpu")
 OPERATIONS = {"exp": "exp", "expm1": "expm1", "log1p": "log1p of a square", "erfc": "erfc", "mm": "matmul"}
 OPERATIONS |= {"reciprocal": "reciprocal of exp", "bmm": "matmul of two pairs"}
-
-
 IN_PLACE = ("neg", "exp", "log1p", "expm1", "reciprocal")
 
 

@@ -1,6 +1,7 @@
 """Several workers do what one does, and a worker that dies or hangs is replaced, its network reported and kept."""
 
 import json
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -112,8 +113,31 @@ assert heard
 
 def test_the_server_from_which_workers_are_forked_is_deaf_from_its_first_moment_on():
     python = [sys.executable, "-c", WHILE_THE_SERVER_IMPORTS_TORCH]
-    ended = subprocess.run(python, capture_output=True, text=True, start_new_session=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    ended = subprocess.run(python, capture_output=True, text=True, start_new_session=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+
+
+OF_ONES_OWN = """
+import multiprocessing, signal
+from jaccheck.fuzz.pool import hired
+
+def blocked(_):
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+if __name__ == "__main__":
+    with hired(1, ()) as (worker,):
+        worker.start().result()
+    with multiprocessing.get_context("forkserver").Pool(1) as pool:
+        assert pool.map(blocked, [0]) == [False]
+"""
+
+
+@pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="nothing is forked here")
+def test_what_others_fork_from_that_server_hears_ctrl_c(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(OF_ONES_OWN)
+    ended = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize(

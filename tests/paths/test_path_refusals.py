@@ -70,6 +70,14 @@ class OfFourSamples(nn.Linear):
         return super().forward(x) + x.new_ones(4, 1)
 
 
+class Squeezed(nn.Linear):
+    """Of one output, for which it has no axis where there is one sample."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x).squeeze()
+        return y.unsqueeze(1) if y.dim() else y
+
+
 class Located(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) if x.data_ptr() else x
@@ -112,8 +120,9 @@ REFUSED = [
     ("batch_grad", SampleBySample(nn.Linear(3, 2)), "'0' (Linear)", "is given a vector"),
     ("batch_grad", Loose(), "'child' (Linear)", "used outside of its layer"),
     ("vmap_jacrev", hooked(), "'0' (Linear)", "functorch"),
-    ("vmap_jacrev", OfFourSamples(3, 2), "the model (OfFourSamples)", "4 rows of one sample"),
-    ("vmap_jacfwd", OfFourSamples(3, 2), "the model (OfFourSamples)", "4 rows of one sample"),
+    ("vmap_jacrev", OfFourSamples(3, 2), "the model (OfFourSamples)", "makes [4, 2] of one sample"),
+    ("vmap_jacfwd", OfFourSamples(3, 2), "the model (OfFourSamples)", "makes [4, 2] of one sample"),
+    ("vmap_jacrev", Squeezed(3, 1), "the model (Squeezed)", "makes [] of one sample"),
     ("vmap_jacrev", Located(3, 2), "the model (Located)", "data pointer"),
     ("vmap_jacrev", Item(nn.Linear(3, 2)), "the model (Item)", "vmap"),
     ("vmap_jacfwd", Item(nn.Linear(3, 2)), "the model (Item)", "vmap"),

@@ -93,7 +93,7 @@ def _frozen(stage: Stage, here: str) -> str | None:
     first.requires_grad_(False)
     apart = stage.compared(here)
     first.neg_()
-    apart = apart or stage.compared(here)
+    apart = apart or stage.compared(f"{here}, in the second", asked=False)
     first.neg_().requires_grad_()
     return apart
 
