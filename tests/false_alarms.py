@@ -112,14 +112,15 @@ class Tally:
             ids = [defect.id for defect in explained.get(failure, ())]
             self._disagreement((*failure[:3], *ids), network.to_json())
         if measured and report.forward is None:
-            self._measure(network, [path for path, v in report.verdicts.items() if v.status == "agrees"])
+            self.measure(network, [path for path, v in report.verdicts.items() if v.status == "agrees"])
 
     def _disagreement(self, key: tuple[str, ...], example: str) -> None:
         self.disagreements[key] += 1
         if key in self.unexplained and len(self.examples.setdefault(key, [])) < EXAMPLES:
             self.examples[key].append(example)
 
-    def _measure(self, network: Network, paths: Sequence[str]) -> None:
+    def measure(self, network: Network, paths: Sequence[str]) -> None:
+        """Note how sharp the enclosure is, and how much of it these paths take."""
         (model, x), seed = network.build(), network.seed
         with untouched(model, x):
             try:
