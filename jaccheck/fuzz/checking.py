@@ -156,7 +156,7 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     cheap, others = plan.turns
     every = EVERY if cheap else 1
     number = index // every
-    only = [law for law, (of, turns) in ONLY.items() if law in others and number % OF in turns and of(network)]
+    only = [law for law, (of, when) in ONLY.items() if law in others and number % OF in when and of(network)]
     if only:
         law = only[0]
     elif not others or index % every:
