@@ -67,7 +67,12 @@ class Problem:
     @cached_property
     def elements(self) -> int:
         """Entries of all its Jacobians."""
-        return self.N * self.C * sum(p.numel() for p in self.parameters.values())
+        return self.N * self.C * self.size
+
+    @property
+    def size(self) -> int:
+        """Numbers in all the parameters that require grad."""
+        return sum(p.numel() for p in self.parameters.values())
 
     @cached_property
     def parameters(self) -> dict[str, Tensor]:

@@ -212,11 +212,7 @@ _ALWAYS = (
     Setting("torch.is_inference_mode_enabled()", torch.is_inference_mode_enabled, _set_inference_mode),
     Setting("torch.is_grad_enabled()", torch.is_grad_enabled, torch.set_grad_enabled),
     Setting("torch.get_default_dtype()", torch.get_default_dtype, torch.set_default_dtype),
-    Setting(
-        "torch's default device",
-        default_device,
-        set_default_device,
-    ),
+    Setting("torch's default device", default_device, set_default_device),
     Setting("torch.get_num_threads()", torch.get_num_threads, torch.set_num_threads),
     Setting(
         "torch.are_deterministic_algorithms_enabled(), and whether they only warn",

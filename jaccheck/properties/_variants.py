@@ -18,7 +18,7 @@ from jaccheck.judging.form import malformed
 from jaccheck.judging.judge import Comparison, Judge
 from jaccheck.judging.trial import Run, Trial
 from jaccheck.paths import Path, mode, rounding
-from jaccheck.properties.enclosure import Enclosure
+from jaccheck.properties.enclosure import Enclosure, begun
 
 ITSELF = "the problem itself it does"
 PASSES = 2**11  # for each parameter one, of a path that goes forward, in a variant that is larger than the problem
@@ -94,9 +94,9 @@ class Varied:
 
     def asked(self, problem: Problem, path: Path) -> Iterator[Variant | InvalidProblem]:
         """`variants`, but for those that take `path` more than `PASSES`."""
-        most = max(PASSES, _size(problem)) if mode(path) == "forward" else inf
+        most = max(PASSES, problem.size) if mode(path) == "forward" else inf
         for variant in self.variants(problem):
-            sizes = () if isinstance(variant, InvalidProblem) else (_size(t.problem or problem) for t in variant.takes)
+            sizes = () if isinstance(variant, InvalidProblem) else ((t.problem or problem).size for t in variant.takes)
             if all(size <= most for size in sizes):
                 yield variant
 
@@ -125,7 +125,7 @@ class Varied:
         if self.itself:
             own = Enclosure().judge(trial)
             if own.status != "agrees":
-                return own if own.status == "disagrees" else replace(own, property=self.name)
+                return begun(own, self.name)
             verdict = replace(own, property=self.name)
         else:
             verdict = Verdict(trial.path.name, "vacuous", property=self.name, reason=self.nothing)
@@ -151,10 +151,6 @@ class Varied:
         if judged:
             return verdict
         return refused[0] if refused else replace(verdict, status="vacuous", reason=nothing)
-
-
-def _size(problem: Problem) -> int:
-    return sum(p.numel() for p in problem.parameters.values())
 
 
 def _joined(verdict: Verdict, other: Verdict) -> Verdict:

@@ -49,8 +49,7 @@ class Batching(Varied):
 def _shuffled(problem: Problem) -> Iterator[Callable[[], Variant]]:
     """All samples in another order over and over, twice or until there are many."""
     N, x = problem.N, problem.x.detach()
-    parameters = sum(p.numel() for p in problem.parameters.values())
-    most = min(MOST_ROWS, MOST_ENTRIES // max(parameters, 1)) // problem.C
+    most = min(MOST_ROWS, MOST_ENTRIES // max(problem.size, 1)) // problem.C
     size = chance(problem).choice([many for many in MANY if 2 * N < many <= most] or [2 * N])
     order = [(N // 2 - n) % N for n in range(size)]
     held: list[Problem] = []
