@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import isinf
 from traceback import format_exception
 from typing import NamedTuple
@@ -143,8 +144,15 @@ ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
 }
 """Networks, few of all, of which that property alone asks something: it is asked of these of every `OF`."""
 
-TWICE = "sequence"
-"""This property has by far the most to try, each thing that may happen to a model: it gets two shares, or turns."""
+TURNS: Mapping[str, int] = {"every_input": 8, "layout": 4, "forms": 3, "batching": 3, "sizes": 2, "sequence": 12}
+"""Of a round; the less time a property takes, the more (`python -m tests.overhead turns`)."""
+MIDDLE = 3
+"""Those of any other property."""
+
+MANY = "sequence"
+"""This property has by far the most to try, each thing that may happen to a model: it gets two shares of the time. And
+it calls a path more than a dozen times: of networks with more than `FEW` outputs in all it is asked of every `OF`."""
+FEW = 16
 
 
 def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -157,17 +165,26 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     every = EVERY if cheap else 1
     number = index // every
     only = [law for law, (of, when) in ONLY.items() if law in others and number % OF in when and of(network)]
+    if network.batch * network.outputs > FEW and number % OF:
+        others = tuple(law for law in others if law != MANY) or others
     if only:
         law = only[0]
     elif not others or index % every:
         return [cheap]
     elif plan.examples is not None:
-        half = len(others) // 2
-        turns = (*others[:half], TWICE, *others[half:]) if TWICE in others else others
-        law = turns[number % len(turns)]
+        each = _round(others)
+        law = each[number % len(each)]
     else:
-        law = min(others, key=lambda name: spent.get(name, 0.0) / (1 + (name == TWICE)))
+        law = min(others, key=lambda name: spent.get(name, 0.0) / (1 + (name == MANY)))
     return [cheap, (law,)] if cheap else [(law,)]
+
+
+@lru_cache
+def _round(laws: tuple[str, ...]) -> tuple[str, ...]:
+    """Each property as often as `TURNS` says, at even distances."""
+    turns = {law: TURNS.get(law, MIDDLE) for law in laws}
+    places = [((i + 0.5) / most, law) for law, most in turns.items() for i in range(most)]
+    return tuple(law for _, law in sorted(places, key=lambda place: place[0]))
 
 
 def found_on(

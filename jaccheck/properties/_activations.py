@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._errors import InvalidProblem
 from jaccheck._modules import Functional
-from jaccheck._problem import Problem
+from jaccheck._problem import Problem, admit
 from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.call import Call
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
+from jaccheck.properties._chance import chance
 from jaccheck.properties._copies import copied
 
 
@@ -36,15 +37,28 @@ def activations(problem: Problem) -> dict[str, Found]:
     Raises:
         Unsupported: there is no enclosure for a part of the model.
     """
+    return {_said(call): Found(partial(_module, call), rule.phi) for call, rule in _elementwise(problem)}
+
+
+def with_other_settings(problem: Problem) -> dict[str, Found]:
+    """For each of `activations` that has settings, as a slope is one, the same with some that are worth trying."""
+    found: dict[str, Found] = {}
+    numbers, one = chance(problem), problem.x.detach().new_ones(1, 1)
+    for call, _ in _elementwise(problem):
+        for name, kind in ACTIVATIONS.items():
+            if kind.parameters and (type(call.layer) is kind.module or call.run is kind.function):
+                settings = {name: numbers.choice(parameter.values) for name, parameter in kind.parameters.items()}
+                other = Functional(name, settings) if call.layer is None else kind.module(**settings)
+                found |= activations(admit(nn.Sequential(linear(one, one[0]), other), one))
+    return found
+
+
+def _elementwise(problem: Problem) -> list[tuple[Call, Elementwise]]:
     try:
         rules = Oracle(problem.model, problem.x, seed=problem.seed).rules
     finally:
         problem.before.restore()  # what tracing, which runs the model's own forward, may have changed
-    return {
-        _said(call): Found(partial(_module, call), rule.phi)
-        for call, rule in rules
-        if isinstance(rule, Elementwise) and rule.alike
-    }
+    return [(call, rule) for call, rule in rules if isinstance(rule, Elementwise) and rule.alike]
 
 
 def ordinary(problem: Problem) -> dict[str, Found]:

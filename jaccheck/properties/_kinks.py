@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from jaccheck.judging.judge import Judge
 from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path, extra_roundings, mode
 from jaccheck.properties._activations import Found, as_biases
+from jaccheck.properties._once import once
 from jaccheck.properties.enclosure import Enclosure, no_jacobian
 
 BIAS = "0.bias"
@@ -88,8 +88,7 @@ class AtKinks:
     """What a law asks of activations at their kinks: of a path that goes forward, nothing."""
 
     def __init__(self, law: str, make: Callable[[Problem], Iterable[Kinked]]) -> None:
-        self.law, self.make = law, make
-        self._kept: WeakKeyDictionary[Problem, list[Kinked]] = WeakKeyDictionary()
+        self.law, self._made = law, once(lambda problem: list(make(problem)))
 
     def judge(self, trial: Trial, only: Problem | None = None) -> Verdict | None:
         """The first verdict that disagrees, on one problem of the cases alone if it is given; None if none does."""
@@ -104,11 +103,7 @@ class AtKinks:
         return (kinked.case(path) for kinked in self._of(problem, path))
 
     def _of(self, problem: Problem, path: Path) -> list[Kinked]:
-        if mode(path) == "forward":
-            return []
-        if problem not in self._kept:
-            self._kept[problem] = list(self.make(problem))
-        return self._kept[problem]
+        return [] if mode(path) == "forward" else self._made(problem)
 
 
 def at_kinks(activations: Mapping[str, Found], like: Tensor) -> Iterator[Kinked]:

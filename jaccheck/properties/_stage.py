@@ -27,7 +27,7 @@ from jaccheck.properties._copies import copied, copied_from
 from jaccheck.properties.determinism import difference
 from jaccheck.properties.enclosure import Enclosure
 
-GIVEN, SMALL = 16, 2**16
+GIVEN, SMALL = 32, 2**16
 """So many results are kept, of Jacobians of no more entries."""
 
 

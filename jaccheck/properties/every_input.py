@@ -15,9 +15,10 @@ from jaccheck.judging.case import Case
 from jaccheck.judging.judge import Judge
 from jaccheck.judging.trial import Trial
 from jaccheck.paths import Path, mode
-from jaccheck.properties._activations import activations, as_biases, as_samples
+from jaccheck.properties._activations import Found, activations, as_biases, as_samples, with_other_settings
 from jaccheck.properties._chance import chance
 from jaccheck.properties._kinks import AtKinks, Kinked, at_kinks
+from jaccheck.properties._once import once
 from jaccheck.properties._variants import Take, Variant, Varied
 
 ARGUMENTS = 2**16
@@ -27,7 +28,8 @@ HALF = (torch.float16, torch.bfloat16)
 class EveryInput:
     """Each activation of the model has the right derivative at all 65,536 arguments, NaNs and infinities among them.
 
-    Of float32 and float64, which have too many, 65,536 are taken, next to numbers of float16 and all over the dtype's
+    So has the same one with other settings, if it has any: another slope, say, which the problem decides. Of float32
+    and float64, which have too many arguments, 65,536 are taken, next to numbers of float16 and all over the dtype's
     range, other ones for another problem. At its kinks, where the enclosure allows either side, the derivative is
     torch's own.
 
@@ -57,9 +59,14 @@ class EveryInput:
         return self._by_mode[mode(trial.path)].of(trial, problem) or self._at_kinks.judge(trial, problem)
 
 
+@once
+def _asked(problem: Problem) -> dict[str, Found]:
+    return activations(problem) | with_other_settings(problem)
+
+
 def _kinked(problem: Problem) -> list[Kinked]:
     try:
-        return list(at_kinks(activations(problem), problem.x))
+        return list(at_kinks(_asked(problem), problem.x))
     except Unsupported:
         return []
 
@@ -73,7 +80,7 @@ class _Arguments(Varied):
         self.name, self.build = name, build
 
     def made(self, problem: Problem) -> Iterator[Callable[[], Variant]]:
-        for words, found in activations(problem).items():
+        for words, found in _asked(problem).items():
             yield partial(self._variant, words, found.make, problem)
 
     def _variant(self, words: str, make: Callable[[], nn.Module], problem: Problem) -> Variant:

@@ -61,13 +61,13 @@ class Sizes(Varied):
         words, make = chosen(every, numbers)
         for place in range(3):
             units = [numbers.randint(1, 3) for _ in range(3)]
-            outputs = place == 2
-            units[place] = _size(numbers, seldom=outputs)
-            yield partial(_variant, words, make, problem, units, N=1 if outputs else numbers.randint(1, 3))
-        units = [numbers.randint(1, 3) for _ in range(3)]
+            last = place == 2
+            units[place] = _size(numbers, seldom=last)
+            yield partial(_variant, words, make, problem, units, N=1 if last else numbers.randint(1, 3))
+        features, hidden, outputs = (numbers.randint(1, 3) for _ in range(3))
         for edge in numbers.sample(EDGES, SAMPLES):
-            yield partial(_variant, words, make, problem, units, N=edge)
-        yield partial(_variant, words, make, problem, (*units[:2], numbers.choice(LARGE), units[2]))
+            yield partial(_variant, words, make, problem, (features, hidden, 1), N=edge)
+        yield partial(_variant, words, make, problem, (features, hidden, numbers.choice(LARGE), outputs))
         for edge in numbers.sample(EDGES, OUTPUTS):
             yield partial(_variant, words, make, problem, (numbers.randint(1, 3), edge), closed=True)
         units, N = _many(numbers)

@@ -34,7 +34,7 @@ class Hunt:
     seconds: float
     """Of the processor."""
     law: str | None = None
-    """The first property that named all the accused, and no others; None: the fault survived."""
+    """The first property that named all the accused, but for who refuses that network; None: the fault survived."""
     network: Network | None = None
     """The one that shows it."""
     by: tuple[str, ...] = ()
@@ -60,6 +60,8 @@ class _Search:
 
     fault: Fault
     crash: str | None = None
+    refused: set[str] = field(default_factory=set)
+    """Who said of the latest network that it can't do it."""
     stack: ExitStack = field(default_factory=ExitStack)
 
     def put_in(self) -> None:
@@ -73,8 +75,10 @@ class _Search:
     ) -> dict[str, set[str]]:
         """For each property who is accused by it, unless a `known` defect explains it, as in `fuzz`."""
         found: dict[str, set[str]] = defaultdict(set)
+        self.refused = set()
         try:
-            _, failures, explained = looked_up(network, paths, properties, known_too=known, words=False)
+            report, failures, explained = looked_up(network, paths, properties, known_too=known, words=False)
+            self.refused = {path for path, verdict in report.verdicts.items() if verdict.status == "unsupported"}
             for failure in failures:
                 if failure not in explained:
                     found[failure.property].add(failure.path)
@@ -83,6 +87,11 @@ class _Search:
         except Exception as error:  # as in `fuzz`, where it is a finding of its own
             self.crash = f"{type(error).__name__}: {error} on {network.to_json()}"
         return found
+
+    def naming(self, network: Network, properties: Sequence[str]) -> list[str]:
+        """The laws that name all the accused, but for who refuses the network."""
+        found = self.wrong(network, self.fault.paths, properties)
+        return [law for law, named in found.items() if named | self.refused >= set(self.fault.accused)]
 
     def without(self, network: Network, paths: Sequence[str], properties: Sequence[str]) -> dict[str, set[str]]:
         """The same where nothing has been put in, said of the fault's own path too: that of what it begins with.
@@ -113,15 +122,14 @@ def hunt(
     What is wrong on a network without the fault doesn't count, so that the libraries' own defects are no kills.
     """
     plan = Plan(seed, fault.paths, tuple(properties), DTYPES, ("cpu",), examples=ENOUGH)
-    search, accused = _Search(fault), set(fault.accused)
+    search = _Search(fault)
     number, start = 0, time.process_time()
     for part in parts(seed):
         search.put_in()
         try:
             for network in part:
                 for laws in turn(plan, number, network, {}):
-                    found = search.wrong(network, plan.paths, laws)
-                    kills = [law for law, named in found.items() if named == accused]
+                    kills = search.naming(network, laws)
                     if kills and (kills := _due(search, network, kills)):
                         seconds = time.process_time() - start
                         return _confirmed(search, network, kills[0], number + 1, seconds, properties)
@@ -152,8 +160,7 @@ def _confirmed(
     by = dict.fromkeys(
         law if law == FORWARD else one  # some begin with the enclosure
         for one in properties
-        for law, named in search.wrong(network, fault.paths, (one,)).items()
-        if named >= set(fault.accused)
+        for law in search.naming(network, (one,))
     )
     misjudged = tuple(sorted(named - set(fault.accused) - others))
     return Hunt(fault, networks, seconds, law, network, tuple(by), misjudged, search.crash)

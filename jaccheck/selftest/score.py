@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,7 +157,7 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
         for name, seed, budget, laws in jobs:
             yield hunt(bank()[name], seed=seed, budget=budget, properties=laws)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin) as pool:
         others = active_children()
         try:
             with deaf_to_ctrl_c():
@@ -171,9 +172,13 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
             pool.shutdown(cancel_futures=True)
 
 
+def _begin() -> None:
+    torch.set_num_threads(1)
+    gc.freeze()  # as in fuzz
+
+
 def _in_a_worker(job: Job) -> dict[str, Any]:
     """The hunt without its fault, whose functions don't travel."""
-    torch.set_num_threads(1)
     (found,) = _hunts([job], 1)
     return {name: value for name, value in vars(found).items() if name != "fault"}
 

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections import Counter
 from dataclasses import replace
+from math import inf
 
 import pytest
 from torch import nn
@@ -20,7 +21,7 @@ from jaccheck._network import Network
 from jaccheck.defects.known import looked_up
 from jaccheck.defects.register import register
 from jaccheck.fuzz.campaign import Campaign
-from jaccheck.fuzz.checking import found_on, turn
+from jaccheck.fuzz.checking import TURNS, found_on, turn
 from jaccheck.fuzz.once import warned_once
 from jaccheck.fuzz.plan import Plan
 from tests.defects.showing import network_of
@@ -319,6 +320,7 @@ def test_only_the_chosen_dtypes_are_drawn():
 
 
 COSTLY = ("batching", "layout", "sequence")
+SMALL = Network((Linear(2), Activation("ReLU")))
 
 
 def test_each_network_is_asked_the_cheap_properties_and_every_second_one_of_the_others_in_turn(monkeypatch):
@@ -329,9 +331,11 @@ def test_each_network_is_asked_the_cheap_properties_and_every_second_one_of_the_
         return looked_up(network, paths, properties, **options)
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "looked_up", note)
+    monkeypatch.setattr(jaccheck.fuzz.checking, "TURNS", {"batching": 1, "layout": 1, "sequence": 2})
+    monkeypatch.setattr(jaccheck.fuzz.checking, "FEW", inf)
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=12)
     cheap = ("enclosure", "state")
-    turns = ("batching", "sequence", "layout", "sequence")
+    turns = ("sequence", "batching", "layout", "sequence")
     assert asked == [law for name in (*turns, *turns[:2]) for law in (cheap, (name,), cheap)]
     assert set(summary.spent) == {"enclosure, state", *COSTLY}
     assert sum(summary.spent.values()) <= summary.seconds
@@ -354,25 +358,41 @@ def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share_but_s
     assert max(shares) < 2 * min(shares) + max(0.3, *turns)  # no turn is cut short
 
 
+def costly(network, count=16, **options):
+    """The properties of `count` turns but for the cheap ones."""
+    laws = ("enclosure", "every_input", "layout", "sequence", "forms")
+    plan = replace(PLAN, properties=laws, **options)
+    spent = {"layout": 1.0, "every_input": 2.0, "forms": 3.0}
+    turns = [turn(plan, index, network, spent) for index in range(count)]
+    assert all(laws[0] == ("enclosure",) for laws in turns)
+    return [law for laws in turns for (law,) in laws[1:]]
+
+
+def test_each_of_the_others_has_its_turns_in_a_round():
+    laws = {law: TURNS[law] for law in ("every_input", "layout", "sequence", "forms")}
+    found = costly(SMALL, 2 * sum(laws.values()))
+    assert Counter(found) == laws
+    half = Counter(found[: len(found) // 2])
+    assert half == {law: pytest.approx(turns / 2, abs=1) for law, turns in laws.items()}
+    assert costly(SMALL, examples=None) == ["sequence"] * 8
+
+
 def test_networks_that_only_one_property_asks_something_of_are_mostly_asked_that():
     """An activation that is drawn seldom, at its every input; forms that need chance."""
-    plan = replace(PLAN, properties=("enclosure", "every_input", "layout", "sequence", "forms"))
-    often, seldom = (Network((Linear(2), Activation(name))) for name in ("ReLU", "Mish"))
+    seldom = Network((Linear(2), Activation("Mish")))
     dropped = Network((Linear(2), Dropout(0.5)), training=True)
-    spent = {"layout": 1.0, "every_input": 2.0, "forms": 3.0}
+    for examples in (PLAN.examples, None):
+        assert Counter(costly(seldom, examples=examples))["every_input"] >= 12
+        assert Counter(costly(dropped, examples=examples))["forms"] >= 8
 
-    def costly(network, **options):
-        turns = [turn(replace(plan, **options), index, network, spent) for index in range(16)]
-        assert all(laws[0] == ("enclosure",) for laws in turns)
-        return [law for laws in turns for (law,) in laws[1:]]
 
-    turns = ["every_input", "layout", "sequence", "sequence", "forms"]
-    assert costly(often) == (turns * 2)[:8]
-    assert Counter(costly(seldom)) == {"every_input": 12, "sequence": 2}
-    assert Counter(costly(dropped)) == {"forms": 9, "every_input": 1, "sequence": 1, "layout": 1}
-    assert costly(often, examples=None) == ["sequence"] * 8
-    assert Counter(costly(seldom, examples=None)) == {"every_input": 12, "sequence": 2}
-    assert Counter(costly(dropped, examples=None)) == {"forms": 8, "sequence": 4}
+def test_a_network_with_many_outputs_is_seldom_asked_what_calls_a_path_a_dozen_times():
+    many = replace(SMALL, batch=9)
+    for examples in (PLAN.examples, None):
+        few, often = (costly(one, 64, examples=examples).count("sequence") for one in (many, SMALL))
+        assert 0 < few < often / 2
+    plan = replace(PLAN, properties=("enclosure", "sequence"))
+    assert turn(plan, 2, many, {})[1:] == [("sequence",)]  # nothing else is left
 
 
 def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monkeypatch):

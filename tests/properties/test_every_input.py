@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import pytest
@@ -11,10 +12,13 @@ from torch import nn
 from jaccheck import check
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._finding import Failure
+from jaccheck._modules import Functional
 from jaccheck._problem import admit
 from jaccheck.defects.known import known
+from jaccheck.properties._activations import with_other_settings
 from jaccheck.properties.every_input import arguments, neighbours
 from jaccheck.strategies.targets import computes
+from tests.planted import planted
 
 HALVES = ("float16", "bfloat16")
 CASES = [
@@ -80,6 +84,26 @@ def test_functions_are_activations_too():
         "vmap_jacfwd": "agrees",
         "batch_grad": "agrees",
     }
+
+
+def wrong_for_alpha_0(model, x, J):
+    of_layers = [getattr(module, "alpha", None) for module in model.modules()]
+    of_functions = [module.parameters_.get("alpha") for module in model.modules() if isinstance(module, Functional)]
+    return {name: j + 1 for name, j in J.items()} if 0 in of_layers + of_functions else J
+
+
+@pytest.mark.parametrize("layer", [nn.ELU(0.5), Cubed()])
+def test_other_settings_are_tried_too(layer):
+    """Which, the problem decides; a score of problems has all that are worth trying."""
+    model, x = problem(layer, "float16")
+    tried = [words for i in range(32) for words in with_other_settings(admit(model, x + i))]
+    assert len(tried) == 32
+    assert len(set(tried)) == len(ACTIVATIONS["ELU"].parameters["alpha"].values)
+    at_fault = [bool(re.match(r"elu\(alpha=0\b(?!\.)", words, re.IGNORECASE)) for words in tried]
+    with planted(wrong_for_alpha_0, base="autograd") as path:
+        for fault, status in ((True, "disagrees"), (False, "agrees")):
+            one = x + at_fault.index(fault)
+            assert check(model, one, paths=(path,), properties=("every_input",)).verdicts[path].status == status
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from functools import partial
 from math import nan
 
 import torch
+from torch.nn.modules.module import register_module_forward_hook
 
 from jaccheck._errors import InvalidProblem
 from jaccheck._steps import STEPS
@@ -61,6 +62,7 @@ def hooks(stage: Stage) -> str | None:
     handles = [last.register_forward_hook(look) for last in modules[-1:]]
     handles += [first.register_forward_pre_hook(look) for first in modules[:1]]
     handles += [p.register_hook(look) for p in stage.model.parameters() if p.requires_grad]  # type: ignore[no-untyped-call]
+    handles.append(register_module_forward_hook(look))
     run = stage.call()
     for handle in handles:
         handle.remove()

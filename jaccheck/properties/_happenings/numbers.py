@@ -119,5 +119,5 @@ def new_parameters(stage: Stage) -> None:
 
 @step("grad")
 def grad(stage: Stage) -> None:
-    for p in stage.model.parameters():
-        p.grad = torch.ones_like(p)
+    for t in (*stage.model.parameters(), stage.x):
+        t.grad = torch.ones_like(t)
