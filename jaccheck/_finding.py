@@ -53,7 +53,8 @@ class Failure(NamedTuple):
 def failures(report: Report) -> Iterator[Failure]:
     """What `report` accuses, in its order."""
     if report.forward is not None:
-        yield Failure(FORWARD, FORWARD, "value")
+        law = report.forward.property
+        yield Failure(FORWARD, FORWARD if law == "enclosure" else law, "value")
     for verdict in report.verdicts.values():
         if verdict.status == "disagrees":
             yield Failure.of(verdict)

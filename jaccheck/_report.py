@@ -81,6 +81,10 @@ class ForwardFinding:
     centre: float
     radius: float
     ratio: float
+    property: str = "enclosure"
+    """That which saw it: some look at other models, made of the model's own layers."""
+    variant: str | None = None
+    """Which of these models it is, in words; None: the one that was checked."""
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,8 @@ def _finding(verdict: Verdict, facts: ProblemFacts) -> Iterator[str]:
 
 def _forward(finding: ForwardFinding, facts: ProblemFacts) -> Iterator[str]:
     yield "The model's own values lie outside their enclosure: its forward pass is wrong, no path is accused."
+    if finding.variant is not None:
+        yield from _row("property", f"{finding.property}, on another model: {finding.variant}")
     yield from _row("layer", f"{finding.layer!r}, {facts.dtype} on {facts.device}")
     yield from _row("at", str(list(finding.index)))
     yield from _row("got", _rounded(finding.got, facts.dtype))

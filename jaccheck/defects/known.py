@@ -48,7 +48,9 @@ def known(
     with untouched(model, x):
         problem = admit(model, x, seed=seed)
         if failure.path == FORWARD:
-            held = (d for d in suspects.defects if FORWARDS[d.when["condition"]](problem, **d.arguments()))
+            law = PROPERTIES.get(failure.property)
+            wrong = law.misvalued(problem) if isinstance(law, WithVariants) else problem
+            held = (d for d in suspects.defects if wrong and FORWARDS[d.when["condition"]](wrong, **d.arguments()))
             return tuple(held)[:1]
         return _explanation(failure, problem, get(failure.path), suspects).defects
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
-from jaccheck._finding import Failure
+from jaccheck._finding import FORWARD, Failure
 from jaccheck.paths import SHIPPED
 from jaccheck.properties import PROPERTIES, WithCases
 
@@ -57,8 +57,11 @@ class Defect:
     def concerns(self, failure: Failure) -> bool:
         """Whether path, property, kind and the version that is installed are the entry's.
 
-        What lies outside the enclosure is so in all properties that judge values by it, or by exact ones.
+        What lies outside the enclosure is so in all properties that judge values by it, or by exact ones; and a wrong
+        forward pass is one, whichever saw it.
         """
+        if failure.path == FORWARD:
+            return FORWARD in self.paths and failure.kind == self.kind and self.here()
         alike = failure.property == self.property or (
             self.property == "enclosure" and isinstance(PROPERTIES.get(failure.property), WithCases)
         )

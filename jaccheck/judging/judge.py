@@ -84,6 +84,12 @@ class Judge:
             return "the model's output isn't that of its calls as torch.fx traces them"
         return self._wrong_from(found)
 
+    def wrong_forward(self) -> ForwardFinding | None:
+        """What is wrong with the model's own values, those that the output says nothing of included."""
+        if self.oracle is not None:
+            self._wrong_on_the_way  # noqa: B018
+        return self.forward
+
     @cached_property
     def _wrong_on_the_way(self) -> str | None:
         """Why no path is to blame if a value is wrong that leads to an output of which nothing is known."""

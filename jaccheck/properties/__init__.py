@@ -54,6 +54,9 @@ class WithVariants(WithCases, Protocol):
     def of(self, trial: Trial, problem: Problem) -> Verdict | None:
         """What it would tell if `problem`, one of its cases, were the first; None if nothing is wrong there."""
 
+    def misvalued(self, problem: Problem) -> Problem | None:
+        """The first of several whose own values are wrong; None if there is none."""
+
 
 @runtime_checkable
 class WithArgument(Protocol):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import Problem
-from jaccheck._report import Verdict
+from jaccheck._report import ForwardFinding, Verdict
 from jaccheck.judging.case import Case
 from jaccheck.judging.form import malformed
 from jaccheck.judging.judge import Comparison, Judge
@@ -43,7 +43,7 @@ class Variant:
     judge: Judge | None = None
     """Of the problem whose Jacobian it should be; None: the one that the variant was made from."""
     where: Callable[[tuple[int, ...]], str] = lambda index: ""
-    """What stands at an index ``(n, c, …)``, in words."""
+    """What stands at an index ``(n, c, …)`` of the Jacobian, or ``(n, …)`` of a value, in words."""
     prefix: str = ""
     """What stands before the names of the model's parameters in those of the judge's."""
     alike: bool = False
@@ -108,6 +108,14 @@ class Varied:
                 seen.setdefault(take.problem or problem, set()).update(take.rows)
         yield from (Case(one, sorted(rows)) for one, rows in seen.items())
 
+    def misvalued(self, problem: Problem) -> Problem | None:
+        """The first model of a variant whose own values are wrong, at its input; None if all are right."""
+        for variant in self.variants(problem):
+            judge = variant.judge if isinstance(variant, Variant) else None
+            if judge is not None and judge.forward is not None:
+                return judge.problem
+        return None
+
     def of(self, trial: Trial, problem: Problem) -> Verdict | None:
         """The first variant with a call for `problem` that disagrees; None if none does."""
         for variant in self.asked(trial.problem, trial.path):
@@ -135,6 +143,8 @@ class Varied:
                 nothing = str(variant)
                 continue
             found = _judged(trial, variant, self.name)
+            if trial.judge.forward is None and variant.judge is not None:
+                trial.judge.forward = self._forward(variant, variant.judge.forward)
             if found.status == "disagrees":
                 return found
             if found.status == "unsupported" and variant.alike:
@@ -151,6 +161,12 @@ class Varied:
         if judged:
             return verdict
         return refused[0] if refused else replace(verdict, status="vacuous", reason=nothing)
+
+    def _forward(self, variant: Variant, found: ForwardFinding | None) -> ForwardFinding | None:
+        """What is wrong with the variant's own values, as what the property saw."""
+        if found is None:
+            return None
+        return replace(found, property=self.name, variant=_said(variant, found.index))
 
 
 def _joined(verdict: Verdict, other: Verdict) -> Verdict:
@@ -215,12 +231,15 @@ def _judged(trial: Trial, variant: Variant, law: str) -> Verdict:
     return verdict("agrees", elements=entries, vacuous=found.vacuous, resolution=known, resolutions=found.resolutions)
 
 
+def _said(variant: Variant, index: tuple[int, ...]) -> str:
+    return ", ".join(filter(None, (variant.words, variant.where(index))))
+
+
 def _worst(found: Comparison, variant: Variant, problem: Problem) -> dict[str, Any]:
     assert found.worst is not None
     ratio, name, index, got, centre, radius = found.worst
-    where = variant.where(index)
     return {
-        "reason": f"{variant.words}{', ' if where else ''}{where}",
+        "reason": _said(variant, index),
         "parameter": name.removeprefix(variant.prefix),
         "shape": tuple(problem.parameters[name].shape),
         "index": index,

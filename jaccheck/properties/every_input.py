@@ -55,6 +55,9 @@ class EveryInput:
         yield from self._by_mode[mode(path)].cases(problem, path)
         yield from self._at_kinks.cases(problem, path)
 
+    def misvalued(self, problem: Problem) -> Problem | None:
+        return next(filter(None, (one.misvalued(problem) for one in self._by_mode.values())), None)
+
     def of(self, trial: Trial, problem: Problem) -> Verdict | None:
         return self._by_mode[mode(trial.path)].of(trial, problem) or self._at_kinks.judge(trial, problem)
 
@@ -86,12 +89,13 @@ class _Arguments(Varied):
     def _variant(self, words: str, make: Callable[[], nn.Module], problem: Problem) -> Variant:
         every = arguments(problem.x) if problem.dtype in HALF else neighbours(problem)
         problem = admit(*self.build(make(), every))
-        rows = range(problem.N)
-        return Variant(words, [Take(problem, rows, rows)], Judge(problem), partial(_at, problem))
+        rows, judge = range(problem.N), Judge(problem)
+        judge.wrong_forward()  # at each argument: the sum, in which there are NaNs, says nothing
+        return Variant(words, [Take(problem, rows, rows)], judge, partial(_at, problem))
 
 
 def _at(problem: Problem, index: tuple[int, ...]) -> str:
-    n, _, i = index
+    n, *_, i = index
     argument = problem.x[n, 0] if problem.N > 1 else problem.parameters["0.bias"][i]
     return f"at {argument.item()!r}"
 

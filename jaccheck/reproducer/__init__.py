@@ -16,7 +16,7 @@ from jaccheck._text import headline
 from jaccheck.paths import get, snippet
 from jaccheck.reproducer import _endings as endings
 from jaccheck.reproducer import _sequences as sequences
-from jaccheck.reproducer._derived import derived
+from jaccheck.reproducer._derived import derived, misvalued
 from jaccheck.reproducer._errors import NoReproducer as NoReproducer
 from jaccheck.reproducer._script import script
 
@@ -36,10 +36,11 @@ def reproducer(model: nn.Module, x: Tensor, report: Report, path: str | None = N
         NoReproducer: there can't be one; the message says why.
     """
     if path is None and report.forward is not None:
-        found = report.forward
-        title = f"The forward pass of torch is wrong in layer {found.layer!r}."
+        title = f"The forward pass of torch is wrong in layer {report.forward.layer!r}."
         with untouched(model, x):
-            return _tried(script(title, _versions(report), model, x, "", _seeded(seed, endings.forward(found))))
+            problem, found = misvalued(model, x, report.forward, seed)
+            lines = _seeded(problem.seed, endings.forward(found))
+            return _tried(script(title, _versions(report), problem.model, problem.x, "", lines))
     wrong = [verdict for verdict in report.verdicts.values() if verdict.status == "disagrees"]
     verdict = next((v for v in wrong if path in (None, v.path)), None)
     if verdict is None:

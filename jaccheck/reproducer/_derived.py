@@ -7,12 +7,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from jaccheck._problem import admit
-from jaccheck._report import Verdict
+from jaccheck._problem import Problem, admit
+from jaccheck._report import ForwardFinding, Verdict
 from jaccheck.diagnosis import Failing, failing, fails
 from jaccheck.judging.case import Case
+from jaccheck.judging.judge import Judge
 from jaccheck.paths import Path, get
-from jaccheck.properties import PROPERTIES, WithCases
+from jaccheck.properties import PROPERTIES, WithCases, WithVariants
 from jaccheck.reproducer._errors import NoReproducer
 
 Shown = tuple[nn.Module, Tensor, Verdict, int | None]
@@ -35,6 +36,27 @@ def derived(model: nn.Module, x: Tensor, verdict: Verdict, seed: int | None) -> 
     return found.problem.model, found.problem.x, _shown(found, verdict), found.problem.seed
 
 
+def misvalued(model: nn.Module, x: Tensor, found: ForwardFinding, seed: int | None) -> tuple[Problem, ForwardFinding]:
+    """The problem whose own values are wrong, and where on it.
+
+    Raises:
+        NoReproducer: none of the property's problems shows it.
+    """
+    problem, law = admit(model, x, seed=seed), PROPERTIES.get(found.property)
+    if not isinstance(law, WithVariants):
+        return problem, found
+    other = law.misvalued(problem)
+    whole = None if other is None else Judge(other).wrong_forward()
+    if other is None or whole is None:
+        raise NoReproducer(f"no model that the property {found.property!r} makes shows it a second time")
+    if found.property == "every_input":
+        alone = _with_one_argument(other, whole.index)
+        narrowed = Judge(alone).wrong_forward()
+        if narrowed is not None:
+            return alone, narrowed
+    return other, whole
+
+
 def _shown(found: Failing, verdict: Verdict) -> Verdict:
     """The verdict, with the place and the numbers on the problem that was found."""
     worst = None if found.evidence is None else found.evidence.worst()
@@ -45,15 +67,18 @@ def _shown(found: Failing, verdict: Verdict) -> Verdict:
 
 def _narrowed(whole: Failing, path: Path, verdict: Verdict) -> Failing:
     """Of a problem with all arguments of a 16-bit dtype the one at fault, if it is at fault by itself, too."""
-    problem = whole.problem
     if verdict.property != "every_input" or verdict.index is None:
         return whole
-    n, _, i = verdict.index
+    return fails(Case(_with_one_argument(whole.problem, verdict.index)), path, verdict) or whole
+
+
+def _with_one_argument(problem: Problem, index: tuple[int, ...]) -> Problem:
+    """Of all arguments that an activation has in `problem` the one at an index of the Jacobian, or of its value."""
+    n, *_, i = index
     activation = problem.model.get_submodule("1")
     argument = problem.x[n, 0] if problem.N > 1 else problem.parameters["0.bias"][i]
     linear = nn.Linear(1, 1).to(problem.x)
     with torch.no_grad():
         linear.weight.zero_()
         linear.bias.fill_(argument)
-    alone = admit(nn.Sequential(linear, activation), torch.zeros_like(problem.x[:1, :1]))
-    return fails(Case(alone), path, verdict) or whole
+    return admit(nn.Sequential(linear, activation), torch.zeros_like(problem.x[:1, :1]))

@@ -69,6 +69,13 @@ FAULTS = [
     ),
     _layer("forward_tanh_in_bfloat16", "Tanh goes through bfloat16", nn.Tanh, lambda y, m, z: y.bfloat16().to(y.dtype)),
     _layer(
+        "forward_softplus_far_out",
+        "Softplus is 1 % too large above its threshold",
+        nn.Softplus,
+        lambda y, m, z: torch.where(z * m.beta > m.threshold, 1.01 * y, y),
+    ),
+    _layer("forward_elu_far_out", "ELU is 0 below -8", nn.ELU, lambda y, m, z: torch.where(z < -8, 0 * y, y)),
+    _layer(
         "forward_sigmoid_in_a_gap",
         "Sigmoid is wrong from 1 to 1.2",
         nn.Sigmoid,
