@@ -166,10 +166,11 @@ def test_pytest_starts_without_torch_and_jaccheck(pytester):
 
 
 def test_the_test_before_can_fail(pytester):
-    pytester.makepyfile("import jaccheck\n" + LOADED)
+    pytester.makepyfile(backpack="", matplotlib="")
+    pytester.makepyfile("import backpack, matplotlib\n" + LOADED)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*'torch', 'jaccheck'*"])
+    result.stdout.fnmatch_lines(["*'backpack', 'matplotlib'*"])
 
 
 def test_the_plugin_is_the_one_that_installs_with_the_package(pytestconfig):

@@ -26,6 +26,10 @@ FEW, CHUNK = 32, 256
 """Samples that are worked out one by one, or at most at once."""
 
 
+Rows = tuple[list[int], Sequence[int], dict[str, Tensor]]
+"""Samples, classes, and rows of the Jacobian of all of these, ``[samples, classes, *p.shape]``."""
+
+
 class Scene:
     """What `path` gives in a case, and where that is wrong. Masks are ``[N, C, *p.shape]``."""
 
@@ -167,8 +171,8 @@ class Scene:
         with torch.inference_mode(False):
             return [mask.clone().to(self.problem.dtype) for mask in masks]
 
-    def rows_by_autograd(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """For each sample with something outside, its rows outside as `by_autograd` has them.
+    def rows_by_autograd(self) -> Iterator[Rows]:
+        """The rows with something outside, as `by_autograd` has them.
 
         Where they are many, the samples of a chunk together: what is NaN then may be another sample's, and is worked
         out by itself.
@@ -180,10 +184,15 @@ class Scene:
             for start in range(0, len(samples), CHUNK):
                 chunk = samples[start : start + CHUNK]
                 together = self._together(chunk, some) if len(chunk) > FEW else {}
-                for i, n in enumerate(chunk):
-                    rows = {name: rows[i] for name, rows in together.items()}
-                    known = bool(rows) and not any(bool(row.isnan().any()) for row in rows.values())
-                    yield n, rows if known else self.by_autograd(n, some)
+                nan = [True] * len(chunk)
+                if together:
+                    nan = torch.stack([rows.flatten(1).isnan().any(1) for rows in together.values()]).any(0).tolist()
+                known = [i for i, unknown in enumerate(nan) if not unknown]
+                if known:
+                    yield [chunk[i] for i in known], some, {name: rows[known] for name, rows in together.items()}
+                for n, unknown in zip(chunk, nan, strict=True):
+                    if unknown:
+                        yield [n], some, {name: rows[None] for name, rows in self.by_autograd(n, some).items()}
 
     def _together(self, samples: list[int], classes: Sequence[int]) -> dict[str, Tensor]:
         """Rows of several samples, ``[len(samples), len(classes), *p.shape]``."""

@@ -80,7 +80,8 @@ def test_each_defect_is_what_the_register_says(defect, path):
     _, found, at_hand = looked_up(network, paths, laws)
     assert Failure(path, defect.property, defect.kind) in found
     for failure in found:  # other properties see it as well
-        assert at_hand[failure] == known(failure, *network.build(), seed=network.seed)
+        if failure.property != "sizes" or path == defect.paths[0]:  # which asks of many models: once is enough
+            assert at_hand[failure] == known(failure, *network.build(), seed=network.seed)
         names = {entry.id for entry in at_hand[failure]}
         of_forms = OF_FORMS if failure.property == "forms" else set()
         assert defect.id in names or names & of_forms

@@ -63,7 +63,7 @@ def integer(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=name)
 def test_the_true_jacobian_lies_in_the_enclosure(activation, dtype, scale):
-    for depth in (1, 2, 4):
+    for depth in (1, 4):
         model, x = network(activation, depth, seed=depth)
         scale(model, x, dtype)
         model, x = model.to(dtype), x.to(dtype)

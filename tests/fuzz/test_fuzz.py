@@ -85,7 +85,7 @@ def test_shrinking_stays_with_the_failure_that_it_began_with():
 
     kinds = set()
     with planted(fault) as path:
-        for seed in range(3, 40):  # 3 and 4 begin with one of them each
+        for seed in (17, *range(3, 40)):  # 17 and 3 begin with one of them each
             if len(kinds) == 2:
                 break
             (finding,) = run(paths=(path,), seed=seed).findings

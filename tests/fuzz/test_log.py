@@ -86,7 +86,7 @@ def test_a_log_tells_which_networks_showed_a_known_defect(tmp_path):
 def test_a_finding_is_logged_with_its_report_and_counted_where_it_shows_again(tmp_path):
     file = tmp_path / "log.db"
     with planted(lambda model, x, J: leaving_gradients(model, x, doubled_behind_tanh(model, x, J))) as path:
-        summary = logged(file, paths=(path,), properties=("enclosure", "state"), keep_going=True)
+        summary = logged(file, paths=(path,), properties=("enclosure", "state"), keep_going=True, examples=30)
         log = Log.resume(file)
         again = Campaign(log.plan, log=log).run()
         log.close(again)
@@ -281,12 +281,13 @@ def test_a_log_that_cant_be_written_any_more_ends_the_campaign_and_holds_what_it
     assert held["checks"] == held["networks"]
 
 
-def test_a_full_disk_is_said_in_one_line(tmp_path):
+def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaccheck.fuzz.log.EVERY", 0.0)  # so that it is soon full
     file = tmp_path / "log.db"
     log = Log.create(file, PLAN)
     pages = log.db.execute("PRAGMA page_count").fetchone()[0]
-    log.db.execute(f"PRAGMA max_page_count = {pages + 1}")
+    log.db.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(LogFailure, match=r"^can't write into .*log\.db: database or disk is full$"):
-        Campaign(replace(PLAN, examples=2000), log=log).run()
+        Campaign(replace(PLAN, examples=100), log=log).run()
     log.db.close()
     Log.resume(file).db.close()

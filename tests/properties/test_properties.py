@@ -19,7 +19,7 @@ from jaccheck._problem import admit
 from jaccheck._values import Values
 from jaccheck.judging.judge import Judge
 from jaccheck.judging.trial import Trial
-from jaccheck.paths import get
+from jaccheck.paths import get, paths
 from jaccheck.properties import PROPERTIES
 from tests.planted import planted
 
@@ -201,10 +201,12 @@ KEEPING = [
 
 @pytest.mark.parametrize(("place", "law"), KEEPING)
 def test_a_model_may_keep_what_it_computes(place, law):
+    """Each path meets each place, and each property."""
     torch.manual_seed(0)
+    first = (PLACES.index(place) + list(PROPERTIES).index(law.partition(":")[0])) % 2
     model, x = Keeping(place), torch.randn(4, 3)
     last = model.last
-    report = check(model, x, paths="all", properties=[law])
+    report = check(model, x, paths=paths()[first::2], properties=[law])
     wrong = {name for name, verdict in report.verdicts.items() if verdict.status == "disagrees"}
     assert wrong <= KNOWN.get(law, set()), report
     assert model.last is last

@@ -61,45 +61,52 @@ def explained_by(emulations: Sequence[Emulation], scene: Scene) -> Masks:
     with ExitStack() as stack:
         for emulation in emulations:
             stack.enter_context(emulation.changing(scene))
-        if not any(bool(mark.any()) for marks in marked.values() for mark in marks.values()):
+        if not any(bool(mark.any()) for mark in marked.values()):
             return explained
-        for n, rows in scene.rows_by_autograd() if overwriting is None else overwriting.each():
-            classes = scene.rows_outside[n]
+        for samples, classes, rows in scene.rows_by_autograd() if overwriting is None else overwriting.each():
             for name, expected in rows.items():
-                got = scene.got[name][n, classes]
+                here = _at(samples, classes)
+                got = scene.got[name][here]
                 alike = same(got, expected)
                 if scene.case.wrong is None:
-                    ball, instead = scene.balls[name][n, classes], expected.double()
+                    ball, instead = scene.balls[name][here], expected.double()
                     alike |= (got.double() - instead).abs() <= 2 * ball.radius + _rounding(instead, ball, scene)
-                explained[name][n, classes] = alike & marked[n][name]
+                explained[name][here] = alike & marked[name][here]
     return explained
 
 
-def _marked(emulations: Sequence[Emulation], scene: Scene) -> dict[int, Masks]:
-    """The elements that the emulations may change, in rows with something outside: ``[c, *p.shape]`` a sample.
+def _at(samples: list[int], classes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The index of all rows of some samples and classes."""
+    return torch.tensor(samples, device="cpu")[:, None], torch.tensor(classes, device="cpu")
+
+
+def _marked(emulations: Sequence[Emulation], scene: Scene) -> Masks:
+    """The elements that the emulations may change, in rows with something outside.
 
     They are NaN if a derivative is; of many samples, which NaN would all be in, those that differ for 0 and 1.
     """
-    rows, marked = scene.rows_outside, []
+    marked: list[dict[str, Tensor]] = []
     for slope in (nan,) if len(scene.rows_outside) <= FEW else (0.0, 1.0):
         with ExitStack() as stack:
             for emulation in emulations:
                 marking = emulation.marking(scene, slope)
                 if marking is None:
-                    ones = {name: torch.ones_like(j, dtype=torch.bool) for name, j in scene.got.items()}
-                    return {n: {name: one[n, classes] for name, one in ones.items()} for n, classes in rows.items()}
+                    return {name: torch.ones_like(j, dtype=torch.bool) for name, j in scene.got.items()}
                 stack.enter_context(marking)
-            marked.append(dict(scene.rows_by_autograd()))
-    return {n: {name: j != marked[-1][n][name] for name, j in row.items()} for n, row in marked[0].items()}
+            marked.append({name: torch.zeros_like(j, dtype=scene.problem.dtype) for name, j in scene.got.items()})
+            for samples, classes, rows in scene.rows_by_autograd():
+                for name, row in rows.items():
+                    marked[-1][name][_at(samples, classes)] = row
+    return {name: j != marked[-1][name] for name, j in marked[0].items()}
 
 
 def _rounding(instead: Tensor, ball: Ball, scene: Scene) -> Tensor:
     """Of values that stand in place of others: some units of a row's largest, since terms may have cancelled."""
-    rows = instead.abs().nan_to_num(0.0, 0.0).flatten(1)
-    size = rows.amax(1) if rows.numel() else rows.sum(1)
+    rows = instead.abs().nan_to_num(0.0, 0.0)[..., None].flatten(2)
+    size = rows.amax(2) if rows.numel() else rows.sum(2)
     elsewhere = (instead - ball.centre).abs() > ball.radius
     slack = ROUNDINGS * UNIT_ROUNDOFF[scene.problem.dtype] * size
-    return torch.where(elsewhere, slack.reshape(-1, *[1] * (instead.dim() - 1)), 0.0)
+    return torch.where(elsewhere, slack.reshape(*slack.shape, *[1] * (instead.dim() - 2)), 0.0)
 
 
 @dataclass(frozen=True)

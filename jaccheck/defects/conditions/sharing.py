@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck._problem import Problem
-from jaccheck.defects.scene import Scene, gradients, hooked
+from jaccheck.defects.scene import Rows, Scene, gradients, hooked
 
 LAYER, PARAMETER = "layer", "parameter"
 
@@ -59,16 +59,17 @@ class Overwriting:
         self.scene, self.shared = scene, shared
         self._columns: dict[int, dict[str, Tensor]] = {}
 
-    def each(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """Of each sample with something outside its rows outside, ``[classes, *p.shape]``."""
+    def each(self) -> Iterator[Rows]:
+        """Of each sample with something outside its rows outside."""
         for n, classes in self.scene.rows_outside.items():
             for c in classes:
                 if c not in self._columns:
                     self._columns[c] = self._column(c)
             yield (
-                n,
+                [n],
+                classes,
                 {
-                    name: torch.stack([self._columns[c][name][n] for c in classes])
+                    name: torch.stack([self._columns[c][name][n] for c in classes])[None]
                     for name in self.scene.problem.parameters
                 },
             )
