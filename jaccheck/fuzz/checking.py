@@ -139,12 +139,12 @@ EVERY = 2
 """Of so many networks one is asked a property that costs several times as much as all the cheap ones together."""
 OF = 4
 ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
-    "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0, 1, 2)),
+    "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0, 2)),
     "forms": (lambda network: network.random, (1, 3)),
 }
 """Networks, few of all, of which that property alone asks something: it is asked of these of every `OF`."""
 
-TURNS: Mapping[str, int] = {"every_input": 8, "layout": 4, "forms": 3, "batching": 3, "sizes": 2, "sequence": 12}
+TURNS: Mapping[str, int] = {"every_input": 8, "layout": 4, "forms": 3, "batching": 3, "sizes": 3, "sequence": 24}
 """Of a round; the less time a property takes, the more (`python -m tests.overhead turns`)."""
 MIDDLE = 3
 """Those of any other property."""

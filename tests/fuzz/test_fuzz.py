@@ -382,7 +382,7 @@ def test_networks_that_only_one_property_asks_something_of_are_mostly_asked_that
     seldom = Network((Linear(2), Activation("Mish")))
     dropped = Network((Linear(2), Dropout(0.5)), training=True)
     for examples in (PLAN.examples, None):
-        assert Counter(costly(seldom, examples=examples))["every_input"] >= 12
+        assert Counter(costly(seldom, examples=examples))["every_input"] >= 8
         assert Counter(costly(dropped, examples=examples))["forms"] >= 8
 
 
