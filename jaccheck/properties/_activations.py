@@ -47,7 +47,7 @@ def with_other_settings(problem: Problem) -> dict[str, Found]:
     for call, _ in _elementwise(problem):
         for name, kind in ACTIVATIONS.items():
             if kind.parameters and (type(call.layer) is kind.module or call.run is kind.function):
-                settings = {name: numbers.choice(parameter.values) for name, parameter in kind.parameters.items()}
+                settings = {key: numbers.choice(parameter.values) for key, parameter in kind.parameters.items()}
                 other = Functional(name, settings) if call.layer is None else kind.module(**settings)
                 found |= activations(admit(nn.Sequential(linear(one, one[0]), other), one))
     return found
