@@ -36,7 +36,7 @@ def begin(shared: Path, output: Path, core: int | None, load: tuple[str, ...]) -
     """
     global _progress
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_controller, daemon=True).start()
+    end_with_the_controller()
     _print_into(output)
     torch.set_num_threads(1)
     keep_few()
@@ -57,11 +57,16 @@ def work(function: Callable[..., T], *arguments: Any) -> T:
     return function(*arguments, _progress)
 
 
-def _end_with_the_controller() -> None:
+def end_with_the_controller() -> None:
+    """From now on this process is gone as soon as the one that started it is."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    parent.join()
-    os._exit(1)
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _print_into(output: Path) -> None:

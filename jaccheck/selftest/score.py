@@ -19,6 +19,7 @@ from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
 from jaccheck._text import several
 from jaccheck.fuzz.interrupt import deaf_to_ctrl_c
+from jaccheck.fuzz.process import end_with_the_controller
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.faults import bank, families
@@ -173,6 +174,7 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
 
 
 def _begin() -> None:
+    end_with_the_controller()
     torch.set_num_threads(1)
     gc.freeze()  # as in fuzz
 

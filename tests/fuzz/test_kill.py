@@ -21,6 +21,7 @@ from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.logread import counts
 from jaccheck.fuzz.plan import Plan
 from tests.planted import planted
+from tests.processes import alive, children
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -76,22 +77,7 @@ def logged(file):
 
 def workers_of(pid):
     """The processes that were forked from the server that `pid` has started."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = stat.read_text()
-        except OSError:
-            continue
-        parents[int(stat.parent.name)] = int(text.rpartition(")")[2].split()[1])
-    servers = [child for child, parent in parents.items() if parent == pid]
-    return [child for child, parent in parents.items() if parent in servers]
-
-
-def alive(pid):
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
+    return [child for server in children(pid) for child in children(server)]
 
 
 @pytest.mark.parametrize("whom", ["controller", "worker"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -25,6 +27,7 @@ from jaccheck.selftest.patches import replaced
 from jaccheck.selftest.score import Score
 from jaccheck.selftest.wrong_paths import computed, right
 from tests.documented import assert_documented
+from tests.processes import alive, children
 
 FAR: dict[str, float] = {"budget": inf, "most": 500}  # by networks rather than by time: the same on any machine
 # One of each family, soon found but for a few; and one that can't be seen.
@@ -177,6 +180,25 @@ def test_ctrl_c_ends_in_the_faults_that_were_looked_for(capsys, monkeypatch):
 
 def interrupt():
     raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_workers_are_gone_with_the_process_that_started_them():
+    faults = ["--fault", "models_kept", "--fault", "kept_by_weights"]
+    command = [sys.executable, "-m", "jaccheck", "selftest", "--workers", "2", "--budget", "100", *faults]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        until(lambda: len(children(running.pid)) >= 3)  # the third keeps track of semaphores
+        workers = children(running.pid)
+        running.kill()
+    until(lambda: not any(map(alive, workers)))
+
+
+def until(condition):
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it takes too long")
 
 
 def test_workers_find_the_same(capsys):
