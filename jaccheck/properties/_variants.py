@@ -101,10 +101,12 @@ class Varied:
                 yield variant
 
     def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
-        """Each call of each variant."""
+        """Each call of each variant, but where the model's own values are wrong: then no path is to be judged."""
         seen: dict[Problem, set[int]] = {}
         for variant in self.asked(problem, path):
-            for take in variant.takes if isinstance(variant, Variant) else ():
+            if isinstance(variant, InvalidProblem) or (variant.judge is not None and variant.judge.forward is not None):
+                continue
+            for take in variant.takes:
                 seen.setdefault(take.problem or problem, set()).update(take.rows)
         yield from (Case(one, sorted(rows)) for one, rows in seen.items())
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from jaccheck import check
 from jaccheck._finding import FORWARD, Failure, failures
+from jaccheck._layers import Activation, Linear
 from jaccheck._network import Network
 from jaccheck.defects import known
 from jaccheck.defects.register import register
@@ -71,3 +72,16 @@ def test_a_known_defect_is_known_at_an_argument_too(dtype, monkeypatch):
     found = known.looked_up(replace(network, dtype=dtype), ("autograd",), ("every_input",))
     assert list(found.failures) == [Failure(FORWARD, "every_input", "value")]
     assert [defect.id for one in found.known.values() for defect in one] == ["softshrink-of-nan"]
+
+
+def test_a_known_defect_of_a_path_stays_known_beside_it(monkeypatch):
+    """SqrtGGNExact takes ReLU' at NaN as 0; Tanh is wrong, and no path is judged by what comes of that."""
+    original = nn.Tanh.forward
+    monkeypatch.setattr(nn.Tanh, "forward", lambda self, z: original(self, z).bfloat16().to(z.dtype))
+    network = Network((Linear(2), Activation("ReLU"), Linear(2), Activation("Tanh")))
+    found = known.looked_up(network, ("vmap_jacrev", "sqrt_ggn_exact"), ("every_input",))
+    path = Failure("sqrt_ggn_exact", "every_input", "value")
+    assert set(found.failures) == {path, Failure(FORWARD, "every_input", "value")}
+    assert {failure: [defect.id for defect in one] for failure, one in found.known.items()} == {
+        path: ["sqrt-ggn-relu-nan"]
+    }
