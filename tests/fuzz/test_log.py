@@ -86,7 +86,7 @@ def test_a_log_tells_which_networks_showed_a_known_defect(tmp_path):
 def test_a_finding_is_logged_with_its_report_and_counted_where_it_shows_again(tmp_path):
     file = tmp_path / "log.db"
     with planted(lambda model, x, J: leaving_gradients(model, x, doubled_behind_tanh(model, x, J))) as path:
-        summary = logged(file, paths=(path,), properties=("enclosure", "state"), keep_going=True, examples=30)
+        summary = logged(file, paths=(path,), properties=("enclosure", "state"), keep_going=True)
         log = Log.resume(file)
         again = Campaign(log.plan, log=log).run()
         log.close(again)
