@@ -19,6 +19,7 @@ from jaccheck.enclosure.call import Call
 from jaccheck.enclosure.rules._activation import Activation, Elementwise
 from jaccheck.properties._chance import chance
 from jaccheck.properties._copies import copied
+from jaccheck.properties._once import once
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def with_other_settings(problem: Problem) -> dict[str, Found]:
     return found
 
 
+@once
 def _elementwise(problem: Problem) -> list[tuple[Call, Elementwise]]:
     try:
         rules = Oracle(problem.model, problem.x, seed=problem.seed).rules
