@@ -15,7 +15,7 @@ from jaccheck.fuzz.checking import asked, found_on
 from jaccheck.fuzz.drawing import run
 from jaccheck.fuzz.plan import ROUND, Plan
 from jaccheck.fuzz.progress import Progress
-from jaccheck.minimize import minimized
+from jaccheck.minimize import minimized, with_fewer_steps
 
 SHRINKING = 60.0  # seconds for one failure, if the time isn't limited otherwise
 HYPOTHESIS = 0.5  # the share of them after which Hypothesis has to leave the rest to `minimized`
@@ -48,21 +48,32 @@ class _Chase:
         self.deadline, self.progress = deadline, progress
         self.first = self.last = self.smallest = finding
         self.tried = 0
-        self._passed = index % ROUND  # networks of the round that come before
+        self.steps = finding.network.steps
+        """What happens to all that are tried."""
+        self._before = index % ROUND  # networks of the round that come before
+        self._passed = 0
         # Hypothesis tells failures apart by the class of the exception
         self._exception: type[Disagreement] = type("Disagreement", (Disagreement,), {})
 
+    def begin(self) -> None:
+        """Find out which steps it takes, before anything else: the fewer, the sooner each trial is done."""
+        self.steps = with_fewer_steps(self.first.network, self.fails, self.over).steps
+        self.smallest = self.last
+
+    def over(self) -> bool:
+        return self.progress.stopped() or time.monotonic() >= self.deadline
+
     def judge(self, network: Network) -> None:
-        """Raise if `network` shows the failure."""
-        if self.progress.stopped() or time.monotonic() >= self.deadline:
+        """Raise if `network` shows the failure with `steps`."""
+        if self.over():
             raise _Stop
-        if self._passed > 0:
-            self._passed -= 1
+        self._passed += 1
+        if self._passed <= self._before:
             return
-        if self.fails(network):
+        if self.fails(replace(network, steps=self.steps)):
             self.smallest = min(self.smallest, self.last, key=lambda f: (len(f.network.to_json()), f.network.to_json()))
             raise self._exception
-        if self.tried == 1:
+        if self._passed == self._before + 1:
             raise _NotAgain
 
     def fails(self, network: Network) -> bool:
@@ -88,6 +99,7 @@ def chase(plan: Plan, index: int, finding: Finding, seconds: float, progress: Pr
     complete, reproducible, interrupted = True, True, False
     try:
         try:
+            chased.begin()
             run(plan, number, plan.round_size(number), chased.judge)
         except Disagreement:
             pass

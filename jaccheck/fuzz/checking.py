@@ -144,7 +144,7 @@ ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
 }
 """Networks, few of all, of which that property alone asks something: it is asked of these of every `OF`."""
 
-TURNS: Mapping[str, int] = {"every_input": 8, "layout": 4, "forms": 3, "batching": 3, "sizes": 3, "sequence": 24}
+TURNS: Mapping[str, int] = {"every_input": 8, "layout": 4, "forms": 3, "batching": 3, "sizes": 2, "sequence": 12}
 """Of a round; the less time a property takes, the more (`python -m tests.overhead turns`)."""
 MIDDLE = 3
 """Those of any other property."""

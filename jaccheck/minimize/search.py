@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from jaccheck._errors import InvalidProblem
@@ -71,6 +72,15 @@ def minimized(
     except _TimeIsUp:
         return Minimized(search.best, search.tried, complete=False)
     return Minimized(search.best, search.tried, complete=True)
+
+
+def with_fewer_steps(network: Network, fails: Callable[[Network], bool], stop: Callable[[], bool]) -> Network:
+    """`network` with as little happening to it as it still fails with; of all passes that one alone."""
+    search = _Search(network, fails, stop, lambda network, tried: None)
+    with suppress(_TimeIsUp):
+        while search.run(fewer_steps):
+            pass
+    return search.best
 
 
 class _TimeIsUp(Exception):

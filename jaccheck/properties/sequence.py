@@ -22,8 +22,9 @@ from jaccheck.properties._stage import Stage
 from jaccheck.properties.determinism import Raising
 from jaccheck.properties.enclosure import Enclosure, begun, no_jacobian
 
-MOST_ASKED = 2
-"""Times that the enclosure of what a model is for a while is asked, since each costs as much as that of the problem."""
+FEWEST_ASKED, ASKED = 2, 4
+"""So many steps may ask the enclosure of what a model is for a while, or one in so many: each time costs as much as the
+enclosure of the problem."""
 LENGTH = 3  # of a sequence, where none is given: then the problem decides which
 
 
@@ -66,10 +67,10 @@ class Sequence:
             stage = Stage(trial.problem, trial.path)
         except InvalidProblem as error:
             return verdict("vacuous", reason=str(error))
-        stage.asks = MOST_ASKED if own.status == "agrees" else 0
+        steps = drawn(trial.problem) if self.steps is None else self.steps
+        stage.asks = max(FEWEST_ASKED, len(steps) // ASKED) if own.status == "agrees" else 0
         end = stage.call()
         happened: list[str] = []
-        steps = drawn(trial.problem) if self.steps is None else self.steps
         every = [*steps, "load"]
         for i, name in enumerate(every):
             try:

@@ -27,12 +27,9 @@ FEW_LAYERS = 2
 where nothing cancels or grows, what is rounded stays small beside the Jacobian."""
 UNITS = ((7, 8, 9), (15, 16, 17), (31, 32, 33), (63, 64, 65))
 """Of the layers between which each activation stands, few in a row, since each widens the enclosure."""
-SAMPLES = 5
-"""So many of `EDGES` are the number of samples,"""
-OUTPUTS = 3
-"""and so many that of outputs, each of which takes a pass."""
-MORE = 6 - len(EDGES) % 3
-"""So many up to `FEW` come in rows of three, as all of `EDGES` do: such a row takes one pass."""
+EACH = sorted({*range(4, FEW + 1), *EDGES})
+"""All are numbers of features and units, three in a row, which takes one pass; half of them are that of samples, half
+that of outputs, which take more."""
 ALIKE = (3,) * 13
 """Of layers that differ in nothing but their place, and number more than ten."""
 PERIOD = 37
@@ -45,11 +42,11 @@ class Sizes(Varied):
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES` or `LARGE`, or any other up to `FEW` or `MOST`; the
-    problem decides. Then `SAMPLES` of `EDGES` are the number of samples; then another layer has many units, over which
-    the first one's Jacobian is a sum; then `OUTPUTS` of them are the number of the outputs of a layer alone; then there
-    is much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases; then each of `EDGES` and
-    `MORE` is a number of features or units, three in a row. A path that goes forward, and takes a pass for each
-    parameter, isn't asked of the largest.
+    problem decides. Then every second of `EACH`, the problem decides which, is the number of samples; then another
+    layer has many units, over which the first one's Jacobian is a sum; then every second one is the number of the
+    outputs of a layer alone; then there is much of several at once (`_many`). Then there are twelve layers `ALIKE`,
+    without biases; then each of `EACH` is a number of features or units, three in a row. A path that goes forward, and
+    takes a pass for each parameter, isn't asked of the largest.
     """
 
     name = "sizes"
@@ -65,20 +62,25 @@ class Sizes(Varied):
             units[place] = _size(numbers, seldom=last)
             yield partial(_variant, words, make, problem, units, N=1 if last else numbers.randint(1, 3))
         features, hidden, outputs = (numbers.randint(1, 3) for _ in range(3))
-        for edge in numbers.sample(EDGES, SAMPLES):
-            yield partial(_variant, words, make, problem, (features, hidden, 1), N=edge)
+        for N in numbers.sample(EACH, len(EACH) // 2):
+            yield partial(_variant, words, make, problem, (features, hidden, _few(numbers, N)), N=N)
         yield partial(_variant, words, make, problem, (features, hidden, numbers.choice(LARGE), outputs))
-        for edge in numbers.sample(EDGES, OUTPUTS):
-            yield partial(_variant, words, make, problem, (numbers.randint(1, 3), edge), closed=True)
+        for C in numbers.sample(EACH, len(EACH) // 2):
+            yield partial(_variant, words, make, problem, (features, C), N=_few(numbers, C), closed=True)
         units, N = _many(numbers)
         yield partial(_variant, words, make, problem, units, N=N)
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
-        sizes = iter(numbers.sample(EDGES, len(EDGES)) + numbers.sample(range(4, FEW + 1), MORE))
+        sizes = iter(numbers.sample(EACH, len(EACH)))
         for row in zip(sizes, sizes, sizes, strict=True):
             yield partial(_variant, words, make, problem, (*row, 1))
         for words, found in every.items():
             for row in UNITS:
                 yield partial(_variant, words, found.make, problem, (1, *row, 1), frozen=True)
+
+
+def _few(numbers: random.Random, beside: int) -> int:
+    """Samples or outputs, so few that it takes no long time."""
+    return numbers.randint(1, 4) if beside <= FEW else 1
 
 
 def _size(numbers: random.Random, *, seldom: bool = False) -> int:

@@ -15,11 +15,11 @@ from jaccheck._problem import admit
 from jaccheck.paths import get, unregister_path
 from jaccheck.properties._activations import activations, ordinary
 from jaccheck.properties._variants import PASSES
-from jaccheck.properties.sizes import FEW, LARGE, MORE, MOST, OUTPUTS, PERIOD, SAMPLES, UNITS, Sizes, _many, _size
+from jaccheck.properties.sizes import EACH, FEW, LARGE, MOST, PERIOD, UNITS, Sizes, _many, _size
 from jaccheck.reproducer import reproducer
 from tests.enclosure.cases import ACTIVATIONS, DTYPES, OTHERS
 
-ROWS = (len(EDGES) + MORE) // 3
+HALF, ROWS = len(EACH) // 2, len(EACH) // 3
 
 
 def problem(k=0, dtype=torch.float32, layers=(nn.Tanh,)):
@@ -34,24 +34,27 @@ def built(k, **options):
 
 def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_meets_all_units():
     features, units, outputs, *others = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
-    samples, (summed, *others) = others[:SAMPLES], others[SAMPLES:]
-    layers, (many, alike, *rows) = others[:OUTPUTS], others[OUTPUTS:]
+    samples, (summed, *others) = others[:HALF], others[HALF:]
+    layers, (many, alike, *rows) = others[:HALF], others[HALF:]
     assert [features.x.shape[1] > 3, units.model[0].out_features > 3, outputs.C > 3] == [True] * 3
-    assert len({one.N for one in samples} & set(EDGES)) == SAMPLES
+    assert len({one.N for one in samples} & set(EACH)) == HALF
     assert summed.model[2].out_features in LARGE
-    assert len({one.C for one in layers} & set(EDGES)) == OUTPUTS
+    assert len({one.C for one in layers} & set(EACH)) == HALF
+    assert all(
+        few <= (4 if many <= FEW else 1) for one in (*samples, *layers) for few, many in [sorted((one.N, one.C))]
+    )
+    assert {one.C for one in samples} == {one.N for one in layers} == {1, 2, 3, 4}
     assert all(set(one.parameters) == {"0.weight", "0.bias"} for one in layers)
     assert sum(size > 4 for size in (many.x.shape[1], many.model[0].out_features, many.N, many.C)) > 0
     for one in (features, units, outputs, *samples):
         small = [one.x.shape[1], one.model[0].out_features, one.C, one.N]
-        assert sum(size > 3 for size in small) == 1
+        assert sum(size > 4 for size in small) <= 1
         assert set(one.parameters) == {"0.weight", "0.bias", "2.weight", "2.bias"}
     assert {tuple(p.shape) for p in alike.parameters.values()} == {(3, 3)}
     assert list(alike.parameters) != sorted(alike.parameters)
     rows, chains = rows[:ROWS], rows[ROWS:]
     sizes = [size for row in rows for size in (row.x.shape[1], row.model[0].out_features, row.model[2].out_features)]
-    assert sorted(sizes[: len(EDGES)]) == sorted(EDGES)
-    assert all(4 <= size <= FEW for size in sizes[len(EDGES) :])
+    assert sorted(sizes) == EACH == sorted({*EDGES, *range(4, FEW + 1)})
     assert {(row.N, row.C, len(row.parameters)) for row in rows} == {(1, 1, 6)}
     assert [type(chain.model[1]) for chain in chains] == [nn.Tanh] * 4 + [nn.ELU] * 4
     for chain, units in zip(chains, UNITS * 2, strict=True):
@@ -102,7 +105,7 @@ def test_another_problem_has_other_sizes():
 
 
 def test_without_activations_there_are_only_layers():
-    assert len(built(0, layers=())) == 6 + SAMPLES + OUTPUTS + ROWS
+    assert len(built(0, layers=())) == 6 + 2 * HALF + ROWS
 
 
 def test_numbers_are_of_ordinary_size_and_no_two_rows_are_alike():
