@@ -181,10 +181,10 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
 
 @lru_cache
 def _round(laws: tuple[str, ...]) -> tuple[str, ...]:
-    """Each property as often as `TURNS` says, at even distances from the first on, which come first of all."""
+    """Each property as often as `TURNS` says, at even distances from the first on; that of most turns comes first."""
     turns = {law: TURNS.get(law, MIDDLE) for law in laws}
-    places = [(i / most, law) for law, most in turns.items() for i in range(most)]
-    return tuple(law for _, law in sorted(places, key=lambda place: place[0]))
+    places = [(i / most, -most, law) for law, most in turns.items() for i in range(most)]
+    return tuple(law for *_, law in sorted(places, key=lambda place: place[:2]))
 
 
 def found_on(
