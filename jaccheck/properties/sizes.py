@@ -28,8 +28,9 @@ where nothing cancels or grows, what is rounded stays small beside the Jacobian.
 UNITS = ((7, 8, 9), (15, 16, 17), (31, 32, 33), (63, 64, 65))
 """Of the layers between which each activation stands, few in a row, since each widens the enclosure."""
 EACH = sorted({*range(4, FEW + 1), *EDGES})
-"""All are numbers of features and units, three in a row, which takes one pass; half of them are that of samples, half
-that of outputs, which take more."""
+"""All are numbers of features and units, three in a row, which takes one pass; some of them are that of samples, others
+that of outputs, each of which takes one."""
+MANY = 100
 ALIKE = (3,) * 13
 """Of layers that differ in nothing but their place, and number more than ten."""
 PERIOD = 37
@@ -42,11 +43,11 @@ class Sizes(Varied):
     Each activation stands between layers of all of `UNITS`, with the Jacobian of the biases. Then there are two layers
     around one of the activations, with the Jacobian of everything and a single number of features, units or outputs
     that isn't small, so that no path takes long: one of `EDGES` or `LARGE`, or any other up to `FEW` or `MOST`; the
-    problem decides. Then every second of `EACH`, the problem decides which, is the number of samples; then another
-    layer has many units, over which the first one's Jacobian is a sum; then every second one is the number of the
-    outputs of a layer alone; then there is much of several at once (`_many`). Then there are twelve layers `ALIKE`,
-    without biases; then each of `EACH` is a number of features or units, three in a row. A path that goes forward, and
-    takes a pass for each parameter, isn't asked of the largest.
+    problem decides. Then some of `EACH`, the problem decides which, are the number of samples; then another layer has
+    many units, over which the first one's Jacobian is a sum; then some are the number of the outputs of a layer alone;
+    then there is much of several at once (`_many`). Then there are twelve layers `ALIKE`, without biases; then each of
+    `EACH` is a number of features or units, three in a row. A path that goes forward, and takes a pass for each
+    parameter, isn't asked of the largest.
     """
 
     name = "sizes"
@@ -62,10 +63,10 @@ class Sizes(Varied):
             units[place] = _size(numbers, seldom=last)
             yield partial(_variant, words, make, problem, units, N=1 if last else numbers.randint(1, 3))
         features, hidden, outputs = (numbers.randint(1, 3) for _ in range(3))
-        for N in numbers.sample(EACH, len(EACH) // 2):
+        for N in _some(numbers):
             yield partial(_variant, words, make, problem, (features, hidden, _few(numbers, N)), N=N)
         yield partial(_variant, words, make, problem, (features, hidden, numbers.choice(LARGE), outputs))
-        for C in numbers.sample(EACH, len(EACH) // 2):
+        for C in _some(numbers):
             yield partial(_variant, words, make, problem, (features, C), N=_few(numbers, C), closed=True)
         units, N = _many(numbers)
         yield partial(_variant, words, make, problem, units, N=N)
@@ -78,9 +79,15 @@ class Sizes(Varied):
                 yield partial(_variant, words, found.make, problem, (1, *row, 1), frozen=True)
 
 
+def _some(numbers: random.Random) -> list[int]:
+    """Half of `EACH`, but of those that take most passes a third."""
+    few, many = ([size for size in EACH if (size > MANY) == large] for large in (False, True))
+    return numbers.sample(few, len(few) // 2) + numbers.sample(many, len(many) // 3)
+
+
 def _few(numbers: random.Random, beside: int) -> int:
     """Samples or outputs, so few that it takes no long time."""
-    return numbers.randint(1, 4) if beside <= FEW else 1
+    return numbers.randint(1, 4 if beside < 10 else 2) if beside <= FEW else 1
 
 
 def _size(numbers: random.Random, *, seldom: bool = False) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -15,11 +16,11 @@ from jaccheck._problem import admit
 from jaccheck.paths import get, unregister_path
 from jaccheck.properties._activations import activations, ordinary
 from jaccheck.properties._variants import PASSES
-from jaccheck.properties.sizes import EACH, FEW, LARGE, MOST, PERIOD, UNITS, Sizes, _many, _size
+from jaccheck.properties.sizes import EACH, FEW, LARGE, MOST, PERIOD, UNITS, Sizes, _few, _many, _size, _some
 from jaccheck.reproducer import reproducer
 from tests.enclosure.cases import ACTIVATIONS, DTYPES, OTHERS
 
-HALF, ROWS = len(EACH) // 2, len(EACH) // 3
+SOME, ROWS = len(_some(random.Random())), len(EACH) // 3
 
 
 def problem(k=0, dtype=torch.float32, layers=(nn.Tanh,)):
@@ -34,12 +35,12 @@ def built(k, **options):
 
 def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_meets_all_units():
     features, units, outputs, *others = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
-    samples, (summed, *others) = others[:HALF], others[HALF:]
-    layers, (many, alike, *rows) = others[:HALF], others[HALF:]
+    samples, (summed, *others) = others[:SOME], others[SOME:]
+    layers, (many, alike, *rows) = others[:SOME], others[SOME:]
     assert [features.x.shape[1] > 3, units.model[0].out_features > 3, outputs.C > 3] == [True] * 3
-    assert len({one.N for one in samples} & set(EACH)) == HALF
+    assert len({one.N for one in samples} & set(EACH)) == SOME
     assert summed.model[2].out_features in LARGE
-    assert len({one.C for one in layers} & set(EACH)) == HALF
+    assert len({one.C for one in layers} & set(EACH)) == SOME
     assert all(
         few <= (4 if many <= FEW else 1) for one in (*samples, *layers) for few, many in [sorted((one.N, one.C))]
     )
@@ -68,6 +69,14 @@ def test_every_edge_comes_and_others_too(seldom):
     assert {*EDGES, *LARGE} <= set(sizes) <= {*range(4, MOST + 1), *LARGE}
     assert {10, 20, 30} <= set(sizes)
     assert len(set(sizes)) > 200
+
+
+def test_each_number_of_samples_and_outputs_comes_with_few_of_the_other():
+    numbers = random.Random(0)
+    times = Counter(size for _ in range(60) for size in _some(numbers))
+    assert sorted(times) == EACH
+    assert min(times.values()) > 10
+    assert len({(size, _few(numbers, size)) for _ in range(60) for size in _some(numbers) if size < 10}) == 24
 
 
 def test_there_is_much_of_several_at_once():
@@ -105,7 +114,7 @@ def test_another_problem_has_other_sizes():
 
 
 def test_without_activations_there_are_only_layers():
-    assert len(built(0, layers=())) == 6 + 2 * HALF + ROWS
+    assert len(built(0, layers=())) == 6 + 2 * SOME + ROWS
 
 
 def test_numbers_are_of_ordinary_size_and_no_two_rows_are_alike():
