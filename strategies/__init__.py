@@ -7,6 +7,7 @@ with needs("jaccheck.strategies"):
     from .exact import exact_networks as exact_networks
     from .networks import EVERYTHING as EVERYTHING
     from .networks import networks as networks
+    from .rows import in_a_row as in_a_row
     from .steps import in_use as in_use
     from .targets import devices as devices
     from .targets import dtypes as dtypes
@@ -20,6 +21,7 @@ __all__ = [
     "devices",
     "dtypes",
     "exact_networks",
+    "in_a_row",
     "in_use",
     "networks",
     "values",

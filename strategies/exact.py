@@ -153,8 +153,7 @@ def _shapes(limits: _Limits) -> SearchStrategy[tuple[int, tuple[int, ...]]]:
     ]
     inputs = depth.flatmap(lambda d: st.tuples(*[small] * d))
     dyadic = st.builds(lambda pair, widths: (pair[0], (*widths, pair[1])), st.sampled_from(pairs or [(1, 1)]), inputs)
-    kinds = [plain, square, square, prime, fan, fan, crowd, crowd, dyadic, dyadic]
-    return st.one_of(*kinds, *([edge, inner] * 2 if limits.max_depth else []))
+    return st.one_of(plain, square, prime, fan, crowd, dyadic, *([edge, inner] if limits.max_depth else []))
 
 
 def _bits(activation: Activation) -> int:

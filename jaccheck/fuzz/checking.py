@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from jaccheck._activations import ACTIVATIONS
 from jaccheck._errors import InvalidProblem
 from jaccheck._finding import CRASH, Failure, Finding
 from jaccheck._layers import Linear
@@ -138,13 +139,16 @@ def _noting(report: Report, law: str, known: Mapping[Failure, tuple[Defect, ...]
 EVERY = 2
 """Of so many networks one is asked a property that costs several times as much as all the cheap ones together."""
 OF = 4
+SEVERAL = 6
 ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
     "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0, 2)),
+    "sizes": (lambda network: len(ACTIVATIONS.keys() & kinds(network)) >= SEVERAL, (1,)),
     "forms": (lambda network: network.random, (1, 3)),
 }
-"""Networks, few of all, of which that property alone asks something: it is asked of these of every `OF`."""
+"""Networks, few of all, of which that property alone asks something, or much at once, as `sizes` of many activations:
+it is asked of these of every `OF`."""
 
-TURNS: Mapping[str, int] = {"every_input": 8, "layout": 4, "forms": 3, "batching": 3, "sizes": 2, "sequence": 12}
+TURNS: Mapping[str, int] = {"every_input": 4, "layout": 6, "forms": 4, "batching": 3, "sizes": 1, "sequence": 12}
 """Of a round; the less time a property takes, the more (`python -m tests.overhead turns`)."""
 MIDDLE = 3
 """Those of any other property."""

@@ -17,7 +17,7 @@ from jaccheck._errors import InvalidProblem
 from jaccheck._network import Network
 from jaccheck._steps import STEPS
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
-from jaccheck.strategies import EVERYTHING, exact_networks, networks
+from jaccheck.strategies import EVERYTHING, exact_networks, in_a_row, networks
 from jaccheck.strategies.drawing import visited
 
 UPTO = (32, 128, ROUND)
@@ -28,10 +28,13 @@ FEW, SOME = 4, 8
 
 
 def tried(dtypes: Sequence[str], devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
-    """Networks of all kinds, and steps for `sequence`; a third are exact, where no error is too small to be seen."""
+    """Networks of all kinds, `in_use`; of ten three are exact, where any error shows, two are rows of activations."""
     ordinary = networks(dtypes=dtypes, devices=devices, **EVERYTHING)
     exact = exact_networks(dtypes=dtypes, devices=devices)
-    found: SearchStrategy[Network] = st.one_of(ordinary, ordinary, exact).map(in_use)
+    rows = in_a_row(dtypes=dtypes, devices=devices)
+    every = (*(ordinary,) * 5, *(exact,) * 3, *(rows,) * 2)
+    # one_of() would take each once, however often it is named
+    found: SearchStrategy[Network] = st.integers(0, len(every) - 1).flatmap(every.__getitem__).map(in_use)
     return found
 
 

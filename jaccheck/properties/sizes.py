@@ -68,8 +68,8 @@ class Sizes(Varied):
         yield partial(_variant, words, make, problem, (features, hidden, numbers.choice(LARGE), outputs))
         for C in _some(numbers):
             yield partial(_variant, words, make, problem, (features, C), N=_few(numbers, C), closed=True)
-        units, N = _many(numbers)
-        yield partial(_variant, words, make, problem, units, N=N)
+        for several, N in _many(numbers):
+            yield partial(_variant, words, make, problem, several, N=N)
         yield partial(_variant, words, make, problem, ALIKE, bias=False)
         sizes = iter(numbers.sample(EACH, len(EACH)))
         for row in zip(sizes, sizes, sizes, strict=True):
@@ -97,18 +97,14 @@ def _size(numbers: random.Random, *, seldom: bool = False) -> int:
     return numbers.choice(sizes)
 
 
-def _many(numbers: random.Random) -> tuple[list[int], int]:
+def _many(numbers: random.Random) -> Iterator[tuple[list[int], int]]:
     """Units and N, of which several together are so many that a library may go piece by piece."""
     among = numbers.randint
-    return numbers.choice(
-        (
-            ([among(65, 96), among(65, 96), among(1, 3)], among(5, 40)),
-            ([among(1, 2), among(1, 3), among(9, 32)], among(33, 96)),
-            ([among(65, 80), among(1, 3), among(1, 2)], among(65, 96)),
-            ([among(1, 2), among(1, 3), among(1, 2)], numbers.choice(LARGE)),
-            ([among(128, 144), among(128, 144), 4], 16),  # over 2²⁰ entries
-        )
-    )
+    yield [among(75, 96), among(75, 96), among(1, 3)], among(5, 40)
+    yield [among(1, 2), among(1, 3), among(9, 17)], among(33, 64)
+    yield [among(65, 73), among(1, 3), among(1, 2)], among(65, 96)
+    yield numbers.choice((([1, 2, 2], among(551, 575)), ([2, 1, 1], numbers.choice(LARGE))))
+    yield [among(128, 144), among(128, 144), 4], 16  # over 2²⁰ entries
 
 
 def _dyadics(numbers: random.Random, *shape: int, size: float = 1.0, positive: bool = False) -> Tensor:

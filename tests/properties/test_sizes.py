@@ -20,7 +20,7 @@ from jaccheck.properties.sizes import EACH, FEW, LARGE, MOST, PERIOD, UNITS, Siz
 from jaccheck.reproducer import reproducer
 from tests.enclosure.cases import ACTIVATIONS, DTYPES, OTHERS
 
-SOME, ROWS = len(_some(random.Random())), len(EACH) // 3
+SOME, MUCH, ROWS = len(_some(random.Random())), 5, len(EACH) // 3
 
 
 def problem(k=0, dtype=torch.float32, layers=(nn.Tanh,)):
@@ -36,7 +36,7 @@ def built(k, **options):
 def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_meets_all_units():
     features, units, outputs, *others = built(0, layers=(nn.Tanh, nn.ELU, nn.Tanh))
     samples, (summed, *others) = others[:SOME], others[SOME:]
-    layers, (many, alike, *rows) = others[:SOME], others[SOME:]
+    layers, many, (alike, *rows) = others[:SOME], others[SOME : SOME + MUCH], others[SOME + MUCH :]
     assert [features.x.shape[1] > 3, units.model[0].out_features > 3, outputs.C > 3] == [True] * 3
     assert len({one.N for one in samples} & set(EACH)) == SOME
     assert summed.model[2].out_features in LARGE
@@ -46,7 +46,7 @@ def test_one_number_of_features_units_or_outputs_is_large_and_each_activation_me
     )
     assert {one.C for one in samples} == {one.N for one in layers} == {1, 2, 3, 4}
     assert all(set(one.parameters) == {"0.weight", "0.bias"} for one in layers)
-    assert sum(size > 4 for size in (many.x.shape[1], many.model[0].out_features, many.N, many.C)) > 0
+    assert all(sum(n > 4 for n in (one.x.shape[1], one.model[0].out_features, one.N, one.C)) > 0 for one in many)
     for one in (features, units, outputs, *samples):
         small = [one.x.shape[1], one.model[0].out_features, one.C, one.N]
         assert sum(size > 4 for size in small) <= 1
@@ -83,8 +83,10 @@ def test_there_is_much_of_several_at_once():
     numbers = random.Random(0)
     found = [
         (N, units, N * units[2], N * units[2] * sum(a * b for a, b in pairwise(units)))
-        for units, N in (_many(numbers) for _ in range(40))
+        for _ in range(40)
+        for units, N in _many(numbers)
     ]
+    assert len(found) == 40 * MUCH
     assert any(units[0] > 64 and units[1] > 64 and N > 20 for N, units, *_ in found)
     assert any(N > 32 and units[2] > 8 for N, units, *_ in found)
     assert any(N > 512 for N, *_ in found)
@@ -114,7 +116,7 @@ def test_another_problem_has_other_sizes():
 
 
 def test_without_activations_there_are_only_layers():
-    assert len(built(0, layers=())) == 6 + 2 * SOME + ROWS
+    assert len(built(0, layers=())) == 5 + 2 * SOME + MUCH + ROWS
 
 
 def test_numbers_are_of_ordinary_size_and_no_two_rows_are_alike():

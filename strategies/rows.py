@@ -1,0 +1,48 @@
+"""Networks with many activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from jaccheck._activations import ACTIVATIONS
+from jaccheck._layers import Layer, Linear
+from jaccheck._network import Network
+from jaccheck._values import DTYPES, Values
+
+from .activations import activations
+from .targets import chosen, computes, present
+
+FEWEST, MOST = 4, 14
+
+
+def in_a_row(*, dtypes: Sequence[str] = DTYPES, devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
+    """Networks of about nine different activations, any that this torch computes, each behind a `Linear` of one unit.
+
+    Of `networks` each has two or three, most of them of those which BackPACK has rules for: what is wrong with a single
+    other one shows late. They shrink to four activations, in float64 on the CPU.
+
+    Args:
+        dtypes, devices: names; devices None means the CPU and each CUDA device there is.
+    Raises:
+        InvalidArgument: a name is unknown.
+    """
+    places = chosen("devices", present() if devices is None else devices, present())
+    targets = tuple(product(chosen("dtypes", dtypes, DTYPES), places))
+
+    @st.composite  # not builds(), which would be shown as a call
+    def network(draw: st.DrawFn) -> Network:
+        dtype, device = draw(st.sampled_from(targets))
+        names = [name for name in ACTIVATIONS if computes(name, dtype, device)]
+        seed = draw(st.integers(0, 2**16 - 1))
+        row = draw(st.lists(activations(names), min_size=FEWEST, max_size=MOST, unique_by=lambda one: one.name))
+        layers: list[Layer] = []
+        for i, activation in enumerate(row):
+            numbers = Values("uniform", seed=seed + 2 * i), Values("uniform", seed=seed + 2 * i + 1)
+            layers += [Linear(1, *numbers), activation]
+        return Network(tuple(layers), x=Values("uniform", seed=seed), dtype=dtype, device=device)
+
+    return network()
