@@ -1,0 +1,46 @@
+"""Rows of activations, how many of them `fuzz` draws, and what happens to the models of its networks."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from jaccheck import Network
+from jaccheck._activations import ACTIVATIONS
+from jaccheck._layers import Activation, Linear
+from jaccheck._steps import STEPS
+from jaccheck._values import DTYPES
+from jaccheck.fuzz.drawing import FEW, SOME, in_use, tried
+from jaccheck.fuzz.features import kinds
+from jaccheck.strategies import in_a_row, networks
+from jaccheck.strategies.drawing import collected
+from jaccheck.strategies.rows import FEWEST, MOST
+
+
+@given(in_a_row(dtypes=("float32",)))
+def test_a_row_has_several_different_activations_each_behind_a_layer_of_one_unit(network: Network) -> None:
+    linears, row = network.layers[::2], network.layers[1::2]
+    names = [layer.name for layer in row if isinstance(layer, Activation)]
+    assert FEWEST <= len(set(names)) == len(row) == len(linears) <= MOST
+    assert all(isinstance(layer, Linear) and layer.width == 1 for layer in linears)
+    assert (network.batch, network.outputs, network.dtype) == (1, 1, "float32")
+    network.build()
+
+
+def test_all_activations_come_soon_and_a_fifth_of_the_networks_of_fuzz_are_rows() -> None:
+    found = collected(tried(DTYPES), count=400, seed="rows")
+    assert {name for network in found[:40] for name in kinds(network)} >= ACTIVATIONS.keys()
+    assert 0.12 < sum(map(is_row, found)) / len(found) < 0.28
+
+
+def is_row(network: Network) -> bool:
+    linears = [layer for layer in network.layers if isinstance(layer, Linear)]
+    return len(network.layers) == 2 * len(linears) >= 2 * FEWEST and {layer.width for layer in linears} == {1}
+
+
+@given(networks())
+def test_everything_happens_to_the_model_of_a_network_with_few_outputs_and_something_to_any(network: Network) -> None:
+    used = in_use(network)
+    few = network.batch * network.outputs <= FEW
+    assert len(set(used.steps)) == len(used.steps) == (len(STEPS) if few else SOME)
+    assert "extend" not in used.steps[:-1]
+    assert used == in_use(network) != network
