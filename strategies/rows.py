@@ -8,7 +8,7 @@ from itertools import product
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from jaccheck._activations import ACTIVATIONS
+from jaccheck._activations import ACTIVATIONS, CORE
 from jaccheck._layers import Layer, Linear
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
@@ -20,10 +20,11 @@ FEWEST, MOST = 4, 14
 
 
 def in_a_row(*, dtypes: Sequence[str] = DTYPES, devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
-    """Networks of about nine different activations, any that this torch computes, each behind a `Linear` of one unit.
+    """Networks of several different activations, each behind a `Linear` of one unit, with up to three samples.
 
-    Of `networks` each has two or three, most of them of those which BackPACK has rules for: what is wrong with a single
-    other one shows late. They shrink to four activations, in float64 on the CPU.
+    Of `networks` each has two or three: what is wrong with a single one shows late. In every second row there are about
+    five of the eight that BackPACK has rules for, in the others about seven of any that this torch computes. They shrink
+    to four activations and one sample in float64 on the CPU.
 
     Args:
         dtypes, devices: names; devices None means the CPU and each CUDA device there is.
@@ -36,13 +37,19 @@ def in_a_row(*, dtypes: Sequence[str] = DTYPES, devices: Sequence[str] | None = 
     @st.composite  # not builds(), which would be shown as a call
     def network(draw: st.DrawFn) -> Network:
         dtype, device = draw(st.sampled_from(targets))
-        names = [name for name in ACTIVATIONS if computes(name, dtype, device)]
+        among = draw(st.sampled_from((CORE, tuple(ACTIVATIONS))))
+        names = [name for name in among if computes(name, dtype, device)]
+        most = min(MOST, len(names))
         seed = draw(st.integers(0, 2**16 - 1))
-        row = draw(st.lists(activations(names), min_size=FEWEST, max_size=MOST, unique_by=lambda one: one.name))
+        row = draw(
+            st.lists(activations(names), min_size=min(FEWEST, most), max_size=most, unique_by=lambda one: one.name)
+        )
         layers: list[Layer] = []
         for i, activation in enumerate(row):
             numbers = Values("uniform", seed=seed + 2 * i), Values("uniform", seed=seed + 2 * i + 1)
             layers += [Linear(1, *numbers), activation]
-        return Network(tuple(layers), x=Values("uniform", seed=seed), dtype=dtype, device=device)
+        return Network(
+            tuple(layers), batch=draw(st.integers(1, 3)), x=Values("uniform", seed=seed), dtype=dtype, device=device
+        )
 
     return network()

@@ -22,13 +22,13 @@ def test_a_row_has_several_different_activations_each_behind_a_layer_of_one_unit
     names = [layer.name for layer in row if isinstance(layer, Activation)]
     assert FEWEST <= len(set(names)) == len(row) == len(linears) <= MOST
     assert all(isinstance(layer, Linear) and layer.width == 1 for layer in linears)
-    assert (network.batch, network.outputs, network.dtype) == (1, 1, "float32")
+    assert (network.outputs, network.dtype) == (1, "float32")
     network.build()
 
 
 def test_all_activations_come_soon_and_a_fifth_of_the_networks_of_fuzz_are_rows() -> None:
     found = collected(tried(DTYPES), count=400, seed="rows")
-    assert {name for network in found[:40] for name in kinds(network)} >= ACTIVATIONS.keys()
+    assert {name for network in found[:60] for name in kinds(network)} >= ACTIVATIONS.keys()
     assert 0.12 < sum(map(is_row, found)) / len(found) < 0.28
 
 
