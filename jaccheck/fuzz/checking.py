@@ -141,14 +141,14 @@ EVERY = 2
 OF = 4
 SEVERAL = 6
 ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
-    "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0, 2)),
+    "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0,)),
     "sizes": (lambda network: len(ACTIVATIONS.keys() & kinds(network)) >= SEVERAL, (1,)),
     "forms": (lambda network: network.random, (1, 3)),
 }
 """Networks, few of all, of which that property alone asks something, or much at once, as `sizes` of many activations:
 it is asked of these of every `OF`."""
 
-TURNS: Mapping[str, int] = {"every_input": 4, "layout": 6, "forms": 4, "batching": 3, "sizes": 1, "sequence": 12}
+TURNS: Mapping[str, int] = {"every_input": 6, "layout": 5, "forms": 4, "batching": 5, "sizes": 2, "sequence": 10}
 """Of a round; the less time a property takes, the more (`python -m tests.overhead turns`)."""
 MIDDLE = 3
 """Those of any other property."""

@@ -14,6 +14,7 @@ from torch import nn
 import jaccheck.fuzz.chasing
 import jaccheck.fuzz.checking
 import jaccheck.fuzz.plan
+from jaccheck._activations import CORE
 from jaccheck._errors import InvalidProblem
 from jaccheck._finding import CRASH, Failure, Finding
 from jaccheck._layers import Activation, Dropout, Linear
@@ -360,16 +361,16 @@ def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share_but_s
 
 def costly(network, count=16, **options):
     """The properties of `count` turns but for the cheap ones."""
-    laws = ("enclosure", "every_input", "layout", "sequence", "forms")
+    laws = ("enclosure", "every_input", "sizes", "layout", "sequence", "forms")
     plan = replace(PLAN, properties=laws, **options)
-    spent = {"layout": 1.0, "every_input": 2.0, "forms": 3.0}
+    spent = {"layout": 1.0, "every_input": 2.0, "forms": 3.0, "sizes": 4.0}
     turns = [turn(plan, index, network, spent) for index in range(count)]
     assert all(laws[0] == ("enclosure",) for laws in turns)
     return [law for laws in turns for (law,) in laws[1:]]
 
 
 def test_each_of_the_others_has_its_turns_in_a_round():
-    laws = {law: TURNS[law] for law in ("every_input", "layout", "sequence", "forms")}
+    laws = {law: TURNS[law] for law in ("every_input", "sizes", "layout", "sequence", "forms")}
     found = costly(SMALL, 2 * sum(laws.values()))
     assert Counter(found) == laws
     half = Counter(found[: len(found) // 2])
@@ -378,13 +379,16 @@ def test_each_of_the_others_has_its_turns_in_a_round():
     assert costly(SMALL, examples=None) == ["sequence"] * 8
 
 
-def test_networks_that_only_one_property_asks_something_of_are_mostly_asked_that():
-    """An activation that is drawn seldom, at its every input; forms that need chance."""
+def test_networks_of_which_one_property_asks_what_no_other_does_are_asked_that_more_often():
+    """An activation that is drawn seldom, at its every input; several of them between sizes; forms that need chance."""
     seldom = Network((Linear(2), Activation("Mish")))
+    several = Network((*map(Activation, CORE), Linear(2)))
     dropped = Network((Linear(2), Dropout(0.5)), training=True)
     for examples in (PLAN.examples, None):
-        assert Counter(costly(seldom, examples=examples))["every_input"] >= 8
-        assert Counter(costly(dropped, examples=examples))["forms"] >= 8
+        for one, law in ((seldom, "every_input"), (several, "sizes"), (dropped, "forms")):
+            count = [costly(network, 64, examples=examples).count(law) for network in (one, SMALL)]
+            assert count[0] >= 8, law
+            assert count[0] > count[1], law
 
 
 def test_a_network_with_many_outputs_is_seldom_asked_what_calls_a_path_a_dozen_times():
