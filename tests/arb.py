@@ -66,6 +66,8 @@ def at_most(x: arb, y: arb | float) -> bool:
 
 def exact(number: float | Fraction) -> arb:
     """The real number that a float is, whatever the working precision."""
+    if isinstance(number, float) and isfinite(number):
+        return arb(number)  # which doesn't round
     ratio = Fraction(number)
     if ratio.denominator & (ratio.denominator - 1):
         raise ValueError(f"{number} isn't dyadic")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+from importlib import import_module
 
 import pytest
 import torch
-import torch._dynamo  # which torch imports when asked for, and can't where the default device holds no values
 from torch import nn
 
 import jaccheck
@@ -48,6 +48,7 @@ def test_the_default_device_is_no_matter(device):
     """On the meta device nothing has a value: who makes a tensor there can't read it."""
     model, x = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 2)), torch.linspace(-1, 1, 6).view(2, 3)
     network = Network.from_json('{"format": 1, "layers": [{"kind": "Linear", "width": 2}], "batch": 2}')
+    import_module("torch._dynamo")  # torch does when asked for it, and can't where the default device holds no values
     before = torch.utils._device.CURRENT_DEVICE
     torch.set_default_device(device)
     try:

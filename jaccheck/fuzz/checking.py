@@ -136,7 +136,7 @@ def _noting(report: Report, law: str, known: Mapping[Failure, tuple[Defect, ...]
     return replace(report, verdicts=verdicts)
 
 
-EVERY = 2
+EVERY = 3
 """Of so many networks one is asked a property that costs several times as much as all the cheap ones together."""
 OF = 4
 SEVERAL = 6
@@ -160,7 +160,7 @@ FEW = 16
 
 
 def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """The properties for network `index`: those that cost little, and of every second network one of the others.
+    """The properties for network `index`: those that cost little, and of every third network one of the others.
 
     In a given time, each of the others gets its share of what is `spent`; for a given number of examples the network's
     number decides, whoever checks it. Networks of `ONLY` are often asked what no others are.

@@ -19,7 +19,7 @@ class Deadly:
 def eat():
     eaten = []
     while True:
-        eaten.append(bytearray(1 << 26))
+        eaten.append(bytes(1 << 26))  # of zeros that nobody reads: it takes room, and no time
 
 
 register_path(Deadly("segfaults", nn.Tanh, lambda: ctypes.string_at(0)))

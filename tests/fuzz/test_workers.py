@@ -154,7 +154,7 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_the_rest_goes_on(
     plan = replace(PLAN, paths=("lives", path), properties=("enclosure",), load=(deadly,), examples=24)
     plan = with_some(plan, layer, 1 if kind == "hung" else 2)
     log = tmp_path / "log"
-    timeout = 6.0 if kind == "hung" else None
+    timeout = 4.0 if kind == "hung" else None
     summary = run(plan, log=log, timeout=timeout, keep=lambda finding: finding.save(tmp_path))
     (finding,) = summary.findings
     assert finding.failure == Failure(path, "process", kind)

@@ -32,7 +32,7 @@ from tests.processes import alive, children
 FAR: dict[str, float] = {"budget": inf, "most": 500}  # by networks rather than by time: the same on any machine
 # One of each family, soon found but for a few; and one that can't be seen.
 SAMPLE = (
-    "zero_under_no_grad",  # ambient
+    "weights_lost_behind_an_exception",  # ambient
     "backpack_elu_without_alpha",
     "second_sum",  # blocks
     "from_the_second_call_on",  # calls
@@ -43,13 +43,12 @@ SAMPLE = (
     "frozen_ones_too",  # form
     "weight_beside_a_frozen_bias",  # forms
     "kept_by_all_but_settings",  # kept
-    "negation_ignored",  # layout
+    "raises_for_views",  # layout
     "first_samples_swapped",  # order
     "last_input_missing",  # parts
     "float16_by_way_of_bfloat16",  # precision
     "leak_from_the_next_sample",  # reductions
     "elu_without_alpha",  # regions
-    "fan_in_is_33",  # sizes
     "n_from_50_on",  # sizes
     "changes_the_class",  # state
     "kernel_leaky_default",  # torch_backward
@@ -96,9 +95,9 @@ def test_each_property_finds_faults_by_itself(law):
 
 
 def test_a_path_that_is_right_survives():
-    found = hunt(computed("right", "nothing is wrong", right), budget=inf, most=24)
+    found = hunt(computed("right", "nothing is wrong", right), budget=inf, most=12)
     assert not found.killed
-    assert found.networks == 24
+    assert found.networks == 12
 
 
 def test_the_network_of_a_kill_shows_it():
@@ -130,7 +129,7 @@ def test_a_wrong_forward_pass_is_the_finding():
     assert found.ok
     assert found.law == FORWARD
     assert found.by[0] == FORWARD
-    assert Score(0, 1.0, [found]).by_property()[FORWARD] == (1, 1, 1)
+    assert Score(0, 1.0, [found]).by_property()[FORWARD][:2] == (1, 1)
 
 
 def score_of(**laws: str | None) -> Score:
@@ -158,7 +157,7 @@ def test_the_command_gives_the_score(capsys):
 
 
 def test_one_property_may_be_asked_alone(capsys):
-    options = ["selftest", "--fault", "sign", "--fault", "leaves_grad", "--budget", "3", "--property", "state"]
+    options = ["selftest", "--fault", "sign", "--fault", "leaves_grad", "--budget", "1", "--property", "state"]
     assert main([*options, "--json"]) == 1
     data = json.loads(capsys.readouterr().out)
     assert (data["killed"], data["survivors"]) == (1, ["sign"])

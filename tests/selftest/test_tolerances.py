@@ -16,17 +16,17 @@ from jaccheck.selftest.faults import bank
 from jaccheck.selftest.tolerances import ENCLOSURE, EVERYTHING, RULES, Row, Tolerances, _without_fault, tolerances
 from tests.documented import assert_documented
 
-FAULTS = ("sign", "one_ulp", "leaves_grad", "zeros_negative", "kernel_relu_closed")
+FAULTS = ("sign", "one_ulp", "leaves_grad", "zeros_negative")
 
 
 @pytest.fixture(scope="module")
 def found():
-    return tolerances([bank()[name] for name in FAULTS], networks=9, seed=3)
+    return tolerances([bank()[name] for name in FAULTS], networks=7, seed=3)
 
 
 def test_each_rule_has_its_record(found):
     assert [row.rule for row in found.rows] == [*RULES, ENCLOSURE, EVERYTHING]
-    assert {row.faults for row in found.rows} == {4}  # one can't be seen
+    assert {row.faults for row in found.rows} == {3}  # one can't be seen
     (comparisons,) = {row.comparisons for row in found.rows}
     assert comparisons > 25
 

@@ -139,10 +139,10 @@ def test_nothing_is_frozen_unless_wanted() -> None:
 
 
 def test_each_feature_is_there_often_enough() -> None:
-    rare = {name: share for name, share in shares(networks(), 700).items() if share < 0.004}
+    rare = {name: share for name, share in shares(networks(), 500).items() if share < 0.004}
     assert rare == {}
     assert set(ACTIVATIONS) <= set(FEATURES)
-    for examples, features in ((600, OPTIONAL), (300, OF_JACOBIANS)):
+    for examples, features in ((400, OPTIONAL), (200, OF_JACOBIANS)):
         found = shares(networks(**EVERYTHING), examples, features)
         assert {name: share for name, share in found.items() if share < 0.004} == {}
 
