@@ -41,9 +41,9 @@ from jaccheck._values import DTYPES
 from jaccheck.defects.known import looked_up
 from jaccheck.enclosure import Oracle
 from jaccheck.enclosure.probe import UNIT_ROUNDOFF
-from jaccheck.fuzz.checking import turn
 from jaccheck.fuzz.drawing import tried
 from jaccheck.fuzz.plan import Plan
+from jaccheck.fuzz.turns import turn
 from jaccheck.paths import get, mode, resolve, rounding
 from jaccheck.properties import PROPERTIES
 from jaccheck.strategies import networks

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from math import isinf
 from traceback import format_exception
 from typing import NamedTuple
 
 import torch
 
-from jaccheck._activations import ACTIVATIONS
 from jaccheck._errors import InvalidProblem
 from jaccheck._finding import CRASH, Failure, Finding
 from jaccheck._layers import Linear
@@ -20,8 +18,9 @@ from jaccheck._network import Network
 from jaccheck._report import Report, Verdict
 from jaccheck.defects.known import looked_up
 from jaccheck.defects.register import Defect
-from jaccheck.fuzz.features import SELDOM, features, kinds, leaves
+from jaccheck.fuzz.features import features, kinds, leaves
 from jaccheck.fuzz.plan import Plan
+from jaccheck.fuzz.turns import turn
 
 
 class PathRow(NamedTuple):
@@ -134,61 +133,6 @@ def _noting(report: Report, law: str, known: Mapping[Failure, tuple[Defect, ...]
             words = f"known: {', '.join(defect.id for defect in defects)}"
             verdicts[failure.path] = replace(verdict, reason="\n".join(filter(None, (words, verdict.reason))))
     return replace(report, verdicts=verdicts)
-
-
-EVERY = 3
-"""Of so many networks one is asked a property that costs several times as much as all the cheap ones together."""
-OF = 4
-SEVERAL = 6
-ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
-    "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0,)),
-    "sizes": (lambda network: len(ACTIVATIONS.keys() & kinds(network)) >= SEVERAL, (1,)),
-    "forms": (lambda network: network.random, (1, 3)),
-}
-"""Networks, few of all, of which that property alone asks something, or much at once, as `sizes` of many activations:
-it is asked of these of every `OF`."""
-
-TURNS: Mapping[str, int] = {"every_input": 6, "layout": 5, "forms": 4, "batching": 5, "sizes": 2, "sequence": 10}
-"""Of a round; the less time a property takes, the more (`python -m tests.overhead turns`)."""
-MIDDLE = 3
-"""Those of any other property."""
-
-MANY = "sequence"
-"""This property has by far the most to try, each thing that may happen to a model: it gets two shares of the time. And
-it calls a path more than a dozen times: of networks with more than `FEW` outputs in all it is asked of every `OF`."""
-FEW = 16
-
-
-def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """The properties for network `index`: those that cost little, and of every third network one of the others.
-
-    In a given time, each of the others gets its share of what is `spent`; for a given number of examples the network's
-    number decides, whoever checks it. Networks of `ONLY` are often asked what no others are.
-    """
-    cheap, others = plan.turns
-    every = EVERY if cheap else 1
-    number = index // every
-    only = [law for law, (of, when) in ONLY.items() if law in others and number % OF in when and of(network)]
-    if network.batch * network.outputs > FEW and number % OF:
-        others = tuple(law for law in others if law != MANY) or others
-    if only:
-        law = only[0]
-    elif not others or index % every:
-        return [cheap]
-    elif plan.examples is not None:
-        each = _round(others)
-        law = each[number % len(each)]
-    else:
-        law = min(others, key=lambda name: spent.get(name, 0.0) / (1 + (name == MANY)))
-    return [cheap, (law,)] if cheap else [(law,)]
-
-
-@lru_cache
-def _round(laws: tuple[str, ...]) -> tuple[str, ...]:
-    """Each property as often as `TURNS` says, at even distances from the first on; that of most turns comes first."""
-    turns = {law: TURNS.get(law, MIDDLE) for law in laws}
-    places = [(i / most, -most, law) for law, most in turns.items() for i in range(most)]
-    return tuple(law for *_, law in sorted(places, key=lambda place: place[:2]))
 
 
 def found_on(

@@ -14,9 +14,9 @@ from jaccheck._finding import FORWARD
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
 from jaccheck.defects.known import looked_up
-from jaccheck.fuzz.checking import turn
 from jaccheck.fuzz.drawing import drawn
 from jaccheck.fuzz.plan import ROUND, Plan, Slice
+from jaccheck.fuzz.turns import turn
 from jaccheck.paths import DEFAULT
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import Fault

@@ -21,8 +21,8 @@ from jaccheck._problem import admit
 from jaccheck._text import several
 from jaccheck._values import DTYPES
 from jaccheck.defects.known import looked_up
-from jaccheck.fuzz.checking import turn
 from jaccheck.fuzz.plan import Plan
+from jaccheck.fuzz.turns import turn
 from jaccheck.paths import DEFAULT, get, paths
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import BASE, LOOP, Fault

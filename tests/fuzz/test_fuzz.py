@@ -14,6 +14,7 @@ from torch import nn
 import jaccheck.fuzz.chasing
 import jaccheck.fuzz.checking
 import jaccheck.fuzz.plan
+import jaccheck.fuzz.turns
 from jaccheck._activations import CORE
 from jaccheck._errors import InvalidProblem
 from jaccheck._finding import CRASH, Failure, Finding
@@ -22,9 +23,10 @@ from jaccheck._network import Network
 from jaccheck.defects.known import looked_up
 from jaccheck.defects.register import register
 from jaccheck.fuzz.campaign import Campaign
-from jaccheck.fuzz.checking import EVERY, TURNS, found_on, turn
+from jaccheck.fuzz.checking import found_on
 from jaccheck.fuzz.once import warned_once
 from jaccheck.fuzz.plan import Plan
+from jaccheck.fuzz.turns import EVERY, TURNS, turn
 from tests.defects.showing import network_of
 from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
 
@@ -332,8 +334,8 @@ def test_each_network_is_asked_the_cheap_properties_and_every_third_one_of_the_o
         return looked_up(network, paths, properties, **options)
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "looked_up", note)
-    monkeypatch.setattr(jaccheck.fuzz.checking, "TURNS", {"batching": 1, "layout": 1, "sequence": 2})
-    monkeypatch.setattr(jaccheck.fuzz.checking, "FEW", inf)
+    monkeypatch.setattr(jaccheck.fuzz.turns, "TURNS", {"batching": 1, "layout": 1, "sequence": 2})
+    monkeypatch.setattr(jaccheck.fuzz.turns, "FEW", inf)
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=18)
     cheap = ("enclosure", "state")
     turns = ("sequence", *COSTLY)

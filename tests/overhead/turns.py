@@ -9,9 +9,9 @@ from contextlib import suppress
 from jaccheck import InvalidProblem
 from jaccheck._values import DTYPES
 from jaccheck.defects.known import looked_up
-from jaccheck.fuzz.checking import turn
 from jaccheck.fuzz.drawing import tried
 from jaccheck.fuzz.plan import Plan
+from jaccheck.fuzz.turns import turn
 from jaccheck.properties import PROPERTIES
 from jaccheck.strategies.drawing import collected
 
