@@ -80,9 +80,9 @@ class Sizes(Varied):
 
 
 def _some(numbers: random.Random) -> list[int]:
-    """Half of `EACH`, but of those that take most passes a third."""
+    """A third of `EACH`, but only one of those that take most passes."""
     few, many = ([size for size in EACH if (size > MANY) == large] for large in (False, True))
-    return numbers.sample(few, len(few) // 2) + numbers.sample(many, len(many) // 3)
+    return numbers.sample(few, len(few) // 3) + numbers.sample(many, 1)
 
 
 def _few(numbers: random.Random, beside: int) -> int:
@@ -110,7 +110,7 @@ def _many(numbers: random.Random) -> Iterator[tuple[list[int], int]]:
 def _dyadics(numbers: random.Random, *shape: int, size: float = 1.0, positive: bool = False) -> Tensor:
     """Short dyadics of about such a size, in float64."""
     least, most = (1, 15) if positive else (-7, 7)
-    few = torch.tensor([numbers.randint(least, most) for _ in range(PERIOD)], dtype=torch.float64, device="cpu")
+    few = torch.tensor(numbers.choices(range(least, most + 1), k=PERIOD), dtype=torch.float64, device="cpu")
     few *= 2.0 ** (round(log2(size)) + 1 - most.bit_length())
     return few.repeat(-(-prod(shape) // PERIOD))[: prod(shape)].view(shape)
 
@@ -141,7 +141,8 @@ def _variant(
     numbers = chance(problem)
     x = a = _dyadics(numbers, N, units[0])
     long = len(units) - 1 > FEW_LAYERS
-    steepness = _steepness(make()) if long else 1.0
+    activation = make()
+    steepness = _steepness(activation) if long else 1.0
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(units):
         size = 1 / (inputs * steepness) if long else inputs**-0.5
@@ -151,7 +152,7 @@ def _variant(
             z = a @ weight.T
             shift -= z.mean().mul(4).round() / 4
             with torch.no_grad():
-                a = make()(z + shift)
+                a = activation(z + shift)
         own = None if shift is None else shift.to(problem.x)
         layers += [linear(weight.to(problem.x), own, frozen=frozen), make()]
     other = admit(nn.Sequential(*layers[: None if closed else -1]), x.to(problem.x))
