@@ -125,7 +125,7 @@ def _exact_networks(draw: DrawFn, limits: _Limits) -> Network:
     return Network(layers=tuple(layers), batch=batch, inputs=(first,), x=x, dtype=dtype, device=device)
 
 
-_SCALES = ("",) * 8 + ("small", "large")
+_SCALES = ("",) * 4 + ("small", "small", "large")
 _STYLES = ("all", "all", "last", "none")
 _ENDS = ("linear",) * 7 + ("outermost",)
 

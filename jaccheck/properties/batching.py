@@ -26,7 +26,7 @@ class Batching(Varied):
 
     Equal bits aren't owed, since kernels change with the shape of the batch; but the enclosure of a row knows of no
     other row, so that each has to lie in that of its sample, in whatever company. A NaN may show in its own row alone,
-    and where one class overflows, no other does.
+    and where one class overflows, or is among the smallest numbers, no other does.
     """
 
     name = "batching"
@@ -44,6 +44,7 @@ class Batching(Varied):
             yield partial(_overwritten, problem, inf)
         if problem.C > 1:
             yield partial(_class_enlarged, problem)
+        yield partial(_class_diminished, problem)
 
 
 def _shuffled(problem: Problem) -> Iterator[Callable[[], Variant]]:
@@ -91,15 +92,27 @@ def _overwritten(problem: Problem, value: float) -> Variant:
 
 
 def _class_enlarged(problem: Problem) -> Variant:
-    """One class times a number at the end of the dtype's range: not infinity, which times 0 is NaN in other rows."""
-    c = chance(problem).randrange(problem.C)
+    """Not times infinity, which times 0 is NaN in other rows."""
     _, exponent = frexp(torch.finfo(problem.dtype).max)
-    factors = torch.eye(problem.C, dtype=torch.float64, device=problem.device).to(problem.dtype)
-    factors[c, c] = ldexp(1.0, exponent - 1)
-    enlarged = admit(nn.Sequential(problem.model, linear(factors, None)), problem.x)
+    return _class_scaled(problem, exponent - 1)
+
+
+def _class_diminished(problem: Problem) -> Variant:
+    """So that numbers of ordinary size are in the middle of the subnormals."""
+    finfo = torch.finfo(problem.dtype)
+    _, lowest = frexp(finfo.smallest_normal)
+    _, bits = frexp(finfo.eps)
+    return _class_scaled(problem, lowest - 1 + bits // 2)
+
+
+def _class_scaled(problem: Problem, exponent: int) -> Variant:
+    c = chance(problem).randrange(problem.C)
+    factors = torch.eye(problem.C, dtype=torch.float64, device=problem.device)
+    factors[c, c] = ldexp(1.0, exponent)
+    scaled = admit(nn.Sequential(problem.model, linear(factors.to(problem.dtype), None)), problem.x)
     every = range(problem.N)
-    words = f"with class {c} times 2**{exponent - 1}"
-    return Variant(words, [Take(enlarged, every, every)], Judge(enlarged), prefix="0.")
+    words = f"with class {c} times 2**{exponent}"
+    return Variant(words, [Take(scaled, every, every)], Judge(scaled), prefix="0.")
 
 
 def _listed(order: Sequence[int]) -> str:

@@ -28,7 +28,7 @@ def test_each_variant_has_a_row_for_each_sample(N):
     """And it is the row of that very sample."""
     original = problem(N)
     variants = list(Batching().variants(original))
-    assert len(variants) == (6 if N > 1 else 4)
+    assert len(variants) == (7 if N > 1 else 5)
     for variant in variants:
         assert isinstance(variant, Variant)
         assert sorted(n for take in variant.takes for n in take.samples) == list(range(N))
@@ -38,15 +38,30 @@ def test_each_variant_has_a_row_for_each_sample(N):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-def test_one_class_alone_is_at_the_end_of_the_dtypes_range(dtype):
-    *_, enlarged = Batching().variants(admit(nn.Linear(2, 3).to(dtype), X[:2].to(dtype)))
-    (take,) = enlarged.takes
-    factors = take.problem.model[1].weight
-    assert sorted(factors.diagonal().tolist())[:2] == [1, 1]
-    assert torch.finfo(dtype).max / 2 < factors.max() <= torch.finfo(dtype).max
-    assert factors.count_nonzero() == 3
-    assert "1.weight" not in take.problem.parameters
-    assert len(list(Batching().variants(admit(nn.Linear(2, 1).to(dtype), X[:2].to(dtype))))) == 5
+def test_one_class_alone_is_at_either_end_of_the_dtypes_range(dtype):
+    *_, enlarged, diminished = Batching().variants(admit(nn.Linear(2, 3).to(dtype), X[:2].to(dtype)))
+    finfo = torch.finfo(dtype)
+    for variant, least, most in ((enlarged, finfo.max / 2, finfo.max), (diminished, 0, finfo.tiny / 4)):
+        (take,) = variant.takes
+        factors = take.problem.model[1].weight
+        one, *others = sorted(factors.diagonal().tolist(), key=lambda factor: factor == 1)
+        assert least < one <= most
+        assert others == [1, 1]
+        assert factors.count_nonzero() == 3
+        assert "1.weight" not in take.problem.parameters
+    assert len(list(Batching().variants(admit(nn.Linear(2, 1).to(dtype), X[:2].to(dtype))))) == 6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_subnormal_numbers_are_no_zeros(dtype):
+    """In float64 the enclosure, which is computed in it, leaves that to `exact`."""
+    tiny = torch.finfo(dtype).tiny
+    model, x = nn.Linear(2, 3).to(dtype), X[:2].to(dtype)
+    with planted(lambda model, x, J: {name: torch.where(j.abs() < tiny, 0 * j, j) for name, j in J.items()}) as path:
+        assert check(model, x, paths=(path,)).ok
+        verdict = judged(model, x, path)
+    assert (verdict.status, verdict.got) == ("disagrees", 0)
+    assert "with class" in verdict.reason
 
 
 def test_a_class_that_overflows_is_no_matter_of_others():
