@@ -32,7 +32,7 @@ def batches(min_batch: int, max_batch: int) -> list[int]:
     often |= dict.fromkeys(_near_powers(18, max_batch), 1)
     often.setdefault(min_batch, 1)
     often.setdefault(max_batch, 1)
-    return _repeated(often, max(min_batch, 1), max_batch) + ([0] * 2 if min_batch == 0 else [])
+    return _repeated(often, max(min_batch, 1), max_batch) + ([0] * 4 if min_batch == 0 else [])
 
 
 def inputs(max_width: int) -> list[Shape]:
