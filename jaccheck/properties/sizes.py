@@ -63,10 +63,10 @@ class Sizes(Varied):
             units[place] = _size(numbers, seldom=last)
             yield partial(_variant, words, make, problem, units, N=1 if last else numbers.randint(1, 3))
         features, hidden, outputs = (numbers.randint(1, 3) for _ in range(3))
-        for N in _some(numbers):
+        for N in _some(numbers, large=6):
             yield partial(_variant, words, make, problem, (features, hidden, _few(numbers, N)), N=N)
         yield partial(_variant, words, make, problem, (features, hidden, numbers.choice(LARGE), outputs))
-        for C in _some(numbers):
+        for C in _some(numbers, large=3):
             yield partial(_variant, words, make, problem, (features, C), N=_few(numbers, C), closed=True)
         for several, N in _many(numbers):
             yield partial(_variant, words, make, problem, several, N=N)
@@ -79,10 +79,10 @@ class Sizes(Varied):
                 yield partial(_variant, words, found.make, problem, (1, *row, 1), frozen=True)
 
 
-def _some(numbers: random.Random) -> list[int]:
-    """A third of `EACH`, but only one of those that take most passes."""
-    few, many = ([size for size in EACH if (size > MANY) == large] for large in (False, True))
-    return numbers.sample(few, len(few) // 3) + numbers.sample(many, 1)
+def _some(numbers: random.Random, *, large: int) -> list[int]:
+    """A third of `EACH` up to `MANY`, and so many of those above."""
+    few, many = ([size for size in EACH if (size > MANY) == above] for above in (False, True))
+    return numbers.sample(few, len(few) // 3) + numbers.sample(many, large)
 
 
 def _few(numbers: random.Random, beside: int) -> int:
