@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from jaccheck._errors import InvalidProblem
+from jaccheck._steps import STEPS
 from jaccheck.properties._happenings._step import step
 from jaccheck.properties._stage import Stage
 
@@ -21,10 +22,12 @@ def other_input(stage: Stage) -> None:
 
 
 @step("one_sample")
-def one_sample(stage: Stage) -> None:
+def one_sample(stage: Stage) -> str | None:
+    """What is kept as long as the other samples are the same is as wrong for a fresh model: the enclosure is asked."""
     one = _one_sample(stage)
     one.copy_(one.flatten().neg().roll(1).view(one.shape))
     stage.changed()
+    return stage.compared(f"after {STEPS['one_sample']}")
 
 
 @step("small_input")
