@@ -46,8 +46,9 @@ class EveryInput:
         self._by_mode = {"reverse": _Arguments(self.name, as_biases), "forward": _Arguments(self.name, as_samples)}
 
     def judge(self, trial: Trial) -> Verdict:
-        verdict = self._by_mode[mode(trial.path)].judge(trial)
-        if verdict.status in ("disagrees", "unsupported"):
+        arguments = self._by_mode[mode(trial.path)]
+        verdict = arguments.judge(trial)
+        if verdict.status in ("disagrees", "unsupported") or arguments.misvalued(trial.problem) is not None:
             return verdict
         return self._at_kinks.judge(trial) or verdict
 

@@ -85,3 +85,15 @@ def test_a_known_defect_of_a_path_stays_known_beside_it(monkeypatch):
     assert {failure: [defect.id for defect in one] for failure, one in found.known.items()} == {
         path: ["sqrt-ggn-relu-nan"]
     }
+
+
+def test_no_path_is_accused_at_a_kink_where_other_arguments_have_wrong_values(monkeypatch):
+    """Without the bias there is no slope, and at 0 its value is right."""
+    forward = nn.Linear.forward
+    monkeypatch.setattr(
+        nn.Linear, "forward", lambda self, x: forward(self, x) - (0 if self.bias is None else self.bias)
+    )
+    model, x = nn.Sequential(nn.Linear(2, 3, bias=False), nn.LeakyReLU(-1.0)).double(), torch.ones(1, 2).double()
+    report = check(model, x, paths=("autograd",), properties=("every_input",))
+    assert report.forward.property == "every_input"
+    assert report.verdicts["autograd"].status == "vacuous"
