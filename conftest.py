@@ -22,13 +22,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # a worker each; more would only wait for one another
 
-LONG = ("tests/bench", "tests/cli", "tests/exports", "tests/fuzz", "tests/selftest", "tests/test_no_false_alarm.py")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that no worker is left with one when the others are done."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
-
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

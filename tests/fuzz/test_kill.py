@@ -16,31 +16,27 @@ from pathlib import Path
 
 import pytest
 
-import jaccheck.fuzz.chasing
 from jaccheck.fuzz.campaign import Campaign
 from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.logread import counts
 from jaccheck.fuzz.plan import Plan
 from tests.planted import planted
 from tests.processes import alive, children
-from tests.thorough import THOROUGH
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 KILLS = {"controller": 20, "worker": 20} if THOROUGH else {"controller": 1, "worker": 2}  # its successor starts slowly
-NETWORKS = 900 if THOROUGH else 80
+NETWORKS = 900 if THOROUGH else 120
 PATHS = """
 import time
-import jaccheck.fuzz.chasing
 from jaccheck.paths import get, register_path
-
-jaccheck.fuzz.chasing.SHRINKING = 0.1  # seconds: how small the finding gets is no matter
 
 class Planted:
     name = "planted"
 
     def jacobian(self, model, x):
-        time.sleep(0.01)
+        time.sleep(0.02)
         return {name: j if len(x) < 5 else 2 * j for name, j in get("vmap_jacrev").jacobian(model, x).items()}
 
 register_path(Planted())
@@ -56,8 +52,7 @@ def undisturbed():
     """The statuses that the networks get, by path."""
     paths = ("vmap_jacrev", "planted")
     plan = Plan(1, paths, ("enclosure",), ("float32",), ("cpu",), examples=NETWORKS, keep_going=True)
-    with planted(doubled_for_many), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaccheck.fuzz.chasing, "SHRINKING", 0.1)  # as in PATHS
+    with planted(doubled_for_many):
         return Campaign(plan).run()
 
 

@@ -288,6 +288,6 @@ def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
     pages = log.db.execute("PRAGMA page_count").fetchone()[0]
     log.db.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(LogFailure, match=r"^can't write into .*log\.db: database or disk is full$"):
-        Campaign(replace(PLAN, examples=100), log=log).run()
+        Campaign(replace(PLAN, examples=1000), log=log).run()
     log.db.close()
     Log.resume(file).db.close()

@@ -92,8 +92,8 @@ def test_a_path_may_not_refuse_in_another_layout_or_batch_what_it_does(law, when
 @pytest.mark.parametrize(
     ("law", "when", "number"),
     [
-        ("batching", lambda model, x: not x.isfinite().all(), "2 of 6"),
-        ("sizes", lambda model, x: len(x) > 3, "6 of "),
+        ("batching", lambda model, x: not x.isfinite().all(), "2 of 7"),
+        ("sizes", lambda model, x: len(x) > 3, "25 of 54"),
     ],
 )
 def test_what_a_path_refuses_of_other_problems_is_counted(law, when, number):
