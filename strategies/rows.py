@@ -20,7 +20,7 @@ FEWEST, MOST = 4, 14
 
 
 def in_a_row(*, dtypes: Sequence[str] = DTYPES, devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
-    """Networks of several different activations, each behind a `Linear` of one unit, with up to four samples.
+    """Networks of several different activations, each behind a `Linear` of one unit, with up to three samples.
 
     Of `networks` each has two or three: what is wrong with a single one shows late. In every second row there are some
     of the eight that BackPACK has rules for, in the others of all that this torch computes. They shrink to four

@@ -28,17 +28,17 @@ FEW, SOME = 4, 8
 
 
 def tried(dtypes: Sequence[str], devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
-    """Networks of all kinds, `in_use`; of ten two are exact, where any error shows, two are rows of activations."""
+    """Networks of all kinds, `used`; of ten two are exact, where any error shows, two are rows of activations."""
     ordinary = networks(dtypes=dtypes, devices=devices, **EVERYTHING)
     exact = exact_networks(dtypes=dtypes, devices=devices)
     rows = in_a_row(dtypes=dtypes, devices=devices)
     every = (*(ordinary,) * 6, *(exact,) * 2, *(rows,) * 2)
     # one_of() would take each once, however often it is named
-    found: SearchStrategy[Network] = st.integers(0, len(every) - 1).flatmap(every.__getitem__).map(in_use)
+    found: SearchStrategy[Network] = st.integers(0, len(every) - 1).flatmap(every.__getitem__).map(used)
     return found
 
 
-def in_use(network: Network) -> Network:
+def used(network: Network) -> Network:
     """`network` with steps for `sequence`, in an order of its own.
 
     What happens once in 44 steps would be missed too often if only a few of them were drawn for each. A model that

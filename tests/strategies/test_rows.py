@@ -9,7 +9,7 @@ from jaccheck._activations import ACTIVATIONS
 from jaccheck._layers import Activation, Linear
 from jaccheck._steps import STEPS
 from jaccheck._values import DTYPES
-from jaccheck.fuzz.drawing import FEW, SOME, in_use, tried
+from jaccheck.fuzz.drawing import FEW, SOME, tried, used
 from jaccheck.fuzz.features import kinds
 from jaccheck.strategies import in_a_row, networks
 from jaccheck.strategies.drawing import collected
@@ -39,8 +39,8 @@ def is_row(network: Network) -> bool:
 
 @given(networks())
 def test_everything_happens_to_the_model_of_a_network_with_few_outputs_and_something_to_any(network: Network) -> None:
-    used = in_use(network)
+    after = used(network)
     few = network.batch * network.outputs <= FEW
-    assert len(set(used.steps)) == len(used.steps) == (len(STEPS) if few else SOME)
-    assert "extend" not in used.steps[:-1]
-    assert used == in_use(network) != network
+    assert len(set(after.steps)) == len(after.steps) == (len(STEPS) if few else SOME)
+    assert "extend" not in after.steps[:-1]
+    assert after == used(network) != network
