@@ -15,7 +15,7 @@ from jaccheck._network import Network
 from jaccheck._values import DTYPES, FORMATS, Number, Values
 
 from . import sizes
-from .targets import chosen, present
+from .targets import targets
 
 ANY: tuple[Activation, ...] = (  # exact for every argument
     Activation("Identity"),
@@ -85,9 +85,8 @@ def exact_networks(
     ):
         if type(limit) is not int or limit < least:
             raise InvalidArgument(f"{name}={limit!r} should be an integer of at least {least}")
-    places = chosen("devices", present() if devices is None else devices, present())
-    targets = tuple((dtype, place) for place in places for dtype in chosen("dtypes", dtypes, DTYPES))
-    return _exact_networks(_Limits(max_batch, max_width, max_depth, max_outputs, max_jacobian, targets))
+    every = targets(dtypes, devices)
+    return _exact_networks(_Limits(max_batch, max_width, max_depth, max_outputs, max_jacobian, every))
 
 
 @st.composite

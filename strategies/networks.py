@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
 from types import MappingProxyType
 
 from hypothesis import strategies as st
@@ -21,7 +20,7 @@ from jaccheck._values import DTYPES
 from . import sizes
 from ._choices import BYTES, Choices
 from .blocks import OPTIONAL, SEVERAL, Built, alike, block, built, extra
-from .targets import chosen, computes, present
+from .targets import chosen, computes, targets
 from .values import REGIMES, ordered, recipes, special
 
 EVERYTHING = MappingProxyType(
@@ -95,7 +94,6 @@ def networks(
     ):
         if type(limit) is not int or limit < least:
             raise InvalidArgument(f"{name}={limit!r} should be an integer of at least {least}")
-    places = chosen("devices", present() if devices is None else devices, present())
     optional = (residual, reuse, tied, containers, functional, switch, dropout)
     asked_for = [form for form, wanted in zip(OPTIONAL, optional, strict=True) if wanted]
     limits = _Limits(
@@ -103,7 +101,7 @@ def networks(
         widths=tuple(sizes.widths(max_width)),
         outputs=tuple(sizes.outputs(max_width)),
         inputs=tuple(sizes.inputs(max_width)),
-        targets=tuple(product(chosen("dtypes", dtypes, DTYPES), places)),
+        targets=targets(dtypes, devices),
         regimes=ordered(chosen("values", values, REGIMES)),
         forms=(*_FORMS, "last first") if containers else _FORMS,
         built=_tables(asked_for, frozen),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -14,13 +13,14 @@ from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 
 from .activations import activations
-from .targets import chosen, computes, present
+from .targets import computes, targets
 
 FEWEST, MOST = 4, 14
+MOST_SAMPLES = 4
 
 
 def in_a_row(*, dtypes: Sequence[str] = DTYPES, devices: Sequence[str] | None = None) -> SearchStrategy[Network]:
-    """Networks of several different activations, each behind a `Linear` of one unit, with up to three samples.
+    """Networks of several different activations, each behind a `Linear` of one unit, with up to four samples.
 
     Of `networks` each has two or three: what is wrong with a single one shows late. In every second row there are some
     of the eight that BackPACK has rules for, in the others of all that this torch computes. They shrink to four
@@ -31,12 +31,11 @@ def in_a_row(*, dtypes: Sequence[str] = DTYPES, devices: Sequence[str] | None = 
     Raises:
         InvalidArgument: a name is unknown.
     """
-    places = chosen("devices", present() if devices is None else devices, present())
-    targets = tuple(product(chosen("dtypes", dtypes, DTYPES), places))
+    every = targets(dtypes, devices)
 
     @st.composite  # not builds(), which would be shown as a call
     def network(draw: st.DrawFn) -> Network:
-        dtype, device = draw(st.sampled_from(targets))
+        dtype, device = draw(st.sampled_from(every))
         among = draw(st.sampled_from((CORE, tuple(ACTIVATIONS))))
         names = [name for name in among if computes(name, dtype, device)]
         most = min(MOST, len(names))
@@ -48,8 +47,7 @@ def in_a_row(*, dtypes: Sequence[str] = DTYPES, devices: Sequence[str] | None = 
         for i, activation in enumerate(row):
             numbers = Values("uniform", seed=seed + 2 * i), Values("uniform", seed=seed + 2 * i + 1)
             layers += [Linear(1, *numbers), activation]
-        return Network(
-            tuple(layers), batch=draw(st.integers(1, 3)), x=Values("uniform", seed=seed), dtype=dtype, device=device
-        )
+        batch, x = draw(st.integers(1, MOST_SAMPLES)), Values("uniform", seed=seed)
+        return Network(tuple(layers), batch=batch, x=x, dtype=dtype, device=device)
 
     return network()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 
 import torch
 from hypothesis import strategies as st
@@ -30,7 +31,16 @@ def devices(names: Sequence[str] | None = None) -> SearchStrategy[str]:
     Raises:
         InvalidArgument: there is none, or one that isn't here.
     """
-    return st.sampled_from(chosen("devices", present() if names is None else names, present()))
+    return st.sampled_from(_places(names))
+
+
+def targets(dtypes: Sequence[str], devices: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
+    """Each dtype on each device, the first with the first; InvalidArgument if a name is unknown, or there is none."""
+    return tuple(product(chosen("dtypes", dtypes, DTYPES), _places(devices)))
+
+
+def _places(names: Sequence[str] | None) -> tuple[str, ...]:
+    return chosen("devices", present() if names is None else names, present())
 
 
 def present() -> tuple[str, ...]:

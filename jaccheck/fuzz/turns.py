@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._network import Network
+from jaccheck._steps import STEPS
 from jaccheck.fuzz.features import SELDOM, kinds
 from jaccheck.fuzz.plan import Plan
 
@@ -24,10 +25,13 @@ ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
     "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0,)),
     "sizes": (lambda network: len(ACTIVATIONS.keys() & kinds(network)) >= SEVERAL, (1,)),
     "forms": (lambda network: network.random, (1, 3)),
+    "sequence": (lambda network: network.batch >= BETWEEN and len(network.steps) == len(STEPS), (2,)),
 }
 """Networks, few of all, of which that property alone asks something, or much at once, as `sizes` does where there are
-`SEVERAL` activations: it is asked of so many of `OF`."""
+`SEVERAL` activations, and `sequence` where a sample is `BETWEEN` others: it is asked of so many of `OF`."""
 SEVERAL = 6
+BETWEEN = 3
+"""Samples, of which one is between others; it is asked of those networks to whose models everything happens."""
 
 MANY = "sequence"
 """This property has by far the most to try, each thing that may happen to a model: it gets two shares of the time. And
