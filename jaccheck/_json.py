@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._activations import ACTIVATIONS
+from ._containers import LAYERS, MAX_NESTING, Layer
 from ._errors import InvalidProblem
 from ._history import Hook
-from ._layers import LAYERS, MAX_NESTING, Activation, Layer
+from ._layers import Activation
 from ._values import Spec, Values, changed, invalid
 
 FORMAT = 1

@@ -9,23 +9,12 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from ._containers import Layer, count, followed, layers_only, sequential, total_size, within
 from ._errors import InvalidProblem
 from ._history import USES, Hook, use
 from ._json import read, written
-from ._layers import (
-    LAYOUTS,
-    MAX_WIDTH,
-    Dropout,
-    Layer,
-    Target,
-    arranged,
-    count,
-    followed,
-    layers_only,
-    sequential,
-    total_size,
-    within,
-)
+from ._layers import MAX_WIDTH, Dropout, Target
+from ._layouts import LAYOUTS, arranged
 from ._steps import steps
 from ._values import DTYPES, ZEROS, Spec, Values, a_bool, a_tuple, an_integer, invalid, one_of
 

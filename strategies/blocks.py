@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
 
-from jaccheck._layers import Activation, Dropout, Layer, Linear, Repeat, Residual, Sequential, Switch
+from jaccheck._containers import Layer, Repeat, Residual, Sequential, Switch
+from jaccheck._layers import Activation, Dropout, Linear
 
 from ._choices import Choices
 from .activations import PER_NAME, table

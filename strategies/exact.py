@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from jaccheck._layers import EDGES, Activation, Layer, Linear
+from jaccheck._containers import Layer
+from jaccheck._layers import EDGES, Activation, Linear
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, FORMATS, Number, Values
 

@@ -12,8 +12,10 @@ from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
 from jaccheck._activations import ACTIVATIONS, CORE
+from jaccheck._containers import Sequential
 from jaccheck._history import HOOKS, USES, Hook
-from jaccheck._layers import LAYOUTS, Flatten, Linear, Sequential
+from jaccheck._layers import Flatten, Linear
+from jaccheck._layouts import LAYOUTS
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
 

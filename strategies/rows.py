@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from jaccheck._activations import ACTIVATIONS, CORE
-from jaccheck._layers import Layer, Linear
+from jaccheck._containers import Layer
+from jaccheck._layers import Linear
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 

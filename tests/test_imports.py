@@ -15,9 +15,11 @@ from tests import source
 ERRORS = {"_errors"}
 DESCRIPTIONS = {
     "_activations",
+    "_containers",
     "_history",
     "_json",
     "_layers",
+    "_layouts",
     "_modules",
     "_network",
     "_steps",

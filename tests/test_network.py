@@ -16,23 +16,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from jaccheck import InvalidProblem, Network, check
-from jaccheck import _layers as layers
+from jaccheck import _modules as modules
 from jaccheck._activations import ACTIVATIONS, CORE
+from jaccheck._containers import LAYERS, MAX_LAYERS, MAX_NESTING, Layer, Repeat, Residual, Sequential
 from jaccheck._history import Hook
 from jaccheck._json import FORMAT
-from jaccheck._layers import (
-    LAYERS,
-    LAYOUTS,
-    MAX_LAYERS,
-    MAX_NESTING,
-    Activation,
-    Dropout,
-    Flatten,
-    Linear,
-    Repeat,
-    Residual,
-    Sequential,
-)
+from jaccheck._layers import Activation, Dropout, Flatten, Linear
+from jaccheck._layouts import LAYOUTS
 from jaccheck._network import MAX_NUMBERS
 from jaccheck._values import FORMATS, Values
 from jaccheck.strategies import EVERYTHING, activations, networks
@@ -161,7 +151,7 @@ def test_containers_are_what_they_are_named_for() -> None:
     )
     model, x = network.build()
     nested, chain, last_first, residual, reused, tied, functional, dropout = model
-    kinds = [nn.Sequential, layers.Chain, layers.LastFirst, layers.Sum]
+    kinds = [nn.Sequential, modules.Chain, modules.LastFirst, modules.Sum]
     assert [type(m) for m in (nested, chain, last_first, residual)] == kinds
     assert torch.equal(chain(x), nested(x))
     assert torch.equal(last_first(x), nested(x))
@@ -309,7 +299,7 @@ def test_what_is_not_text_is_refused(text: Any) -> None:
 
 @pytest.mark.parametrize("container", [Sequential, Residual, Repeat])
 def test_layers_nested_too_deep_are_refused(container: type[Sequential | Residual | Repeat]) -> None:
-    layer: layers.Layer = Activation("ReLU")
+    layer: Layer = Activation("ReLU")
     for _ in range(MAX_NESTING):
         layer = container((layer,), times=1) if container is Repeat else container((layer,))
     assert Network.from_json(Network((layer,)).to_json()) == Network((layer,))

@@ -7,8 +7,9 @@ from itertools import pairwise
 from math import isfinite, prod
 
 from jaccheck._activations import ACTIVATIONS, CORE
+from jaccheck._containers import CONTAINERS, LAYERS, Layer, Repeat, Sequential, within
 from jaccheck._history import HOOKS
-from jaccheck._layers import CONTAINERS, LAYERS, Activation, Layer, Linear, Repeat, Sequential, within
+from jaccheck._layers import Activation, Linear
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 

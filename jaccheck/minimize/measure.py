@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from jaccheck._activations import ACTIVATIONS
-from jaccheck._layers import Activation, Layer, Linear, Repeat, Sequential
+from jaccheck._containers import Layer, Repeat, Sequential
+from jaccheck._layers import Activation, Linear
 from jaccheck._network import Network
 from jaccheck._values import DTYPES
 from jaccheck.minimize.numbers import total_cost

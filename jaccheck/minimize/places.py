@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from jaccheck._layers import CONTAINERS, Layer, Switch
+from jaccheck._containers import CONTAINERS, Layer, Switch
 from jaccheck._network import Network
 
 Layers = tuple[Layer, ...]

@@ -7,7 +7,8 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from jaccheck._layers import Activation, Dropout, Layer, Linear, Sequential
+from jaccheck._containers import Layer, Sequential
+from jaccheck._layers import Activation, Dropout, Linear
 from jaccheck._network import Network
 from jaccheck.minimize.numbers import of_tensor, tensors
 from jaccheck.minimize.places import Candidates, Place, changed, everywhere, places, put

@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
-from jaccheck._layers import CONTAINERS, Linear, Repeat, Sequential, Switch
+from jaccheck._containers import CONTAINERS, Repeat, Sequential, Switch
+from jaccheck._layers import Linear
 from jaccheck._network import Network
 from jaccheck.minimize.numbers import of_tensor, tensors
 from jaccheck.minimize.places import Candidates, Place, changed, places, put

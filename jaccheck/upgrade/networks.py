@@ -7,7 +7,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from jaccheck._activations import ACTIVATIONS
-from jaccheck._layers import Activation, Layer, Linear, Repeat, Residual
+from jaccheck._containers import Layer, Repeat, Residual
+from jaccheck._layers import Activation, Linear
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 

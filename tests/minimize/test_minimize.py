@@ -10,9 +10,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 
 from jaccheck import Network, check
+from jaccheck._containers import Repeat, Residual, Sequential, Switch
 from jaccheck._errors import InvalidProblem
 from jaccheck._history import Hook
-from jaccheck._layers import Activation, Dropout, Linear, Repeat, Residual, Sequential, Switch
+from jaccheck._layers import Activation, Dropout, Linear
 from jaccheck._modules import Either
 from jaccheck._values import Values
 from jaccheck.minimize import minimized

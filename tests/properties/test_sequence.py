@@ -14,8 +14,9 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from jaccheck import InvalidProblem, Network, Unsupported, check
+from jaccheck._containers import Repeat, Residual, Switch
 from jaccheck._finding import asked_of, examined
-from jaccheck._layers import Activation, Linear, Repeat, Residual, Switch
+from jaccheck._layers import Activation, Linear
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
 from jaccheck._values import Values

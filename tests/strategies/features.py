@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from jaccheck import Network, jacobian
 from jaccheck._activations import ACTIVATIONS
+from jaccheck._containers import Layer, Repeat, Residual, Switch, within
 from jaccheck._history import HOOKS
-from jaccheck._layers import Dropout, Flatten, Layer, Linear, Repeat, Residual, Switch, within
+from jaccheck._layers import Dropout, Flatten, Linear
 from jaccheck._values import DTYPES
 from jaccheck.fuzz.features import FEATURES as DESCRIBED
 from jaccheck.fuzz.features import Described, containers

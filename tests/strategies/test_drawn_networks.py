@@ -17,7 +17,8 @@ from hypothesis.errors import InvalidArgument
 
 from jaccheck import Network
 from jaccheck._activations import ACTIVATIONS
-from jaccheck._layers import Activation, Dropout, Linear, Repeat, Residual, Sequential, Switch
+from jaccheck._containers import Repeat, Residual, Sequential, Switch
+from jaccheck._layers import Activation, Dropout, Linear
 from jaccheck._values import DTYPES, FORMATS, Values
 from jaccheck.fuzz.features import leaves
 from jaccheck.strategies import EVERYTHING, activations, devices, dtypes, networks, values

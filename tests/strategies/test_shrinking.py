@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, find, settings
 from torch import Tensor, nn
 
 from jaccheck import Network
-from jaccheck._layers import Activation, Flatten, Linear, Sequential
+from jaccheck._containers import Sequential
+from jaccheck._layers import Activation, Flatten, Linear
 from jaccheck._values import Values
 from jaccheck.fuzz.features import leaves
 from jaccheck.strategies import EVERYTHING, activations, networks, values

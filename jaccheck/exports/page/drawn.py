@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
-from jaccheck._layers import Activation, Flatten, Layer, Linear
+from jaccheck._containers import Layer
+from jaccheck._layers import Activation, Flatten, Linear
 from jaccheck._network import Network
 from jaccheck._report import Report
 from jaccheck._values import Values
