@@ -146,6 +146,8 @@ def let_go(stage: Stage) -> None:
     stage.disowned()
     gone = weakref.ref(model)
     del model
-    gc.collect()
-    if gone() is not None:
-        stage.left.append("another model is kept in memory after its last use")
+    for generation in (1, 2):  # the last takes as long as there are objects, which is seldom needed
+        gc.collect(generation)
+        if gone() is None:
+            return
+    stage.left.append("another model is kept in memory after its last use")
