@@ -75,6 +75,25 @@ def _set_log_handlers(handlers: list[logging.Handler]) -> None:
     logging.root.handlers[:] = handlers
 
 
+_LOGGERS = logging.root.manager.loggerDict
+
+
+def _levels() -> dict[str, tuple[int, bool]]:
+    return {name: (one.level, one.disabled) for name, one in _LOGGERS.items() if isinstance(one, logging.Logger)}
+
+
+def _set_levels(levels: dict[str, tuple[int, bool]]) -> None:
+    for name, (level, disabled) in levels.items():
+        logger = logging.getLogger(name)
+        if logger.level != level:
+            logger.setLevel(level)
+        logger.disabled = disabled
+
+
+def _levels_apart(before: dict[str, tuple[int, bool]], now: dict[str, tuple[int, bool]]) -> str:
+    return ", ".join(sorted(name for name in before if before[name] != now.get(name)))
+
+
 PROCESS = (
     Setting("warnings.filters", lambda: list(warnings.filters), _set_filters, _shown_filters, by_imports=True),
     attribute(warnings, "showwarning", "warnings.showwarning"),
@@ -100,6 +119,14 @@ PROCESS = (
     Setting("threading.getprofile()", threading.getprofile, threading.setprofile),
     attribute(threading, "excepthook", "threading.excepthook"),
     *attributes(logging.root, "logging.root", "level", "disabled"),
+    Setting(
+        "levels of loggers",  # those that come to them are nobody's
+        _levels,
+        _set_levels,
+        same=lambda before: before.items() <= _levels().items(),
+        apart=_levels_apart,
+        by_imports=True,
+    ),
     attribute(logging.root.manager, "disable", "logging.root.manager.disable"),
     Setting("logging.root.handlers", lambda: list(logging.root.handlers), _set_log_handlers, by_imports=True),
 )

@@ -6,7 +6,8 @@ import ctypes
 import sys
 from collections.abc import Callable
 from functools import cache, partial
-from operator import eq
+from operator import eq, is_, itemgetter
+from types import BuiltinFunctionType
 from typing import Any
 
 import torch
@@ -133,6 +134,36 @@ def _attention() -> list[Setting]:
     ]
 
 
+_BUILT_IN = [name for name, value in vars(torch).items() if isinstance(value, BuiltinFunctionType)]
+_built_in = itemgetter(*_BUILT_IN)
+"""Of all that a module holds, since torch replaces others of its functions as it imports more."""
+
+
+def _replaced(before: tuple[Any, ...], now: tuple[Any, ...]) -> str:
+    return ", ".join(name for name, one, other in zip(_BUILT_IN, before, now, strict=True) if one is not other)
+
+
+_FUNCTIONS = Setting(
+    "torch's functions",
+    lambda: _built_in(vars(torch)),
+    lambda functions: vars(torch).update(zip(_BUILT_IN, functions, strict=True)),
+    same=lambda before: all(map(is_, before, _built_in(vars(torch)))),
+    apart=_replaced,
+)
+
+
+def _fast_paths() -> list[Setting]:
+    """Kernels of the CPU that may be taken instead of others, where this torch has them."""
+    mha, nnpack = getattr(torch.backends, "mha", None), getattr(torch._C, "_get_nnpack_enabled", None)
+    found = []
+    if mha is not None:
+        get, choose = mha.get_fastpath_enabled, mha.set_fastpath_enabled
+        found.append(Setting("torch.backends.mha.get_fastpath_enabled()", get, choose))
+    if nnpack is not None:
+        found.append(Setting("whether NNPACK is enabled", nnpack, torch._C._set_nnpack_enabled))
+    return found
+
+
 def _conversion() -> list[Setting]:
     """What `Module.to` does to parameters."""
     future = torch.__future__
@@ -256,6 +287,9 @@ _ALWAYS = (
     *attributes(torch.backends, "torch.backends", "fp32_precision"),
     *attributes(getattr(torch.backends.mkldnn, "matmul", None), "torch.backends.mkldnn.matmul", "fp32_precision"),
     *attributes(torch.backends.mkldnn, "torch.backends.mkldnn", "enabled", "deterministic"),
+    _FUNCTIONS,
+    *_fast_paths(),
+    attribute(torch.distributions.Distribution, "_validate_args", "torch.distributions.Distribution._validate_args"),
     *attributes(torch.utils.deterministic, "torch.utils.deterministic", "fill_uninitialized_memory"),
     *attributes(getattr(torch.backends, "opt_einsum", None), "torch.backends.opt_einsum", "enabled", "strategy"),
     *attributes(torch.backends.quantized, "torch.backends.quantized", "engine"),

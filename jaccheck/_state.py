@@ -15,7 +15,7 @@ from jaccheck._parts import Module, Watched
 from jaccheck._setting import UNKNOWN, Setting
 from jaccheck._settings import settings
 
-_FUNCTIONS = (torch.Tensor, nn.Parameter, torch.nn.functional, torch.autograd)
+_FUNCTIONS = (torch.Tensor, nn.Parameter, torch.nn, torch.nn.functional, torch.autograd, torch.func)
 
 
 class Snapshot:

@@ -276,6 +276,17 @@ CHANGES: dict[str, tuple[Callable[[World], object], str]] = {
         lambda w: torch.sparse.check_sparse_tensor_invariants.enable(),
         "torch's checks of sparse tensors: False -> True",
     ),
+    "torch's functions": (lambda w: setattr(torch, "tanh", hook), "torch's functions: tanh"),
+    "attention's fast path": (
+        lambda w: torch.backends.mha.set_fastpath_enabled(False),
+        "torch.backends.mha.get_fastpath_enabled(): True -> False",
+    ),
+    "distributions": (
+        lambda w: torch.distributions.Distribution.set_default_validate_args(False),
+        "torch.distributions.Distribution._validate_args: True -> False",
+    ),
+    "NNPACK": (lambda w: torch._C._set_nnpack_enabled(False), "whether NNPACK is enabled: True -> False"),
+    "level of a logger": (lambda w: logging.getLogger("torch").setLevel(7), "levels of loggers: torch"),
     "class attribute": (lambda w: setattr(nn.Linear, "kept", [1]), "Linear.kept: absent -> "),
     "showwarning": (lambda w: setattr(warnings, "showwarning", hook), f"-> <function {hook.__qualname__}"),
 }
@@ -291,6 +302,7 @@ LACKING = {
     "saved tensors": not TELLS_OF_HOOKS_ON_SAVED_TENSORS,
     "autocast dtype": not hasattr(torch, "set_autocast_dtype"),
     "attention by cuDNN": not hasattr(torch.backends.cuda, "enable_cudnn_sdp"),
+    "attention's fast path": not hasattr(torch.backends, "mha"),
     "attention's sums": not hasattr(torch.backends.cuda, "allow_fp16_bf16_reduction_math_sdp"),
 }
 """What older releases don't tell, or have."""

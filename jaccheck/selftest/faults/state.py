@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.modules.module as modules
@@ -111,6 +113,13 @@ def _numpy() -> None:
     import numpy as np
 
     np.random.rand()
+
+
+def _tanh(*args: Any, **kwargs: Any) -> Tensor:
+    return _TANH(*args, **kwargs)
+
+
+_TANH = torch.tanh
 
 
 def _last_child(model: nn.Module) -> nn.Module:
@@ -237,6 +246,15 @@ FAULTS = [
     _outside("backpack_extensions", "BackPACK thinks it is at work", _active),
     _outside("backpack_store_io", "BackPACK's switch is the other way", _store_io),
     _outside("mkldnn", "oneDNN is off", lambda: torch._C._set_mkldnn_enabled(False)),
+    _outside("torch_functions", "a function of torch's is another one", lambda: setattr(torch, "tanh", _tanh)),
+    _outside("attention", "attention takes no fast path", lambda: torch.backends.mha.set_fastpath_enabled(False)),
+    _outside(
+        "distributions",
+        "distributions don't check their arguments",
+        lambda: torch.distributions.Distribution.set_default_validate_args(False),
+    ),
+    _outside("nnpack", "NNPACK is off", lambda: torch._C._set_nnpack_enabled(False)),
+    _outside("loggers", "a library's logger says nothing any more", lambda: logging.getLogger("torch").setLevel(60)),
     _outside("environment", "an environment variable is left", lambda: os.environ.__setitem__("JACCHECK_LEFT", "1")),
     _outside(
         "recursion_limit",
