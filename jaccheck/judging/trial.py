@@ -26,10 +26,11 @@ from jaccheck.paths import Path
 class Run:
     """What one call of a path came to."""
 
-    jacobian: Any = None  # whatever it returned
+    jacobian: Any = None  # whatever it returned; of a mapping a copy, so that what is done to that doesn't show in it
     raised: BaseException | None = None
     changes: tuple[str, ...] = ()  # what was otherwise afterwards, before it was put back
     seconds: float = 0.0
+    returned: Any = None  # the very object
 
     @property
     def unsupported(self) -> str | None:
@@ -70,13 +71,13 @@ def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tens
 
     That random numbers are drawn from the problem's seed is as it should be.
     """
-    jacobian, raised, another = None, None, model is not None
+    returned, jacobian, raised, another = None, None, None, model is not None
     model, x = problem.model if model is None else model, problem.x if x is None else x
     before = Snapshot.take(model, x) if another else problem.before
     start = time.perf_counter()
     try:
         with problem.chance():
-            jacobian = path.jacobian(model, x)
+            returned = jacobian = path.jacobian(model, x)
             if isinstance(jacobian, Mapping):
                 jacobian = {name: j.detach() if hasattr(j, "detach") else j for name, j in jacobian.items()}
     except KeyboardInterrupt:
@@ -88,7 +89,7 @@ def called(path: Path, problem: Problem, model: nn.Module | None = None, x: Tens
     if changes:
         own = _own_changes(problem, model, x)
         changes = [words for words in changes if subject(words) not in own]
-    return Run(jacobian, raised, tuple(changes), seconds)
+    return Run(jacobian, raised, tuple(changes), seconds, returned)
 
 
 def _own_changes(problem: Problem, model: nn.Module, x: Tensor) -> set[str]:

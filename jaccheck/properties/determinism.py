@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ class Determinism:
     """A path gives the same value twice, NaN for NaN; the sign of a zero is not a value.
 
     What it gives changes with nothing else: it lies neither in the user's memory nor, twice, in one place, be it in one
-    call or in two.
+    call or in two; nor is it the mapping that it gave before.
     """
 
     name = "determinism"
@@ -33,6 +33,8 @@ class Determinism:
         if reason is not None:
             return Verdict(path, "disagrees", "nondeterministic", self.name, reason=reason, seconds=first.seconds)
         shared = sharing(first.jacobian, trial.problem) or returning(first.jacobian, second.jacobian)
+        if shared is None and isinstance(first.returned, MutableMapping) and first.returned is second.returned:
+            shared = "the second call gave the mapping of the first, whose Jacobians are others now"
         if shared is not None:
             return Verdict(path, "disagrees", "state", self.name, reason=shared, seconds=first.seconds)
         return Verdict(path, "agrees", property=self.name, seconds=first.seconds)

@@ -82,3 +82,17 @@ def test_a_second_call_may_not_use_the_first_ones_memory():
     assert str(report).startswith("'planted' gives a Jacobian that lies in memory which isn't its own (property")
     words = "the Jacobian of 'weight' lies, in the second call, in the memory of the first, and changes with it"
     assert verdict.reason == words
+
+
+def test_nor_give_the_very_mapping():
+    """The tensors are others each time; who holds the first result has lost them."""
+    given = {}
+
+    def in_one_mapping(model, x, J):
+        given.update(J)
+        return given
+
+    with planted(in_one_mapping) as path:
+        verdict = check(nn.Linear(1, 1), torch.ones(1, 1), paths=(path,), properties=("determinism",)).verdicts[path]
+    assert (verdict.status, verdict.kind) == ("disagrees", "state")
+    assert verdict.reason == "the second call gave the mapping of the first, whose Jacobians are others now"
