@@ -12,7 +12,7 @@ CALL = "got = jacobian(model, x)"
 LINES: Mapping[str, str] = {
     "again": CALL,
     "ten": f"for _ in range(10):\n    {CALL}",
-    "other_samples": "jacobian(model, x[:1] if len(x) > 1 else torch.cat((x, x)))",
+    "other_samples": "for others in (x[:0], x[:1], torch.cat((x, x))):\n    jacobian(model, others)",
     "other_input": "x.copy_(x.neg().roll(1, 0))",
     "one_sample": "x.data[0] = x.data[0].flatten().neg().roll(1).view(x[0].shape)",
     "small_input": "x.data[0].mul_(1 + 2 * torch.finfo(x.dtype).eps)",
@@ -33,6 +33,8 @@ LINES: Mapping[str, str] = {
     "eval": "training = model.training\njacobian(model.eval(), x)\nmodel.train(training)",
     "freeze": "p = next(p for p in model.parameters() if p.requires_grad)\np.requires_grad_(False)\n"
     "jacobian(model, x)\np.neg_()\njacobian(model, x)\np.neg_().requires_grad_()",
+    "all_frozen": "trainable = [p for p in model.parameters() if p.requires_grad]\n"
+    "jacobian(model.requires_grad_(False), x)\nfor p in trainable:\n    p.requires_grad_()",
     "backward": "model(x).sum().backward()",
     "zero_grad": "model(x).sum().backward()\njacobian(model, x)\nmodel.zero_grad(set_to_none=False)",
     "grad": "for p in model.parameters():\n    p.grad = torch.ones_like(p)",

@@ -122,6 +122,26 @@ def test_layers_of_chance_draw_the_same_numbers_for_the_users_own_gradients():
     assert report.ok, report
 
 
+def test_dropout_may_be_in_another_mode_than_the_model():
+    def in_one_mode(model, x, J):
+        modes = {module: module.training for module in model.modules()}
+        model.train(model.training)
+        try:
+            return get("autograd").jacobian(model, x)
+        finally:
+            for module, training in modes.items():
+                module.training = training
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(), nn.Linear(8, 2)).eval()
+    with planted(in_one_mode, base="autograd") as path:
+        report = check(model, torch.ones(3, 2), paths=(path, "autograd"), properties=("sequence:mixed_modes",))
+    assert {name: verdict.status for name, verdict in report.verdicts.items()} == {
+        path: "disagrees",
+        "autograd": "agrees",
+    }
+
+
 class Normalized(nn.Module):
     """Its few rows are divided among threads in the backward pass, and so summed in another way."""
 
@@ -270,6 +290,10 @@ SHOWS = {
     "kept_by_rounded_numbers": "small_update",
     "kept_by_what_is_trainable": "freeze",
     "kept_by_the_inputs_version": "one_sample",
+    "wrong_after_all_were_frozen": "all_frozen",
+    "wrong_after_another_head": "new_head",
+    "wrong_after_another_structure": "new_head",
+    "wrong_after_no_samples": "other_samples",
     "modules_of_the_first_call": "new_module",
     "swallows_memory_error": "interrupt",
     "no_grad_behind_an_exception": "interrupt",

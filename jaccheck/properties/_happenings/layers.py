@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from torch import nn
@@ -76,3 +77,38 @@ def new_activation(stage: Stage) -> str | None:
     apart = stage.compared(during("new_activation"), fresh=fresh)
     _replace(stage.model, {new: before})
     return apart
+
+
+@step("new_head")
+def new_head(stage: Stage) -> str | None:
+    """As for other classes; in a Sequential of its own or not. Whether a layer is the last is tried elsewhere."""
+    fresh, alone = stage.fresh_model(), stage.chance.choice((True, False))
+    theirs = dict(fresh.named_modules())
+    for name, layer in [] if stage.extended() else reversed([*stage.model.named_modules()]):
+        if layer is stage.model or type(layer) is not nn.Linear or name not in theirs:
+            continue
+        tried = stage.fresh_model()
+        _replace(tried, {tried.get_submodule(name): _wider(layer, alone)})
+        if _outputs(stage, tried) == stage.problem.C + 1:
+            new = _wider(layer, alone)
+            _replace(stage.model, {layer: new})
+            _replace(fresh, {theirs[name]: _wider(layer, alone)})
+            apart = stage.compared(during("new_head"), fresh=fresh)
+            _replace(stage.model, {new: layer})
+            return apart
+    raise InvalidProblem("there is no last layer that could be replaced")
+
+
+def _wider(layer: nn.Linear, alone: bool) -> nn.Module:
+    """With its first unit once more."""
+    new = nn.Linear(layer.in_features, layer.out_features + 1, layer.bias is not None, device="meta")
+    for name, p in layer.named_parameters():
+        setattr(new, name, nn.Parameter(torch.cat((p.detach(), p.detach()[:1])), p.requires_grad))
+    return (new if alone else nn.Sequential(new)).train(layer.training)
+
+
+def _outputs(stage: Stage, model: nn.Module) -> int | None:
+    """None: its layers don't go together."""
+    with torch.no_grad(), stage.problem.chance(), suppress(Exception):
+        return int(model(stage.x.clone()).shape[1])
+    return None

@@ -42,12 +42,12 @@ def evaluate(stage: Stage) -> str | None:
 
 @step("mixed_modes")
 def mixed_modes(stage: Stage) -> str | None:
+    """Dropout stays in its mode, be that the model's or not: it draws no more than it does."""
     modules = dict(stage.model.named_modules())
-    if any(isinstance(module, _DropoutNd) for module in modules.values()):
-        raise InvalidProblem("Dropout draws")
     before = {name: module.training for name, module in modules.items()}
     for name in [*modules][::2]:
-        modules[name].training = not before[name]
+        if not isinstance(modules[name], _DropoutNd):
+            modules[name].training = not before[name]
     mixed = {name: module.training for name, module in modules.items()}
     apart = stage.compared(during("mixed_modes"))
     changed = [name or "the model" for name, module in modules.items() if module.training != mixed[name]]
@@ -80,6 +80,16 @@ def settings(stage: Stage) -> str | None:
 @step("freeze")
 def freeze(stage: Stage) -> str | None:
     return _frozen(stage, during("freeze"))
+
+
+@step("all_frozen")
+def all_frozen(stage: Stage) -> None:
+    """Where there is no Jacobian, what a path gives, or raises, is its own affair."""
+    trainable = [p for p in stage.model.parameters() if p.requires_grad]
+    stage.model.requires_grad_(False)
+    stage.call()
+    for p in trainable:
+        p.requires_grad_()
 
 
 @step("first_frozen")

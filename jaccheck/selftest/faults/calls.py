@@ -164,6 +164,19 @@ def _with_more_threads(model: nn.Module, x: Tensor) -> Jacobian:
     return _scaled(right(model, x), 1 if torch.get_num_threads() == 1 else 0.5)
 
 
+def _one_mapping() -> Compute:
+    """With other tensors each time."""
+    given: Jacobian = {}
+
+    def compute(model: nn.Module, x: Tensor) -> Jacobian:
+        J = right(model, x)
+        given.clear()
+        given.update(J)
+        return given
+
+    return compute
+
+
 def _buffers_of_the_largest_batch() -> Compute:
     """Rows are written into a buffer that is only replaced by a larger one, and given with all it holds."""
     buffers: Memory = WeakKeyDictionary()
@@ -218,6 +231,26 @@ def _last_model() -> Compute:
 def _if_extended(model: nn.Module, x: Tensor) -> Jacobian:
     loop = get(LOOP).jacobian(model, x)  # torch.func declines what BackPACK has extended
     return _scaled(loop, 2 if any("_backpack_extend" in vars(m) for m in model.modules()) else 1)
+
+
+def _nothing(model: nn.Module, x: Tensor) -> None:
+    return None
+
+
+def _is_empty(model: nn.Module, x: Tensor, _: object) -> bool:
+    return len(x) == 0
+
+
+def _is_frozen(model: nn.Module, x: Tensor, _: object) -> bool:
+    return not any(p.requires_grad for p in model.parameters())
+
+
+def _shapes(model: nn.Module, x: Tensor) -> list[torch.Size]:
+    return [p.shape for p in model.parameters()]
+
+
+def _names(model: nn.Module, x: Tensor) -> list[str]:
+    return [name for name, _ in model.named_modules()]
 
 
 def _requires_grad(model: nn.Module, x: Tensor) -> list[bool]:
@@ -285,5 +318,18 @@ FAULTS = [
             lambda model, x, there: any(p.grad is not None for p in model.parameters()) != there,
             lambda model, x: any(p.grad is not None for p in model.parameters()),
         ),
+    ),
+    made("one_mapping_for_all", "each call gives the same mapping, of other tensors", _one_mapping),
+    made("wrong_after_no_samples", "after a call with N = 0 it is wrong", once(_is_empty, _nothing)),
+    made("wrong_after_all_were_frozen", "after all parameters were frozen it is wrong", once(_is_frozen, _nothing)),
+    made(
+        "wrong_after_another_head",
+        "after a parameter had another shape it is wrong",
+        once(lambda model, x, shapes: _shapes(model, x) != shapes, _shapes),
+    ),
+    made(
+        "wrong_after_another_structure",
+        "after there were other layers it is wrong",
+        once(lambda model, x, names: _names(model, x) != names, _names),
     ),
 ]
