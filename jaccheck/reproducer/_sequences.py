@@ -34,7 +34,8 @@ LINES: Mapping[str, str] = {
     "freeze": "p = next(p for p in model.parameters() if p.requires_grad)\np.requires_grad_(False)\n"
     "jacobian(model, x)\np.neg_()\njacobian(model, x)\np.neg_().requires_grad_()",
     "all_frozen": "trainable = [p for p in model.parameters() if p.requires_grad]\n"
-    "jacobian(model.requires_grad_(False), x)\nfor p in trainable:\n    p.requires_grad_()",
+    "try:\n    jacobian(model.requires_grad_(False), x)\nexcept Exception:\n    pass\n"
+    "for p in trainable:\n    p.requires_grad_()",
     "backward": "model(x).sum().backward()",
     "zero_grad": "model(x).sum().backward()\njacobian(model, x)\nmodel.zero_grad(set_to_none=False)",
     "grad": "for p in model.parameters():\n    p.grad = torch.ones_like(p)",
