@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import jaccheck
+from tests.sums import skip_where_rounded_each_time
 
 PATHS = ("autograd", "autograd_batched", "vmap_jacrev", "vmap_jacfwd")
 UNIT = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8, torch.float32: 2.0**-24}
@@ -65,5 +66,6 @@ def test_terms_that_are_lost_one_by_one_accuse_nobody(move, dtype):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_a_sum_along_an_axis_rounds_once(dtype):
     """And each of its terms, a product, does: that is all, as the sum itself is in wider numbers."""
+    skip_where_rounded_each_time(dtype)
     ball = jaccheck.enclosure(Times(MOVES["along an axis"], dtype), torch.ones(1, PLACES, dtype=dtype))["one"]
     assert float(ball.radius) <= 2.1 * UNIT[dtype] * PLACES

@@ -88,7 +88,7 @@ def test_shrinking_stays_with_the_failure_that_it_began_with():
 
     kinds = set()
     with planted(fault) as path:
-        for seed in (17, *range(3, 40)):  # 17 and 3 begin with one of them each
+        for seed in (37, 11, *range(3, 40)):  # 37 and 11 begin with one of them each
             if len(kinds) == 2:
                 break
             (finding,) = run(paths=(path,), seed=seed).findings
@@ -336,6 +336,7 @@ def test_each_network_is_asked_the_cheap_properties_and_every_third_one_of_the_o
     monkeypatch.setattr(jaccheck.fuzz.checking, "looked_up", note)
     monkeypatch.setattr(jaccheck.fuzz.turns, "TURNS", {"batching": 1, "layout": 1, "sequence": 2})
     monkeypatch.setattr(jaccheck.fuzz.turns, "FEW", inf)
+    monkeypatch.setattr(jaccheck.fuzz.turns, "ONLY", {})
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=18)
     cheap = ("enclosure", "state")
     turns = ("sequence", *COSTLY)

@@ -24,6 +24,7 @@ from jaccheck.properties._kinks import BIAS
 from jaccheck.properties.forms import FORMS, Forms
 from jaccheck.reproducer import reproducer
 from jaccheck.selftest.faults import bank
+from tests.sums import skip_where_rounded_each_time
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -74,6 +75,7 @@ def test_another_problem_has_other_numbers():
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("layer", [nn.Tanh, nn.Sigmoid, nn.ReLU, nn.ELU, nn.SELU, nn.LeakyReLU, nn.LogSigmoid, nn.GELU])
 def test_most_entries_that_are_wrong_by_half_would_show_in_each_form(layer, dtype):
+    skip_where_rounded_each_time(dtype)
     for variant in variants(dtype=dtype, layer=layer).values():
         oracle = variant.judge.oracle
         balls = [oracle.rows(name, slice(None), slice(None)) for name in oracle.jacobians()]

@@ -49,7 +49,8 @@ def test_nothing_is_kept_of_a_problem(law):
     PROPERTIES[law].judge(trial)
     watched = weakref.ref(trial.problem)
     del trial
-    gc.collect()
+    if watched() is not None:  # it may be part of a cycle; a collection takes half a second among all tests
+        gc.collect()
     assert watched() is None
 
 

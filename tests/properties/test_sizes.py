@@ -19,6 +19,7 @@ from jaccheck.properties._variants import PASSES
 from jaccheck.properties.sizes import EACH, FEW, LARGE, MOST, PERIOD, UNITS, Sizes, _few, _many, _size, _some
 from jaccheck.reproducer import reproducer
 from tests.enclosure.cases import ACTIVATIONS, DTYPES, OTHERS
+from tests.sums import skip_where_rounded_each_time
 
 NS, CS = (len(_some(random.Random(), large=large)) for large in (6, 3))
 MUCH, ROWS = 5, len(EACH) // 3
@@ -102,6 +103,7 @@ KINDS = (nn.Tanh, nn.Sigmoid, nn.ReLU, nn.ELU, nn.SELU, nn.LeakyReLU, nn.LogSigm
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float16, 0.9), (torch.bfloat16, 0.75), (torch.float32, 0.99)])
 def test_an_activation_that_is_wrong_by_half_for_one_size_alone_would_show(dtype, most):
     """In most entries: its own may be wrong, or those behind and before it."""
+    skip_where_rounded_each_time(dtype)
     shows = []
     for variant in Sizes().variants(admit(*problem(dtype=dtype, layers=KINDS))):
         if len(variant.takes[0].problem.model) > 5:

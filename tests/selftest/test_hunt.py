@@ -33,7 +33,7 @@ FAR: dict[str, float] = {"budget": inf, "most": 500}  # by networks rather than 
 # One of each family, soon found but for a few; and one that can't be seen.
 SAMPLE = (
     "weights_lost_behind_an_exception",  # ambient
-    "backpack_elu_without_alpha",
+    "backpack_bias_by_weight",
     "second_sum",  # blocks
     "from_the_second_call_on",  # calls
     "sign_left_to_chance",  # chance
@@ -41,15 +41,15 @@ SAMPLE = (
     "last_class_in_float64",  # dtypes
     "everywhere_weights_doubled",
     "frozen_ones_too",  # form
-    "weight_beside_a_frozen_bias",  # forms
+    "flattened_from_behind",  # forms
     "kept_by_all_but_settings",  # kept
     "raises_for_views",  # layout
     "first_samples_swapped",  # order
     "last_input_missing",  # parts
-    "float16_by_way_of_bfloat16",  # precision
-    "leak_from_the_next_sample",  # reductions
-    "elu_without_alpha",  # regions
-    "n_from_50_on",  # sizes
+    "eight_units_off",  # precision
+    "centred",  # reductions
+    "leaky_slope_is_positive",  # regions
+    "n_is_1_and_c_is_1",  # sizes
     "changes_the_class",  # state
     "kernel_leaky_default",  # torch_backward
     "kernel_relu_unstrided",  # likewise, and can't be seen

@@ -21,7 +21,7 @@ FAULTS = ("sign", "one_ulp", "leaves_grad", "zeros_negative")
 
 @pytest.fixture(scope="module")
 def found():
-    return tolerances([bank()[name] for name in FAULTS], networks=7, seed=3)
+    return tolerances([bank()[name] for name in FAULTS], networks=7, seed=1)
 
 
 def test_each_rule_has_its_record(found):
@@ -89,7 +89,18 @@ def test_a_picture_has_room_without_false_alarms_and_hides_no_rule():
 
 
 def test_the_command(tmp_path, capsys):
-    options = ["tolerances", "--networks", "2", "--sample", "1", "--plot", str(tmp_path / "t.svg"), "--json"]
+    options = [
+        "tolerances",
+        "--networks",
+        "2",
+        "--sample",
+        "1",
+        "--seed",
+        "5",
+        "--plot",
+        str(tmp_path / "t.svg"),
+        "--json",
+    ]
     assert main(options) == 0
     captured = capsys.readouterr()
     assert captured.err.startswith("without a fault: network 1 of 2\n")
@@ -107,11 +118,11 @@ def test_ctrl_c_ends_in_what_has_been_counted(capsys, monkeypatch, before):
         print(words, **options)
 
     monkeypatch.setattr("jaccheck.cli.tolerances.print", looked_at, raising=False)
-    assert main(["tolerances", "--networks", "2", "--sample", "2", "--json"]) == 130
+    assert main(["tolerances", "--networks", "2", "--sample", "2", "--seed", "5", "--json"]) == 130
     data = json.loads(capsys.readouterr().out)
     assert (data["interrupted"], data["networks"]) == (True, 2)
     assert_documented("tolerances", data)
-    assert main(["tolerances", "--networks", "2", "--sample", "2"]) == 130
+    assert main(["tolerances", "--networks", "2", "--sample", "2", "--seed", "5"]) == 130
     assert "\ninterrupted after 2 networks, " in capsys.readouterr().out
 
 

@@ -150,8 +150,8 @@ def let_go(stage: Stage) -> None:
     stage.disowned()
     gone = weakref.ref(model)
     del model
-    for generation in (1, 2):  # the last takes as long as there are objects, which is seldom needed
-        gc.collect(generation)
-        if gone() is None:
-            return
-    stage.left.append("another model is kept in memory after its last use")
+    for generation in (1, 2):  # in most cases it has gone by itself; the last takes as long as there are objects
+        if gone() is not None:
+            gc.collect(generation)
+    if gone() is not None:
+        stage.left.append("another model is kept in memory after its last use")
