@@ -1,6 +1,5 @@
 """Hypothesis profiles, one torch thread a worker, dtypes and devices."""
 
-import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -22,11 +21,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background processes have it; tests send Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # a worker each; more would only wait for one another
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    gc.freeze()  # what has been imported and collected stays: collections needn't look through it each time
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -113,9 +113,7 @@ def test_networks(network):
     jaccheck.assert_agreement(*network.build(), paths=["twice"])
 """
     )
-    result.stdout.fnmatch_lines(
-        ["E   jaccheck*Disagreement: 'twice' lies*", "E   F* test*: test_networks(*", "E*network=*"]
-    )
+    result.stdout.fnmatch_lines(["E   jaccheck*Disagreement: 'twice' lies*", "E   F*: test_networks(*", "E*network=*"])
     assert [line.split(": in ")[1] for line in traceback_of(result)] == ["test_networks"]
 
 
