@@ -41,7 +41,7 @@ def tried(dtypes: Sequence[str], devices: Sequence[str] | None = None) -> Search
 def used(network: Network) -> Network:
     """`network` with steps for `sequence`, in an order of its own.
 
-    What happens once in 44 steps would be missed too often if only a few of them were drawn for each. A model that
+    What only one step of all shows would be missed too often if a few of them were drawn for each. A model that
     BackPACK has extended stays so, and some of what a path gives for it can't be told from BackPACK's doing: last.
     """
     few = network.batch * network.outputs <= FEW
