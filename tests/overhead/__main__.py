@@ -8,6 +8,7 @@
     python -m tests.overhead gradcheck             the enclosure against torch.autograd.gradcheck, on the example
     python -m tests.overhead fuzz                  networks per second of fuzz by enclosure and state, against a loop
                                                    that checks nothing
+    python -m tests.overhead drawing               the median time that a network takes to draw, of each strategy
     python -m tests.overhead turns                 the time that each property takes of random networks, by autograd
     python -m tests.overhead example               the command `jaccheck example` once torch is imported: the imports,
                                                    the first call and the second
@@ -26,7 +27,7 @@ import torch
 from jaccheck._check import versions
 from jaccheck.strategies import networks
 from tests.false_alarms import drawn
-from tests.overhead import gradcheck, growth, memory, ratios, startup, throughput, turns
+from tests.overhead import drawing, gradcheck, growth, memory, ratios, startup, throughput, turns
 from tests.overhead.problems import PROBLEMS
 
 
@@ -52,6 +53,7 @@ def main() -> None:
         "growth": lambda: growth.compared(options.rounds),
         "gradcheck": lambda: gradcheck.compared(10 * options.rounds),
         "fuzz": lambda: throughput.compared(options.networks, options.rounds),
+        "drawing": lambda: drawing.compared(options.networks),
         "turns": lambda: turns.compared(options.networks),
         "example": lambda: startup.compared(2 * options.rounds),
     }

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import pairwise
-from statistics import median
-from time import process_time
 from typing import Any
 
 import pytest
@@ -163,18 +160,6 @@ def test_from_the_start_on_networks_are_of_all_sizes() -> None:
     simplest, *others = drawn(networks(), 500)[:40]
     assert simplest == Network((Linear(),))
     assert sum(len([*leaves(network)]) == 1 for network in others) < 8
-
-
-def test_drawing_a_network_takes_less_than_three_milliseconds() -> None:
-    """At the median, all that Hypothesis does between two examples included."""
-    times = []
-
-    def measured(network: Network) -> Network:
-        times.append(process_time())
-        return network
-
-    drawn(networks().map(measured), 300)
-    assert median(end - start for start, end in pairwise(times)) < 0.003
 
 
 @given(data=st.data(), dtype=dtypes(), role=st.sampled_from(("weight", "bias", "x")))
