@@ -75,23 +75,28 @@ def _set_log_handlers(handlers: list[logging.Handler]) -> None:
     logging.root.handlers[:] = handlers
 
 
-_LOGGERS = logging.root.manager.loggerDict
+_Levels = list[tuple[logging.Logger, int, bool]]
 
 
-def _levels() -> dict[str, tuple[int, bool]]:
-    return {name: (one.level, one.disabled) for name, one in _LOGGERS.items() if isinstance(one, logging.Logger)}
+def _levels() -> _Levels:
+    loggers = logging.root.manager.loggerDict.values()
+    return [(one, one.level, one.disabled) for one in loggers if isinstance(one, logging.Logger)]
 
 
-def _set_levels(levels: dict[str, tuple[int, bool]]) -> None:
-    for name, (level, disabled) in levels.items():
-        logger = logging.getLogger(name)
+def _set_levels(levels: _Levels) -> None:
+    for logger, level, disabled in levels:
         if logger.level != level:
-            logger.setLevel(level)
+            logger.setLevel(level)  # which forgets what it knows by the old one, too
         logger.disabled = disabled
 
 
-def _levels_apart(before: dict[str, tuple[int, bool]], now: dict[str, tuple[int, bool]]) -> str:
-    return ", ".join(sorted(name for name in before if before[name] != now.get(name)))
+def _levels_hold(before: _Levels) -> bool:
+    """Those that have come to them are nobody's."""
+    return all(logger.level == level and logger.disabled == disabled for logger, level, disabled in before)
+
+
+def _levels_apart(before: _Levels, now: _Levels) -> str:
+    return ", ".join(sorted(state[0].name for state in before if not _levels_hold([state])))
 
 
 PROCESS = (
@@ -119,14 +124,7 @@ PROCESS = (
     Setting("threading.getprofile()", threading.getprofile, threading.setprofile),
     attribute(threading, "excepthook", "threading.excepthook"),
     *attributes(logging.root, "logging.root", "level", "disabled"),
-    Setting(
-        "levels of loggers",  # those that come to them are nobody's
-        _levels,
-        _set_levels,
-        same=lambda before: before.items() <= _levels().items(),
-        apart=_levels_apart,
-        by_imports=True,
-    ),
+    Setting("levels of loggers", _levels, _set_levels, same=_levels_hold, apart=_levels_apart, by_imports=True),
     attribute(logging.root.manager, "disable", "logging.root.manager.disable"),
     Setting("logging.root.handlers", lambda: list(logging.root.handlers), _set_log_handlers, by_imports=True),
 )

@@ -6,7 +6,7 @@ import ctypes
 import sys
 from collections.abc import Callable
 from functools import cache, partial
-from operator import eq, is_, itemgetter
+from operator import eq, itemgetter
 from types import BuiltinFunctionType
 from typing import Any
 
@@ -147,7 +147,6 @@ _FUNCTIONS = Setting(
     "torch's functions",
     lambda: _built_in(vars(torch)),
     lambda functions: vars(torch).update(zip(_BUILT_IN, functions, strict=True)),
-    same=lambda before: all(map(is_, before, _built_in(vars(torch)))),
     apart=_replaced,
 )
 

@@ -11,7 +11,7 @@ from jaccheck._steps import STEPS
 from jaccheck.fuzz.features import SELDOM, kinds
 from jaccheck.fuzz.plan import Plan
 
-EVERY = 3
+EVERY = 4
 """One in so many networks is asked a property that costs several times as much as all the cheap ones together."""
 
 TURNS: Mapping[str, int] = {"every_input": 9, "layout": 5, "forms": 4, "batching": 5, "sizes": 3, "sequence": 15}
@@ -25,22 +25,21 @@ ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
     "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0,)),
     "sizes": (lambda network: len(ACTIVATIONS.keys() & kinds(network)) >= SEVERAL, (1,)),
     "forms": (lambda network: network.random, (1, 3)),
-    "sequence": (lambda network: network.batch >= BETWEEN and len(network.steps) == len(STEPS), (2,)),
+    "sequence": (lambda network: network.batch >= BETWEEN and _all_happens(network), (2,)),
 }
 """Networks, few of all, of which that property alone asks something, or much at once, as `sizes` does where there are
 `SEVERAL` activations, and `sequence` where a sample is `BETWEEN` others: it is asked of so many of `OF`."""
 SEVERAL = 6
 BETWEEN = 3
-"""Samples, of which one is between others; it is asked of those networks to whose models everything happens."""
+"""Samples, of which one is between others."""
 
 MANY = "sequence"
-"""This property has by far the most to try, each thing that may happen to a model: it gets two shares of the time. And
-it calls a path more than a dozen times: of networks with more than `FEW` outputs in all it is asked of one of `OF`."""
-FEW = 16
+"""This property has by far the most to try, each thing that may happen to a model: it gets two shares of the time. Of
+networks to whose models not all of that happens it is asked of one of `OF`."""
 
 
 def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """The properties for network `index`: those that cost little, and of every third network one of the others.
+    """The properties for network `index`: those that cost little, and of every fourth network one of the others.
 
     In a given time, each of the others gets its share of what is `spent`; for a given number of examples the network's
     number decides, whoever checks it. Networks of `ONLY` are often asked what no others are.
@@ -49,7 +48,7 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     every = EVERY if cheap else 1
     number = index // every
     only = [law for law, (of, when) in ONLY.items() if law in others and number % OF in when and of(network)]
-    if network.batch * network.outputs > FEW and number % OF:
+    if not _all_happens(network) and number % OF:
         others = tuple(law for law in others if law != MANY) or others
     if only:
         law = only[0]
@@ -61,6 +60,10 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     else:
         law = min(others, key=lambda name: spent.get(name, 0.0) / (1 + (name == MANY)))
     return [cheap, (law,)] if cheap else [(law,)]
+
+
+def _all_happens(network: Network) -> bool:
+    return len(network.steps) == len(STEPS)
 
 
 @lru_cache
