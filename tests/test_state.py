@@ -303,6 +303,7 @@ LACKING = {
     "autocast dtype": not hasattr(torch, "set_autocast_dtype"),
     "attention by cuDNN": not hasattr(torch.backends.cuda, "enable_cudnn_sdp"),
     "attention's fast path": not hasattr(torch.backends, "mha"),
+    "NNPACK": not hasattr(torch._C, "_set_nnpack_enabled"),
     "attention's sums": not hasattr(torch.backends.cuda, "allow_fp16_bf16_reduction_math_sdp"),
 }
 """What older releases don't tell, or have."""

@@ -253,7 +253,11 @@ FAULTS = [
         "distributions don't check their arguments",
         lambda: torch.distributions.Distribution.set_default_validate_args(False),
     ),
-    _outside("nnpack", "NNPACK is off", lambda: torch._C._set_nnpack_enabled(False)),
+    *(
+        [_outside("nnpack", "NNPACK is off", lambda: torch._C._set_nnpack_enabled(False))]
+        if hasattr(torch._C, "_set_nnpack_enabled")  # not in torch 2.2
+        else []
+    ),
     _outside("loggers", "a library's logger says nothing any more", lambda: logging.getLogger("torch").setLevel(60)),
     _outside("environment", "an environment variable is left", lambda: os.environ.__setitem__("JACCHECK_LEFT", "1")),
     _outside(
