@@ -166,8 +166,7 @@ class Campaign:
             else:  # one by one, to see which it was
                 self._rounds.put(*part.singly())
 
-        spent = {law: self.summary.spent[law] for law in self.plan.turns[1]}
-        listed = self._record.listed
+        listed, spent = self._record.listed, dict(self.summary.spent)
         self._submit(worker, lambda b: self._explored(worker, part, b), lost, explore, part, listed, spent, seconds)
 
     def _explored(self, worker: int, part: Slice, batch: Batch) -> None:

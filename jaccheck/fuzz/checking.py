@@ -20,7 +20,7 @@ from jaccheck.defects.known import looked_up
 from jaccheck.defects.register import Defect
 from jaccheck.fuzz.features import features, kinds, leaves
 from jaccheck.fuzz.plan import Plan
-from jaccheck.fuzz.turns import turn
+from jaccheck.fuzz.turns import counted_as, turn
 
 
 class PathRow(NamedTuple):
@@ -51,7 +51,7 @@ class Asked(NamedTuple):
     @property
     def name(self) -> str:
         """By which the time is counted."""
-        return ", ".join(self.properties)
+        return counted_as(self.properties)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def explore(
             batch.rows.append(row)
             batch.done += 1
             batch.found = {failure: finding for failure, finding in found.items() if failure not in listed}
-            for asked in row.asked[-1:]:
+            for asked in row.asked:
                 shares[asked.name] += asked.seconds
         batch.exhausted = batch.done == part.first + len(networks) < part.last
     except KeyboardInterrupt:

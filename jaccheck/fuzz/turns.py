@@ -20,6 +20,10 @@ each has its turn at any number in `OF`."""
 MIDDLE = 3
 """Those of any other property."""
 
+LONGER = 3
+"""In a given time they all together take at most so many times what the cheap ones take, or one turn more: a first
+turn of each would be most of a short run."""
+
 OF = 4
 ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
     "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0,)),
@@ -41,10 +45,15 @@ networks to whose models not all of that happens it is asked of one of `OF`."""
 def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
     """The properties for network `index`: those that cost little, and of every fourth network one of the others.
 
-    In a given time, each of the others gets its share of what is `spent`; for a given number of examples the network's
-    number decides, whoever checks it. Networks of `ONLY` are often asked what no others are.
+    In a given time, each of the others gets its share of what is `spent`, by the names of `counted_as`; for a given
+    number of examples the network's number decides, whoever checks it. Networks of `ONLY` are often asked what no
+    others are.
     """
     cheap, others = plan.turns
+    if cheap and plan.examples is None:
+        taken = sum(spent.get(counted_as((law,)), 0.0) for law in others)
+        if taken > LONGER * spent.get(counted_as(cheap), 0.0):
+            return [cheap]
     every = EVERY if cheap else 1
     number = index // every
     only = [law for law, (of, when) in ONLY.items() if law in others and number % OF in when and of(network)]
@@ -58,8 +67,17 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
         each = _round(others)
         law = each[number % len(each)]
     else:
-        law = min(others, key=lambda name: spent.get(name, 0.0) / (1 + (name == MANY)))
+        law = min(others, key=lambda law: (_share(law, spent), -TURNS.get(law, MIDDLE)))
     return [cheap, (law,)] if cheap else [(law,)]
+
+
+def counted_as(properties: Sequence[str]) -> str:
+    """By which name the time is counted that these take, asked together."""
+    return ", ".join(properties)
+
+
+def _share(law: str, spent: Mapping[str, float]) -> float:
+    return spent.get(counted_as((law,)), 0.0) / (1 + (law == MANY))
 
 
 def _all_happens(network: Network) -> bool:

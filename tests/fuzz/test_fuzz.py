@@ -26,7 +26,7 @@ from jaccheck.fuzz.checking import found_on
 from jaccheck.fuzz.drawing import used
 from jaccheck.fuzz.once import warned_once
 from jaccheck.fuzz.plan import Plan
-from jaccheck.fuzz.turns import EVERY, TURNS, turn
+from jaccheck.fuzz.turns import EVERY, LONGER, TURNS, turn
 from tests.defects.showing import network_of
 from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
 
@@ -366,7 +366,7 @@ def costly(network, count=EVERY * 8, **options):
     """The properties of `count` turns but for the cheap ones."""
     laws = ("enclosure", "every_input", "sizes", "layout", "sequence", "forms")
     plan = replace(PLAN, properties=laws, **options)
-    spent = {"layout": 1.0, "every_input": 2.0, "forms": 3.0, "sizes": 4.0}
+    spent = {"enclosure": 9.0, "layout": 1.0, "every_input": 2.0, "forms": 3.0, "sizes": 4.0}
     turns = [turn(plan, index, network, spent) for index in range(count)]
     assert all(laws[0] == ("enclosure",) for laws in turns)
     return [law for laws in turns for (law,) in laws[1:]]
@@ -392,6 +392,16 @@ def test_networks_of_which_one_property_asks_what_no_other_does_are_asked_that_m
             count = [costly(network, EVERY * 32, examples=examples).count(law) for network in (one, SMALL)]
             assert count[0] >= 8, law
             assert count[0] > count[1], law
+
+
+def test_in_a_given_time_the_costly_properties_take_no_more_than_a_few_times_what_the_cheap_ones_take():
+    plan = replace(PLAN, properties=("enclosure", "state", "layout", "sizes"), examples=None)
+    cheap = ("enclosure", "state")
+    begun = {"enclosure, state": 1.0, "sizes": float(LONGER)}
+    assert turn(plan, 0, SMALL, {}) == [cheap, ("layout",)]  # which takes less
+    assert turn(plan, 0, SMALL, begun) == [cheap, ("layout",)]
+    assert turn(plan, 0, SMALL, begun | {"layout": 0.1}) == [cheap]
+    assert turn(replace(plan, examples=100), 0, SMALL, begun | {"layout": 0.1})[1:]
 
 
 def test_a_network_to_which_not_all_happens_is_seldom_asked_about_it():
