@@ -50,10 +50,9 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     others are.
     """
     cheap, others = plan.turns
-    if cheap and plan.examples is None:
-        taken = sum(spent.get(counted_as((law,)), 0.0) for law in others)
-        if taken > LONGER * spent.get(counted_as(cheap), 0.0):
-            return [cheap]
+    taken = sum(spent.get(law, 0.0) for law in others)
+    if cheap and plan.examples is None and taken > LONGER * spent.get(counted_as(cheap), 0.0):
+        return [cheap]
     every = EVERY if cheap else 1
     number = index // every
     only = [law for law, (of, when) in ONLY.items() if law in others and number % OF in when and of(network)]
@@ -77,7 +76,7 @@ def counted_as(properties: Sequence[str]) -> str:
 
 
 def _share(law: str, spent: Mapping[str, float]) -> float:
-    return spent.get(counted_as((law,)), 0.0) / (1 + (law == MANY))
+    return spent.get(law, 0.0) / (1 + (law == MANY))
 
 
 def _all_happens(network: Network) -> bool:

@@ -90,16 +90,8 @@ def test_a_picture_has_room_without_false_alarms_and_hides_no_rule():
 
 def test_the_command(tmp_path, capsys):
     options = [
-        "tolerances",
-        "--networks",
-        "2",
-        "--sample",
-        "1",
-        "--seed",
-        "5",
-        "--plot",
+        *["tolerances", "--networks", "2", "--sample", "1", "--seed", "5", "--json", "--plot"],
         str(tmp_path / "t.svg"),
-        "--json",
     ]
     assert main(options) == 0
     captured = capsys.readouterr()
