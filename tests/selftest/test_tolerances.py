@@ -89,10 +89,8 @@ def test_a_picture_has_room_without_false_alarms_and_hides_no_rule():
 
 
 def test_the_command(tmp_path, capsys):
-    options = [
-        *["tolerances", "--networks", "2", "--sample", "1", "--seed", "5", "--json", "--plot"],
-        str(tmp_path / "t.svg"),
-    ]
+    options = ["tolerances", "--networks", "2", "--sample", "1", "--seed", "5", "--json"]
+    options += ["--plot", str(tmp_path / "t.svg")]
     assert main(options) == 0
     captured = capsys.readouterr()
     assert captured.err.startswith("without a fault: network 1 of 2\n")
