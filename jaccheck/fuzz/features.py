@@ -13,9 +13,6 @@ from jaccheck._layers import Activation, Linear
 from jaccheck._network import Network
 from jaccheck._values import DTYPES, Values
 
-SELDOM = frozenset(ACTIVATIONS) - frozenset(CORE)
-"""Activations that few networks have, each of them: there are many."""
-
 
 def leaves(network: Network) -> list[Layer]:
     """Its layers without the containers, in the order in which they are applied, repetitions once."""

@@ -8,15 +8,15 @@ from functools import lru_cache
 from jaccheck._activations import ACTIVATIONS
 from jaccheck._network import Network
 from jaccheck._steps import STEPS
-from jaccheck.fuzz.features import SELDOM, kinds
+from jaccheck.fuzz.features import kinds
 from jaccheck.fuzz.plan import Plan
 
 EVERY = 4
 """One in so many networks is asked a property that costs several times as much as all the cheap ones together."""
 
-TURNS: Mapping[str, int] = {"every_input": 9, "layout": 5, "forms": 4, "batching": 5, "sizes": 3, "sequence": 15}
-"""Of a round; the less time a property takes, the more (`python -m tests.overhead turns`). Their sum is odd, so that
-each has its turn at any number in `OF`."""
+TURNS: Mapping[str, int] = {"every_input": 3, "layout": 5, "forms": 4, "batching": 5, "sizes": 3, "sequence": 15}
+"""Of a round; the less time a property takes, the more (`python -m tests.overhead turns`), but for `every_input`, which
+gets most of its own from `ONLY`. Their sum is odd, so that each has its turn at any number in `OF`."""
 MIDDLE = 3
 """Those of any other property."""
 
@@ -26,13 +26,15 @@ turn of each would be most of a short run."""
 
 OF = 4
 ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
-    "every_input": (lambda network: not SELDOM.isdisjoint(kinds(network)), (0,)),
-    "sizes": (lambda network: len(ACTIVATIONS.keys() & kinds(network)) >= SEVERAL, (1,)),
+    "every_input": (lambda network: _activations(network) >= SOME, (0, 3)),
+    "sizes": (lambda network: _activations(network) >= SEVERAL, (1,)),
     "forms": (lambda network: network.random, (1, 3)),
     "sequence": (lambda network: network.batch >= BETWEEN and _all_happens(network), (2,)),
 }
-"""Networks, few of all, of which that property alone asks something, or much at once, as `sizes` does where there are
-`SEVERAL` activations, and `sequence` where a sample is `BETWEEN` others: it is asked of so many of `OF`."""
+"""Networks, few of all, of which that property alone asks something, or much at once, as `every_input` does where
+there are `SOME` activations, `sizes` where there are `SEVERAL`, and `sequence` where a sample is `BETWEEN` others: it
+is asked of so many of `OF`."""
+SOME = 4
 SEVERAL = 6
 BETWEEN = 3
 """Samples, of which one is between others."""
@@ -77,6 +79,10 @@ def counted_as(properties: Sequence[str]) -> str:
 
 def _share(law: str, spent: Mapping[str, float]) -> float:
     return spent.get(law, 0.0) / (1 + (law == MANY))
+
+
+def _activations(network: Network) -> int:
+    return len(ACTIVATIONS.keys() & kinds(network))
 
 
 def _all_happens(network: Network) -> bool:
