@@ -339,7 +339,10 @@ def test_json_is_alone_where_the_users_code_prints(capsys, folder):
     assert os.name == "nt" or {"number", "C"} <= set(err.splitlines())
 
 
-@pytest.mark.parametrize("command", ["example >&-", "fuzz --seed 1 --examples 2 --workers 2 >&- 2>&-"])
+@pytest.mark.parametrize(
+    "command",
+    ["example >&-", pytest.param("fuzz --seed 1 --examples 2 --workers 2 >&- 2>&-", marks=pytest.mark.long)],
+)
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell's")
 def test_a_closed_stdout_is_no_error(command):
     line = f'{sys.executable} -c "from jaccheck.cli import entry_point; entry_point()" {command}'

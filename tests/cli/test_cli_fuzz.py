@@ -201,6 +201,7 @@ def test_what_a_log_has_settled_is_refused_when_it_goes_on(capsys, option):
     )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_ctrl_c_ends_in_a_summary_of_the_program(folder):
     marking = "from pathlib import Path\n" + TWICE.replace("return", "Path('started').touch()\n        return")
@@ -222,7 +223,7 @@ def test_colours_and_the_progress_bar_are_for_terminals_alone():
     import pty
 
     reader, terminal = pty.openpty()
-    arguments = ["fuzz", *shlex.split(QUICK.replace("vmap_jacrev", "batch_grad")), "--examples", "20"]
+    arguments = ["fuzz", *shlex.split(QUICK.replace("vmap_jacrev", "batch_grad")), "--examples", "5"]
     with program(*arguments, stdout=terminal, stderr=terminal, stdin=terminal) as running:
         os.close(terminal)
         shown = b""
@@ -237,4 +238,4 @@ def test_colours_and_the_progress_bar_are_for_terminals_alone():
     os.close(reader)
     assert running.returncode == 0
     assert ANSI.encode() in shown
-    assert b"20 networks" in shown
+    assert b"5 networks" in shown

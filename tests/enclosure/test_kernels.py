@@ -87,6 +87,7 @@ def test_at_every_argument(layer, dtype, device, way, request):
     assert not found.excludes(got).any(), report(x, got, found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize(("layer", "way"), CASES, ids=lambda one: getattr(one, "__name__", None) or name(one))
 def test_at_the_edge_of_a_ball(layer, dtype, device, way, request):

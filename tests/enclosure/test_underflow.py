@@ -12,6 +12,7 @@ from jaccheck.paths import register_path, unregister_path
 from tests.enclosure.cases import ACTIVATIONS, DTYPES, name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=name)
 def test_each_product_on_the_way_may_underflow(layer, dtype):

@@ -67,6 +67,7 @@ def test_a_server_that_isnt_there_is_said_in_one_line():
         Campaign(replace(PLAN, database="redis://127.0.0.1:1/0"))
 
 
+@pytest.mark.long
 def test_a_dask_cluster_comes_to_the_same_though_a_worker_is_killed():
     distributed = pytest.importorskip("distributed")
     from jaccheck.fuzz.cluster import reached

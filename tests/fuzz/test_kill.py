@@ -22,10 +22,10 @@ from jaccheck.fuzz.logread import counts
 from jaccheck.fuzz.plan import Plan
 from tests.planted import planted
 from tests.processes import alive, children
+from tests.thorough import THOROUGH
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 KILLS = {"controller": 20, "worker": 20} if THOROUGH else {"controller": 1, "worker": 2}  # its successor starts slowly
 NETWORKS = 900 if THOROUGH else 120
 PATHS = """

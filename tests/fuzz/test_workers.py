@@ -111,6 +111,7 @@ assert heard
 """
 
 
+@pytest.mark.long
 def test_the_server_from_which_workers_are_forked_is_deaf_from_its_first_moment_on():
     python = [sys.executable, "-c", WHILE_THE_SERVER_IMPORTS_TORCH]
     ended = subprocess.run(python, capture_output=True, text=True, start_new_session=True, timeout=120)
@@ -132,6 +133,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="nothing is forked here")
 def test_what_others_fork_from_that_server_hears_ctrl_c(tmp_path):
     file = tmp_path / "own.py"
@@ -145,7 +147,7 @@ def test_what_others_fork_from_that_server_hears_ctrl_c(tmp_path):
     [
         ("segfaults", "Tanh", "crashed", "killed by SIGSEGV"),
         ("leaves", "Tanh", "crashed", "left with exit status 7"),
-        ("sleeps", "Mish", "hung", "in <lambda>"),
+        pytest.param("sleeps", "Mish", "hung", "in <lambda>", marks=pytest.mark.long),
     ],
 )
 def test_a_worker_that_dies_or_hangs_is_replaced_and_the_rest_goes_on(

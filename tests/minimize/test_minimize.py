@@ -153,6 +153,7 @@ def test_what_is_square_stays_square():
     assert (found.parameters, sorted(weights(found)[0].flatten().tolist())) == (4, [0, 0, 0, 1])
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(network=networks(residual=True, reuse=True, tied=True, containers=True, functional=True, dropout=True))
 def test_written_out_it_builds_the_same_bits_and_each_candidate_is_a_network_or_refused(network):

@@ -43,6 +43,7 @@ def judged(layer, dtype, paths="all", width=1):
     return check(*problem(layer, dtype, width), paths=paths, properties=("every_input",), images=False).verdicts
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize(("name", "parameters"), CASES, ids=lambda value: str(value).replace(" ", ""))
 def test_at_every_argument(name, parameters, dtype):

@@ -73,6 +73,7 @@ FEW = in_use(
 """A step is a call of a path: with sixteen of all of them it would take ten times as long."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHORTEST)
 def test_what_fails_shrinks_to_the_shortest_sequence_and_says_it(name):
     options = settings(max_examples=2000, derandomize=True, database=None, suppress_health_check=list(HealthCheck))

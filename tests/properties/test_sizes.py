@@ -201,6 +201,7 @@ class Half:
                 hook.remove()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_sum_over_many_units_in_half_precision_is_found(dtype):
     register_path(Half())

@@ -71,6 +71,7 @@ ALONE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_fault_is_found_and_nobody_else_accused(name):
     fault = bank()[name]
@@ -115,6 +116,7 @@ def halved(original):
     )
 
 
+@pytest.mark.long
 def test_who_is_accused_beside_those_at_fault_is_seen():
     """Tanh's derivative is half in torch: BatchGrad goes through it as well."""
     place = (nn.Tanh, "forward", halved)

@@ -136,6 +136,7 @@ def test_nothing_is_frozen_unless_wanted() -> None:
     assert not any(layer.frozen for network in found for layer in leaves(network) if isinstance(layer, Linear))
 
 
+@pytest.mark.long
 def test_each_feature_is_there_often_enough() -> None:
     rare = {name: share for name, share in shares(networks(), 500).items() if share < 0.004}
     assert rare == {}
