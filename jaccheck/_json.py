@@ -167,6 +167,7 @@ _FIELDS: dict[str, Callable[[Any, str], object]] = {
     "layers": _layers,
     "other": _layers,
     "hooks": _hooks,
+    "other_mode": _list,
     "weight": _values,
     "bias": _values,
     "x": _values,

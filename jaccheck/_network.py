@@ -43,6 +43,7 @@ class Network(Spec):
     x_layout: str = "contiguous"
     x_requires_grad: bool = False
     training: bool = True  # as a module is that was just made
+    other_mode: tuple[int, ...] = ()  # which Dropouts (or modules, if there are none) are in the other, modulo how many
     bare: bool = False  # the model is its only layer, and no Sequential of it
     x_retains_grad: bool = False  # x is the result of an operation, and keeps its gradient
     hooks: tuple[Hook, ...] = ()  # the user's
@@ -66,6 +67,9 @@ class Network(Spec):
         one_of("x_layout", self.x_layout, LAYOUTS)
         a_bool("x_requires_grad", self.x_requires_grad)
         a_bool("training", self.training)
+        a_tuple("other_mode", self.other_mode)
+        for i, at in enumerate(self.other_mode):
+            an_integer(f"other_mode[{i}]", at, 0, 2**31)
         a_bool("bare", self.bare)
         if self.bare and len(self.layers) != 1:
             raise InvalidProblem(f"bare is for one layer, but layers has {len(self.layers)}")
@@ -96,9 +100,11 @@ class Network(Spec):
 
     @property
     def random(self) -> bool:
-        """Whether f(x) is left to chance, if only with other parts active: `check` needs a seed."""
+        """Whether f(x) may be left to chance, if only with other parts active: `check` needs a seed."""
         layers = within(self.layers, active=False)
-        return self.training and any(isinstance(layer, Dropout) and 0 < layer.p < 1 for layer in layers)
+        return (self.training or bool(self.other_mode)) and any(
+            isinstance(layer, Dropout) and 0 < layer.p < 1 for layer in layers
+        )
 
     @property
     def seed(self) -> int | None:
@@ -116,6 +122,10 @@ class Network(Spec):
         with torch.inference_mode(False), torch.no_grad():
             model: nn.Module = sequential(self.layers, self.inputs, Target(self.dtype, self.device))
             model = (next(model.children()) if self.bare else model).train(self.training)
+            modules = list(model.modules())
+            modules = [module for module in modules if isinstance(module, nn.Dropout)] or modules
+            for at in self.other_mode:
+                modules[at % len(modules)].training = not self.training
             x = self.x.tensor((self.batch, *self.inputs), self.dtype).to(self.device)
             x = arranged(x, self.x_layout).requires_grad_(self.x_requires_grad)
         with torch.inference_mode(False), torch.enable_grad():

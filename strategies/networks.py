@@ -29,7 +29,7 @@ EVERYTHING = MappingProxyType(
     dict.fromkeys(
         (
             *("residual", "reuse", "tied", "containers", "functional"),
-            *("switch", "dropout", "hooks", "retained", "used_before"),
+            *("switch", "dropout", "modes", "hooks", "retained", "used_before"),
         ),
         True,
     )
@@ -58,6 +58,7 @@ def networks(
     functional: bool = False,
     switch: bool = False,
     dropout: bool = False,
+    modes: bool = False,
     hooks: bool = False,
     retained: bool = False,
     used_before: bool = False,
@@ -80,6 +81,7 @@ def networks(
         containers, functional: modules of our own instead of `Sequential`, and instead of `torch.nn.ReLU`, ….
         switch: one of two parts, the other of which isn't active.
         dropout: Dropout, in training mode (then `check` needs a seed, see `Network.random`) and in evaluation mode.
+        modes: a module in training mode in a model that isn't, or the other way round.
         hooks: a user's hooks on modules and parameters, which change no value.
         retained: x is the result of an operation and retains its gradient.
         used_before: the model has been used with other parts active, under BackPACK too.
@@ -107,6 +109,7 @@ def networks(
         regimes=ordered(chosen("values", values, REGIMES)),
         forms=(*_FORMS, "last first") if containers else _FORMS,
         built=_tables(asked_for, frozen),
+        modes=_MODES if modes else ((),),
         hooks=_HOOKED if hooks else (0,),
         retained=_SELDOM if retained else (False,),
         uses=_USES if used_before else ("",),
@@ -143,6 +146,7 @@ class _Limits:
     regimes: tuple[str, ...]
     forms: tuple[str, ...]
     built: tuple[tuple[Built, ...], ...]
+    modes: tuple[tuple[int, ...], ...]
     hooks: tuple[int, ...]
     retained: tuple[bool, ...]
     uses: tuple[str, ...]
@@ -153,7 +157,9 @@ class _Limits:
 
 
 _HOOKED = (*(0,) * 12, 1, 1, 2, 2)  # how many
+_MODES = (*((),) * 208, *((at,) for at in range(48)))  # which module is in the other one, if any
 _FORMS = ("", "", "alone", "", "alone", "", "alone", "whole")
+_FLAGS = ((False, True), (True, True), (False, False), (True, False))
 _SELDOM = (*(False,) * 7, True)
 _USES = (*("",) * 6, "autograd", *USES[1:])
 _LAYOUTS = (*("contiguous",) * 8, *LAYOUTS[1:])
@@ -166,7 +172,7 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
     names = choices.pick(_palettes(limits.activations, dtype, device))
     form = choices.pick(limits.forms)
     layout = choices.pick(_LAYOUTS)
-    requires_grad, training = choices.pick((False, True)), choices.pick((True, False))
+    (requires_grad, training), other_mode = choices.pick(_FLAGS), choices.pick(limits.modes)
     before = choices.pick(extra(names))
     bare = choices.pick((False, False, True, True, True))  # no activation behind the last layer
     batch, inputs = choices.pick(limits.batches), choices.pick(limits.inputs)
@@ -212,6 +218,7 @@ def _network(limits: _Limits, head: bytes, blocks: list[bytes]) -> Network:
         x_layout=layout,
         x_requires_grad=requires_grad,
         training=training,
+        other_mode=other_mode,
         x_retains_grad=retained,
         hooks=hooks,
         used_before=used_before,

@@ -58,6 +58,7 @@ def test_dropout_needs_a_seed_in_a_part_that_is_not_active_too(first: str) -> No
     assert network.seed == 0
     assert check(*network.build(), seed=network.seed).ok
     assert replace(network, training=False).seed is None
+    assert replace(network, training=False, other_mode=(1,)).seed == 0  # which it may take
 
 
 @given(ANY)
@@ -81,7 +82,9 @@ def test_model_and_input_are_what_the_fields_say(network: Network) -> None:
     assert x.requires_grad == (network.x_requires_grad or network.x_retains_grad)
     assert (x.is_leaf, x.retains_grad) == (not network.x_retains_grad, network.x_retains_grad)
     assert not x.is_inference()
-    assert all(module.training == network.training for module in model.modules())
+    modules = [module for module in model.modules() if isinstance(module, torch.nn.Dropout)] or [*model.modules()]
+    others = {at % len(modules) for at in network.other_mode}
+    assert [module.training == network.training for module in modules] == [i not in others for i in range(len(modules))]
     parameters = list(model.parameters())
     assert all((p.dtype, str(p.device)) == (dtype, network.device) for p in parameters)
     assert sum(p.numel() for p in parameters) == network.parameters
@@ -239,6 +242,8 @@ MALFORMED = [
     (network_json(x_layout="channels_last"), "^x_layout is"),
     (network_json(x_requires_grad=1), "^x_requires_grad is 1"),
     (network_json(training=None), "^training is None"),
+    (network_json(other_mode=[0, -1]), r"^other_mode\[1\] is -1"),
+    (network_json(other_mode=0), "^other_mode is 0"),
     (network_json(x=None), "^x is None"),
     (network_json(x={"kind": "normal"}), r"^x\.kind is 'normal'"),
     (network_json(x={"mean": 0}), r"^x\.mean is unknown"),

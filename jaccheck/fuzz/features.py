@@ -124,6 +124,7 @@ FEATURES: dict[str, Feature] = {
     "own containers": lambda d: any(isinstance(c, Sequential) and c.own for c in d.containers),
     "integers alone": lambda d: all(map(_integers, d.values())),
     "some samples not finite": _some_not_finite,
+    "modules in the other mode": lambda d: bool(d.network.other_mode),
 }
 """In the order of their bits in a log; a new one goes to the end. Dtypes and kinds of layers are features, too."""
 

@@ -24,7 +24,7 @@ def measure(network: Network) -> tuple[float, ...]:
     options += sum(getattr(network, name) != getattr(default, name) for name in OPTIONS)
     numbers = total_cost(network.x) + sum(total_cost(layer.weight) + total_cost(layer.bias) for layer in linears)
     return (
-        len(every) + len(network.steps) + len(network.hooks),
+        len(every) + len(network.steps) + len(network.hooks) + len(network.other_mode),
         network.parameters + samples * prod(network.inputs) + samples,
         options + 0.1 * len(network.inputs),
         numbers,

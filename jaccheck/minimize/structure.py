@@ -62,8 +62,8 @@ def _merged(network: Network, place: Place, first: Linear, behind: Place, second
 
 
 def fewer_steps(network: Network) -> Candidates:
-    """Nothing happens to the model, or half as much, or a quarter less, and so on."""
-    for name in ("steps", "hooks"):
+    """Nothing happens to the model, or has happened, or half as much, or a quarter less, and so on."""
+    for name in ("steps", "hooks", "other_mode"):
         before = getattr(network, name)
         size = len(before)
         while size:

@@ -222,6 +222,15 @@ def _dropped(parts: _Parts) -> tuple[nn.Module, Tensor]:
     return nn.Sequential(*layers, parts.linear(4, 2)), parts.x(4, 2)
 
 
+def _dropped_once(parts: _Parts) -> tuple[nn.Module, Tensor]:
+    """Of two Dropouts one is in the other mode than the model."""
+    model, x = _dropped(parts)
+    model.train(parts.numbers.random() < 0.5)
+    first, second = (module for module in model.children() if isinstance(module, nn.Dropout))
+    parts.numbers.choice((first, second)).train(not model.training)
+    return model, x
+
+
 def _all_dropped(parts: _Parts) -> tuple[nn.Module, Tensor]:
     layers = parts.linear(2, 4), nn.Dropout(1.0), parts.activation(), parts.linear(4, 2)
     return nn.Sequential(*layers), parts.x(3, 2)
@@ -241,6 +250,7 @@ FORMS: dict[str, Form] = {
     "not asked for, but other functions with parameters": _other_functions,
     "before other layers with parameters": _before_other_layers,
     "behind Dropout": _dropped,
+    "behind Dropout in a mode of its own": _dropped_once,
 }
 OF_CHANCE: dict[str, Form] = {"behind Dropout of everything": _all_dropped}
 """Where the problem itself draws random numbers: a library is known to raise there, whatever the model."""

@@ -47,6 +47,7 @@ BIG = Network(
     x_retains_grad=True,
     training=False,
     hooks=(Hook("forward"), Hook("gradient", 2)),
+    other_mode=(1, 2),
     used_before="autograd",
     steps=("deepcopy", "pickle", "again"),
 )
@@ -78,13 +79,21 @@ def inactive(network: Network) -> list[Any]:
         (lambda n: bool(weights(n)) and not n.batch, Network((BARE,), batch=0)),
         (lambda n: bool(weights(n)) and Hook("gradient", 2) in n.hooks, Network((BARE,), hooks=(Hook("gradient", 2),))),
         (lambda n: bool(weights(n)) and bool(n.used_before), Network((BARE,), used_before="autograd")),
+        (lambda n: bool(weights(n)) and bool(n.other_mode), Network((BARE,), other_mode=(2,))),
         (lambda n: bool(weights(n)) and n.x_retains_grad, Network((BARE,), x_retains_grad=True)),
         (lambda n: has(Either)(n) and bool(weights(n)), Network((Switch((BARE,)),))),
         (lambda n: len(inactive(n)) > 0, Network((Switch((), (BARE,)),))),
     ],
     ids=[
         *("a bias", "a GELU", "evaluation mode", "bfloat16", "three samples", "a step", "no sample"),
-        *("a hook", "used before", "x retains its gradient", "a part that isn't active", "a weight in that"),
+        *(
+            "a hook",
+            "used before",
+            "another mode",
+            "x retains its gradient",
+            "a part that isn't active",
+            "a weight in that",
+        ),
     ],
 )
 def test_what_is_left_is_the_smallest(fails, expected):

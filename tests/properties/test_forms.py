@@ -55,6 +55,8 @@ def test_the_activation_stands_in_each_form():
     assert type(made["as a function"].model[1]) is Functional
     assert 0 < made["behind Dropout"].model[1].p < 1
     assert made["behind Dropout"].seed == 0
+    root, *layers = made["behind Dropout in a mode of its own"].model.modules()
+    assert sum(m.training != root.training for m in layers if isinstance(m, nn.Dropout)) == 1
 
 
 def test_function_has_the_parameters_of_the_layer():

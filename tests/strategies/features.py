@@ -92,6 +92,7 @@ IF_ASKED = (
     "layers registered last first",
     "tied parameters",
     "own containers",
+    "modules in the other mode",
 )
 FEATURES: dict[str, Callable[[Built], bool]] = {
     **{name: has for name, has in DESCRIBED.items() if name not in IF_ASKED},

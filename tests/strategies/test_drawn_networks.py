@@ -124,7 +124,8 @@ def test_functional_activations_are_drawn_when_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "field"), [("hooks", "hooks"), ("retained", "x_retains_grad"), ("used_before", "used_before")]
+    ("argument", "field"),
+    [("modes", "other_mode"), ("hooks", "hooks"), ("retained", "x_retains_grad"), ("used_before", "used_before")],
 )
 def test_what_a_user_may_have_done_is_drawn_when_asked_for(argument: str, field: str) -> None:
     assert not any(getattr(network, field) for network in plain())

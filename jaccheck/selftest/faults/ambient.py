@@ -30,6 +30,16 @@ def _parameters_of_the_first_call() -> Compute:
     return compute
 
 
+def _one_mode_meanwhile(model: nn.Module, x: Tensor) -> Jacobian:
+    modes = [(module, module.training) for module in model.modules()]
+    model.train(model.training)
+    try:
+        return right(model, x)
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def _one_mode(model: nn.Module, x: Tensor) -> Jacobian:
     J = right(model, x)
     model.train(model.training)
@@ -103,4 +113,5 @@ FAULTS = [
     computed("swallows_runtime_error", "where the model raises RuntimeError: zeros", swallowing(RuntimeError)),
     computed("swallows_memory_error", "where the model raises MemoryError: zeros", swallowing(MemoryError)),
     computed("one_mode_for_all", "afterwards all modules are in the model's mode", _one_mode),
+    computed("one_mode_meanwhile", "all modules are in the model's mode, and put back", _one_mode_meanwhile),
 ]
