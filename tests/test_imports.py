@@ -40,6 +40,7 @@ WORLD = {
     "_state",
     "_streams",
     "_threads",
+    "_torch_settings",
     "_words",
 }  # the user's model, and what is around it
 FINDINGS = {"_plot", "_report", "_text"}  # they show, they don't compute

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn.modules.dropout import _DropoutNd
 
-from jaccheck import _settings
+from jaccheck import _torch_settings
 from jaccheck._errors import InvalidProblem
 from jaccheck._problem import admit
 from jaccheck._steps import STEPS
@@ -44,8 +44,8 @@ def default_dtype(stage: Stage) -> str | None:
 def default_device(stage: Stage) -> str | None:
     """That of shapes alone, on which no number can come out right."""
     stage.fresh()
-
-    with _set(_settings.default_device, _settings.set_default_device, {_settings.default_device(): "meta"}):
+    ask, choose = _torch_settings.default_device, _torch_settings.set_default_device
+    with _set(ask, choose, {ask(): "meta"}):
         try:
             if output(stage, stage.fresh_model()) is None:
                 raise InvalidProblem("there is nothing to differentiate")
