@@ -18,6 +18,11 @@ def children(pid):
     return found
 
 
+def workers_of(pid):
+    """The processes that were forked from the server that `pid` has started."""
+    return [child for server in children(pid) for child in children(server)]
+
+
 def alive(pid):
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

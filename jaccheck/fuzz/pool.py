@@ -45,9 +45,9 @@ class PoolWorker:
         self.close()
         self._progress.clear()
         self._killed = ""
-        self._pool = ProcessPoolExecutor(1, mp_context=_context())
+        self._pool = ProcessPoolExecutor(1, mp_context=context())
         before = multiprocessing.active_children()
-        with _without_main():
+        with without_main():
             begun = self._pool.submit(process.begin, self._file, self._output, self._core, self._load)
         self._process = next((p for p in multiprocessing.active_children() if p not in before), None)
         return begun
@@ -117,19 +117,19 @@ def _ending(code: int | None) -> str:
     return f"the process left with exit status {code}"
 
 
-def _context() -> Any:
+def context() -> Any:
     """Workers are forked from a server that has loaded all they need, and no threads or devices of ours."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["jaccheck.fuzz.preload"])
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["jaccheck.fuzz.preload"])
     with deaf_to_ctrl_c():
         forkserver.ensure_running()
-    return context
+    return forking
 
 
 @contextmanager
-def _without_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """A new process would import the program's script again, of which a worker needs nothing."""
     main = sys.modules["__main__"]
     hidden: dict[str, Any] = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children
 from statistics import median
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
 from jaccheck._text import several
-from jaccheck.fuzz.interrupt import deaf_to_ctrl_c
+from jaccheck.fuzz.pool import context, without_main
 from jaccheck.fuzz.process import end_with_the_controller
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import Fault
@@ -158,10 +159,10 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
         for name, seed, budget, laws in jobs:
             yield hunt(bank()[name], seed=seed, budget=budget, properties=laws)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context(), initializer=_begin) as pool:
         others = active_children()
         try:
-            with deaf_to_ctrl_c():
+            with without_main():
                 futures = [pool.submit(_in_a_worker, job) for job in jobs]
             for (name, *_), future in zip(jobs, futures, strict=True):
                 yield Hunt(bank()[name], **future.result())
@@ -174,6 +175,7 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
 
 
 def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_the_controller()
     torch.set_num_threads(1)
     gc.freeze()  # as in fuzz

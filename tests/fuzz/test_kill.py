@@ -21,7 +21,7 @@ from jaccheck.fuzz.log import Log
 from jaccheck.fuzz.logread import counts
 from jaccheck.fuzz.plan import Plan
 from tests.planted import planted
-from tests.processes import alive, children
+from tests.processes import alive, workers_of
 from tests.thorough import THOROUGH
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
@@ -73,11 +73,6 @@ def logged(file):
         return 0
     finally:
         db.close()
-
-
-def workers_of(pid):
-    """The processes that were forked from the server that `pid` has started."""
-    return [child for server in children(pid) for child in children(server)]
 
 
 @pytest.mark.parametrize("whom", ["controller", "worker"])
