@@ -104,21 +104,27 @@ EVERYTHING = "dropout_of_everything_nan"
 FAULTS = [fault.name for fault in bank().values() if fault.family == "forms" and fault.name != EVERYTHING]
 
 
+BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+
+
+@BOTH
 @pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_fault_of_one_form_is_found_whatever_the_problem_is(name, dtype):
     with bank()[name].inject():
-        report = check(*problem(dtype), paths=("autograd", name), properties=("forms",))
-    assert {path: verdict.status for path, verdict in report.verdicts.items()} == {
-        "autograd": "agrees",
-        name: "disagrees",
-    }
+        report = check(*problem(dtype), paths=(name,), properties=("forms",))
+    assert report.verdicts[name].status == "disagrees"
+
+
+@BOTH
+def test_without_a_fault_there_is_nothing_to_find(dtype):
+    verdict = check(*problem(dtype), paths=("autograd",), properties=("forms",)).verdicts["autograd"]
+    assert verdict.status == "agrees"
 
 
 def test_a_parameter_that_is_zero_is_among_those_that_are_tried():
     name = "leaky_slope_of_zero"
     with bank()[name].inject():
-        reports = [check(*problem(k=k), paths=(name,), properties=("forms",)) for k in range(8)]
+        reports = [check(*problem(k=k), paths=(name,), properties=("forms",)) for k in (0, 3)]
     assert {report.verdicts[name].status for report in reports} == {"agrees", "disagrees"}
 
 
