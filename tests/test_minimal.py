@@ -14,7 +14,7 @@ import pytest
 # Runs each script that it is told of in a process of its own, which has torch already.
 FORKING = """
 import json, os, sys
-import torch, torch._dynamo, torch.fx.experimental.symbolic_shapes  # which torch.func's first use loads
+import torch
 for line in sys.stdin:
     file, folder = json.loads(line)
     child = os.fork()
