@@ -25,7 +25,7 @@ from jaccheck.fuzz.plan import Plan
 from tests.planted import doubled, doubled_behind_tanh, leaving_gradients, planted
 
 PLAN = Plan(
-    seed=1, paths=("vmap_jacrev",), properties=("enclosure",), dtypes=("float32",), devices=("cpu",), examples=40
+    seed=1, paths=("vmap_jacrev",), properties=("enclosure",), dtypes=("float32",), devices=("cpu",), examples=60
 )
 
 
@@ -47,17 +47,17 @@ def rows(file, query):
 def test_a_log_has_a_row_for_each_network_and_totals_that_fit_them(tmp_path):
     file = tmp_path / "log.db"
     summary = logged(file)
-    assert rows(file, "SELECT id FROM network") == [(i,) for i in range(40)]
+    assert rows(file, "SELECT id FROM network") == [(i,) for i in range(60)]
     by_path = {(path, status): number for path, status, number, *_ in rows(file, "SELECT * FROM path_total")}
     assert by_path == {(path, s): n for path, statuses in summary.verdicts.items() for s, n in statuses.items()}
     again = "SELECT path, status, count(*), sum(elements), sum(vacuous) FROM verdicts GROUP BY path, status"
     assert rows(file, again) == rows(file, "SELECT * FROM path_total")
     in_bits = "SELECT count(*) FROM network WHERE features >> (SELECT bit FROM feature WHERE name = 'N = 1') & 1"
     assert rows(file, in_bits) == [(summary.features["N = 1"],)]
-    assert rows(file, "SELECT sum(networks) FROM feature WHERE name LIKE 'in float%'") == [(40,)]
-    assert 0 < rows(file, "SELECT sum(networks) FROM sharpness")[0][0] <= 40
+    assert rows(file, "SELECT sum(networks) FROM feature WHERE name LIKE 'in float%'") == [(60,)]
+    assert 0 < rows(file, "SELECT sum(networks) FROM sharpness")[0][0] <= 60
     found = counts(file)
-    assert (found["networks"], found["checks"], found["findings"]) == (40, summary.checks, [])
+    assert (found["networks"], found["checks"], found["findings"]) == (60, summary.checks, [])
     assert (found["ok"], found["stopped"], found["seed"]) == (True, "examples", 1)
     json.dumps(found, allow_nan=False)
 
@@ -133,7 +133,7 @@ def test_a_campaign_that_was_cut_short_goes_on_and_comes_to_the_same(tmp_path, m
     log = Log.resume(file)
     resumed = Campaign(log.plan, log=log).run()
     log.close(resumed)
-    assert 0 < done < 40
+    assert 0 < done < 60
     assert rows(file, "SELECT id FROM network") == rows(whole, "SELECT id FROM network")
     assert resumed.verdicts == expected.verdicts
     assert resumed.features == expected.features
@@ -277,7 +277,7 @@ def test_a_log_that_cant_be_written_any_more_ends_the_campaign_and_holds_what_it
     other.close()
     log.db.close()
     held = counts(file)
-    assert 0 < held["networks"] < 40
+    assert 0 < held["networks"] < 60
     assert held["checks"] == held["networks"]
 
 
