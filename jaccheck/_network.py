@@ -43,7 +43,7 @@ class Network(Spec):
     x_layout: str = "contiguous"
     x_requires_grad: bool = False
     training: bool = True  # as a module is that was just made
-    other_mode: tuple[int, ...] = ()  # which Dropouts (or modules, if there are none) are in the other, modulo how many
+    other_mode: tuple[int, ...] = ()  # which Dropouts, or modules if there are none, aren't; modulo how many
     bare: bool = False  # the model is its only layer, and no Sequential of it
     x_retains_grad: bool = False  # x is the result of an operation, and keeps its gradient
     hooks: tuple[Hook, ...] = ()  # the user's

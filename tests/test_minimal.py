@@ -176,7 +176,7 @@ ran("fuzz", "--examples", "1", "--database", "redis://127.0.0.1:6379")
 """
     _, err = run("distributed redis", code)
     here, *there = err.splitlines()
-    assert here.startswith("0 fuzz --examples 2")
+    assert here == "0 fuzz --examples 2 --workers 1 --keep-going --path autograd --property enclosure"
     for missing, said, status in zip(("distributed", "redis"), there[::2], there[1::2], strict=True):
         assert missing in said
         assert "pip install 'jaccheck[cluster]'" in said
