@@ -35,10 +35,8 @@ def begin(shared: Path, output: Path, core: int | None, load: tuple[str, ...]) -
         The process's number.
     """
     global _progress
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_the_controller()
+    serve()
     _print_into(output)
-    torch.set_num_threads(1)
     keep_few()
     if core is not None:
         os.sched_setaffinity(0, {core})
@@ -57,7 +55,14 @@ def work(function: Callable[..., T], *arguments: Any) -> T:
     return function(*arguments, _progress)
 
 
-def end_with_the_controller() -> None:
+def serve() -> None:
+    """One torch thread, deaf to Ctrl-C, gone as soon as the process is that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    _end_with_the_controller()
+
+
+def _end_with_the_controller() -> None:
     """From now on this process is gone as soon as the one that started it is."""
     parent = multiprocessing.parent_process()
     assert parent is not None

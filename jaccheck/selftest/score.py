@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import random
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,13 +13,11 @@ from multiprocessing import active_children
 from statistics import median
 from typing import Any
 
-import torch
-
 from jaccheck._check import versions
 from jaccheck._errors import InvalidProblem
 from jaccheck._text import several
 from jaccheck.fuzz.pool import context, without_main
-from jaccheck.fuzz.process import end_with_the_controller
+from jaccheck.fuzz.process import serve
 from jaccheck.properties import PROPERTIES
 from jaccheck.selftest.fault import Fault
 from jaccheck.selftest.faults import bank, families
@@ -175,9 +172,7 @@ def _hunts(jobs: Sequence[Job], workers: int) -> Iterator[Hunt]:
 
 
 def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_the_controller()
-    torch.set_num_threads(1)
+    serve()
     gc.freeze()  # as in fuzz
 
 
