@@ -88,7 +88,7 @@ class Scene:
 
     @cached_property
     def _oracle(self) -> Oracle:
-        return Oracle(self.problem.model, self.problem.x, seed=self.problem.seed)
+        return self.case.oracle or Oracle(self.problem.model, self.problem.x, seed=self.problem.seed)
 
     @cached_property
     def balls(self) -> dict[str, Ball]:

@@ -14,9 +14,9 @@ from jaccheck.fuzz.plan import Plan
 EVERY = 4
 """One in so many networks is asked a property that costs several times as much as all the cheap ones together."""
 
-TURNS: Mapping[str, int] = {"every_input": 3, "layout": 5, "forms": 6, "batching": 5, "sizes": 3, "sequence": 15}
+TURNS: Mapping[str, int] = {"every_input": 2, "layout": 8, "forms": 5, "batching": 6, "sizes": 3, "sequence": 9}
 """Of a round; the less time a property takes, the more (`python -m tests.overhead turns`), but for `every_input`, which
-gets most of its own from `ONLY`. Their sum is odd, so that each has its turn at any number in `OF`."""
+has those of `ONLY`. Their sum is odd, so that each has its turn at any number in `OF`."""
 MIDDLE = 3
 """Those of any other property."""
 
@@ -26,22 +26,22 @@ turn of each would be most of a short run."""
 
 OF = 4
 ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
-    "every_input": (lambda network: _activations(network) >= SOME, (0,)),
+    "every_input": (lambda network: _activations(network) >= NEARLY_ALL, range(OF)),
     "sizes": (lambda network: _activations(network) >= SEVERAL, (1,)),
     "forms": (lambda network: network.random, (1, 3)),
     "sequence": (lambda network: network.batch >= BETWEEN and _all_happens(network), (2,)),
 }
-"""Networks, few of all, of which that property alone asks something, or much at once, as `every_input` does where
-there are `SOME` activations, `sizes` where there are `SEVERAL`, and `sequence` where a sample is `BETWEEN` others: it
+"""Networks, few of all, of which that property alone asks something, or much at once, as `every_input` does where there
+are `NEARLY_ALL` activations, `sizes` where there are `SEVERAL`, and `sequence` where a sample is `BETWEEN` others: it
 is asked of so many of `OF`."""
-SOME = 4
+NEARLY_ALL = 15
 SEVERAL = 6
 BETWEEN = 3
 """Samples, of which one is between others."""
 
 MANY = "sequence"
-"""This property has by far the most to try, each thing that may happen to a model: it gets two shares of the time. Of
-networks to whose models not all of that happens it is asked of one of `OF`."""
+"""This property has by far the most to try, each thing that may happen to a model. All that in one turn is most of what
+it finds: of networks to whose models not all of it happens it is asked of one of `OF`."""
 
 
 def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -58,27 +58,24 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     every = EVERY if cheap else 1
     number = index // every
     only = [law for law, (of, when) in ONLY.items() if law in others and number % OF in when and of(network)]
+    now = others
     if not _all_happens(network) and number % OF:
-        others = tuple(law for law in others if law != MANY) or others
+        now = tuple(law for law in others if law != MANY) or others
     if only:
         law = only[0]
     elif not others or index % every:
         return [cheap]
     elif plan.examples is not None:
         each = _round(others)
-        law = each[number % len(each)]
+        law = next(law for law in each[number % len(each) :] + each if law in now)
     else:
-        law = min(others, key=lambda law: (_share(law, spent), -TURNS.get(law, MIDDLE)))
+        law = min(now, key=lambda law: (spent.get(law, 0.0), -TURNS.get(law, MIDDLE)))
     return [cheap, (law,)] if cheap else [(law,)]
 
 
 def counted_as(properties: Sequence[str]) -> str:
     """By which name the time is counted that these take, asked together."""
     return ", ".join(properties)
-
-
-def _share(law: str, spent: Mapping[str, float]) -> float:
-    return spent.get(law, 0.0) / (1 + (law == MANY))
 
 
 def _activations(network: Network) -> int:

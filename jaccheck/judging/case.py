@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from jaccheck._problem import Problem
+from jaccheck.enclosure import Oracle
 from jaccheck.paths import Path
 
 Masks = dict[str, Tensor]
@@ -25,3 +26,5 @@ class Case:
     """Which entries of a Jacobian are wrong; None: those outside the enclosure."""
     path: Path | None = None
     """The path with other options, by which it is judged; None: as it is."""
+    oracle: Oracle | None = None
+    """The problem's, if there is one already."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from jaccheck._errors import InvalidProblem, Unsupported
 from jaccheck._problem import Problem
 from jaccheck._report import ForwardFinding, Verdict
+from jaccheck.enclosure import Oracle
 from jaccheck.judging.case import Case
 from jaccheck.judging.form import malformed
 from jaccheck.judging.judge import Comparison, Judge
@@ -103,12 +104,15 @@ class Varied:
     def cases(self, problem: Problem, path: Path) -> Iterator[Case]:
         """Each call of each variant, but where the model's own values are wrong: then no path is to be judged."""
         seen: dict[Problem, set[int]] = {}
+        oracles: dict[Problem, Oracle | None] = {}
         for variant in self.asked(problem, path):
             if isinstance(variant, InvalidProblem) or (variant.judge is not None and variant.judge.forward is not None):
                 continue
+            if variant.judge is not None:
+                oracles[variant.judge.problem] = variant.judge.oracle
             for take in variant.takes:
                 seen.setdefault(take.problem or problem, set()).update(take.rows)
-        yield from (Case(one, sorted(rows)) for one, rows in seen.items())
+        yield from (Case(one, sorted(rows), oracle=oracles.get(one)) for one, rows in seen.items())
 
     def misvalued(self, problem: Problem) -> Problem | None:
         """The first model of a variant whose own values are wrong, at its input; None if all are right."""

@@ -39,7 +39,7 @@ class Batching(Varied):
         yield from _shuffled(problem)
         if N > 1:
             yield partial(_split, problem, N // 2)
-        yield partial(_appended, problem, nan)
+        yield partial(_enclosed, problem, nan)
         if N > 1:
             yield partial(_overwritten, problem, inf)
         if problem.C > 1:
@@ -74,10 +74,11 @@ def _split(problem: Problem, k: int) -> Variant:
     return Variant(f"with x[:{k}] and x[{k}:] apart", takes, alike=True)
 
 
-def _appended(problem: Problem, value: float) -> Variant:
+def _enclosed(problem: Problem, value: float) -> Variant:
     x, every = problem.x.detach(), range(problem.N)
-    more = admit(problem.model, torch.cat((x, torch.full_like(x[:1], value))))
-    return Variant(f"with a sample of {value} behind the others", [Take(more, every, every)])
+    other = torch.full_like(x[:1], value)
+    more = admit(problem.model, torch.cat((other, x, other)))
+    return Variant(f"between two samples of {value}", [Take(more, range(1, problem.N + 1), every)])
 
 
 def _overwritten(problem: Problem, value: float) -> Variant:
@@ -92,9 +93,9 @@ def _overwritten(problem: Problem, value: float) -> Variant:
 
 
 def _class_enlarged(problem: Problem) -> Variant:
-    """Not times infinity, which times 0 is NaN in other rows."""
+    """Twice, so that it overflows; not times infinity, which times 0 is NaN in other rows."""
     _, exponent = frexp(torch.finfo(problem.dtype).max)
-    return _class_scaled(problem, exponent - 1)
+    return _class_scaled(problem, exponent - 1, times=2)
 
 
 def _class_diminished(problem: Problem) -> Variant:
@@ -105,13 +106,14 @@ def _class_diminished(problem: Problem) -> Variant:
     return _class_scaled(problem, lowest - 1 + bits // 2)
 
 
-def _class_scaled(problem: Problem, exponent: int) -> Variant:
+def _class_scaled(problem: Problem, exponent: int, times: int = 1) -> Variant:
     c = chance(problem).randrange(problem.C)
     factors = torch.eye(problem.C, dtype=torch.float64, device=problem.device)
     factors[c, c] = ldexp(1.0, exponent)
-    scaled = admit(nn.Sequential(problem.model, linear(factors.to(problem.dtype), None)), problem.x)
+    layers = [linear(factors.to(problem.dtype), None) for _ in range(times)]
+    scaled = admit(nn.Sequential(problem.model, *layers), problem.x)
     every = range(problem.N)
-    words = f"with class {c} times 2**{exponent}"
+    words = f"with class {c} times 2**{times * exponent}"
     return Variant(words, [Take(scaled, every, every)], Judge(scaled), prefix="0.")
 
 

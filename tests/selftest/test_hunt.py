@@ -65,7 +65,7 @@ ALONE = {
     "every_input": "sigmoid_wrong_in_a_narrow_gap",
     "sizes": "fan_out_is_256",
     "forms": "skip_detached",
-    "batching": "nan_spreads_over_samples",
+    "batching": "nan_spreads_over_classes",
     "layout": "inputs_read_from_the_start",
     "sequence": "kept_by_the_model",
 }
