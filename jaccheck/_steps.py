@@ -17,7 +17,7 @@ STEPS: Mapping[str, str] = MappingProxyType(
         "one_sample": "other numbers in one sample, which autograd doesn't see",
         "small_input": "a step of one sample to the numbers next to its own",
         "update": "an update of the parameters in place",
-        "update_one": "an update of one number of one parameter",
+        "update_one": "an update of one number of a parameter, and then of another",
         "small_update": "a step of all parameters but one to the numbers next to their own",
         "exchange": "an exchange of the numbers of two parameters",
         "update_data": "an update of the parameters' data, which autograd doesn't see",

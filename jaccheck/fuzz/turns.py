@@ -14,9 +14,9 @@ from jaccheck.fuzz.plan import Plan
 EVERY = 4
 """One in so many networks is asked a property that costs several times as much as all the cheap ones together."""
 
-TURNS: Mapping[str, int] = {"every_input": 2, "layout": 8, "forms": 5, "batching": 6, "sizes": 3, "sequence": 9}
-"""Of a round; the less time a property takes, the more (`python -m tests.overhead turns`), but for `every_input`, which
-has those of `ONLY`. Their sum is odd, so that each has its turn at any number in `OF`."""
+TURNS: Mapping[str, int] = {"sequence": 1, "layout": 8, "batching": 6, "forms": 5, "every_input": 2, "sizes": 1}
+"""Of a round; the less time a property takes, the more (`python -m tests.overhead turns`), and fewer where `ONLY` gives
+others. The first of each come in this order. Their sum is odd, so that each has its turn at any number in `OF`."""
 MIDDLE = 3
 """Those of any other property."""
 
@@ -26,22 +26,15 @@ turn of each would be most of a short run."""
 
 OF = 4
 ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
-    "every_input": (lambda network: _activations(network) >= NEARLY_ALL, range(OF)),
+    "every_input": (lambda network: _activations(network) >= SEVERAL, (0, 2)),
     "sizes": (lambda network: _activations(network) >= SEVERAL, (1,)),
     "forms": (lambda network: network.random, (1, 3)),
-    "sequence": (lambda network: network.batch >= BETWEEN and _all_happens(network), (2,)),
+    "sequence": (lambda network: _all_happens(network) and _bends(network), (3,)),
 }
-"""Networks, few of all, of which that property alone asks something, or much at once, as `every_input` does where there
-are `NEARLY_ALL` activations, `sizes` where there are `SEVERAL`, and `sequence` where a sample is `BETWEEN` others: it
-is asked of so many of `OF`."""
-NEARLY_ALL = 15
+"""Networks, few of all, of which that property alone asks something, or much at once, as `every_input` and `sizes` do
+where there are `SEVERAL` activations, and `sequence` where all happens that may, to a model that isn't linear: it is
+asked of so many of `OF`."""
 SEVERAL = 6
-BETWEEN = 3
-"""Samples, of which one is between others."""
-
-MANY = "sequence"
-"""This property has by far the most to try, each thing that may happen to a model. All that in one turn is most of what
-it finds: of networks to whose models not all of it happens it is asked of one of `OF`."""
 
 
 def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -58,18 +51,15 @@ def turn(plan: Plan, index: int, network: Network, spent: Mapping[str, float]) -
     every = EVERY if cheap else 1
     number = index // every
     only = [law for law, (of, when) in ONLY.items() if law in others and number % OF in when and of(network)]
-    now = others
-    if not _all_happens(network) and number % OF:
-        now = tuple(law for law in others if law != MANY) or others
     if only:
         law = only[0]
     elif not others or index % every:
         return [cheap]
     elif plan.examples is not None:
         each = _round(others)
-        law = next(law for law in each[number % len(each) :] + each if law in now)
+        law = each[number % len(each)]
     else:
-        law = min(now, key=lambda law: (spent.get(law, 0.0), -TURNS.get(law, MIDDLE)))
+        law = min(_round(others), key=lambda law: spent.get(law, 0.0))
     return [cheap, (law,)] if cheap else [(law,)]
 
 
@@ -83,12 +73,17 @@ def _activations(network: Network) -> int:
 
 
 def _all_happens(network: Network) -> bool:
-    return len(network.steps) == len(STEPS)
+    return len(network.steps) == len(STEPS) and network.batch > 0
+
+
+def _bends(network: Network) -> bool:
+    return not {"Identity"}.issuperset(ACTIVATIONS.keys() & kinds(network))
 
 
 @lru_cache
 def _round(laws: tuple[str, ...]) -> tuple[str, ...]:
-    """Each property as often as `TURNS` says, at even distances from the first on; that of most turns comes first."""
-    turns = {law: TURNS.get(law, MIDDLE) for law in laws}
-    places = [(i / most, -most, law) for law, most in turns.items() for i in range(most)]
-    return tuple(law for *_, law in sorted(places, key=lambda place: place[:2]))
+    """Each property as often as `TURNS` says, at even distances from the first on."""
+    order = sorted(laws, key=lambda law: [*TURNS, law].index(law))
+    turns = {law: TURNS.get(law, MIDDLE) for law in order}
+    places = [(i / most, law) for law, most in turns.items() for i in range(most)]
+    return tuple(law for _, law in sorted(places, key=lambda place: place[0]))

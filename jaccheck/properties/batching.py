@@ -75,10 +75,11 @@ def _split(problem: Problem, k: int) -> Variant:
 
 
 def _enclosed(problem: Problem, value: float) -> Variant:
+    """By three others, so that an even number becomes odd."""
     x, every = problem.x.detach(), range(problem.N)
     other = torch.full_like(x[:1], value)
-    more = admit(problem.model, torch.cat((other, x, other)))
-    return Variant(f"between two samples of {value}", [Take(more, range(1, problem.N + 1), every)])
+    more = admit(problem.model, torch.cat((other, x, other, other)))
+    return Variant(f"between samples of {value}", [Take(more, range(1, problem.N + 1), every)])
 
 
 def _overwritten(problem: Problem, value: float) -> Variant:

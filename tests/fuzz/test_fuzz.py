@@ -15,7 +15,7 @@ import jaccheck.fuzz.checking
 import jaccheck.fuzz.drawing
 import jaccheck.fuzz.plan
 import jaccheck.fuzz.turns
-from jaccheck._activations import ACTIVATIONS, CORE
+from jaccheck._activations import CORE
 from jaccheck._errors import InvalidProblem
 from jaccheck._finding import CRASH, Failure, Finding
 from jaccheck._layers import Activation, Dropout, Linear
@@ -284,7 +284,7 @@ def test_networks_that_are_refused_are_counted_by_the_reason(monkeypatch):
 
 def test_known_defects_are_counted_and_no_findings_unless_asked_for(monkeypatch):
     monkeypatch.setattr(jaccheck.fuzz.chasing, "SHRINKING", 0.5)
-    plan = replace(PLAN, paths=("autograd",), properties=("enclosure",), seed=1, examples=20)
+    plan = replace(PLAN, paths=("autograd",), properties=("enclosure",), seed=2, examples=20)
     summary = run(plan)
     assert summary.ok
     assert summary.known["autograd-other-sample-not-finite"] > 0
@@ -326,7 +326,7 @@ def test_only_the_chosen_dtypes_are_drawn():
 
 
 COSTLY = ("batching", "layout", "sequence")
-SMALL = used(Network((Linear(2), Activation("ReLU"))))
+SMALL = used(Network((Linear(2), Activation("Identity"))))
 
 
 def test_each_network_is_asked_the_cheap_properties_and_every_fourth_one_of_the_others_in_turn(monkeypatch):
@@ -337,8 +337,7 @@ def test_each_network_is_asked_the_cheap_properties_and_every_fourth_one_of_the_
         return looked_up(network, paths, properties, **options)
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "looked_up", note)
-    monkeypatch.setattr(jaccheck.fuzz.turns, "TURNS", {"batching": 1, "layout": 1, "sequence": 2})
-    monkeypatch.setattr(jaccheck.fuzz.turns, "_all_happens", lambda network: True)
+    monkeypatch.setattr(jaccheck.fuzz.turns, "TURNS", {"sequence": 2, "batching": 1, "layout": 1})
     monkeypatch.setattr(jaccheck.fuzz.turns, "ONLY", {})
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY, "state"), examples=24)
     cheap = ("enclosure", "state")
@@ -361,11 +360,10 @@ def test_in_a_given_time_each_of_the_costly_properties_gets_the_same_share(monke
 
     monkeypatch.setattr(jaccheck.fuzz.checking, "looked_up", timed)
     monkeypatch.setattr(jaccheck.fuzz.drawing, "FEW", -1)  # all steps would take most of the time
-    monkeypatch.setattr(jaccheck.fuzz.turns, "_all_happens", lambda network: True)
     monkeypatch.setattr(jaccheck.fuzz.turns, "ONLY", {})
     summary = run(paths=("vmap_jacrev",), properties=("enclosure", *COSTLY), examples=None, seconds=2.0)
     shares = [summary.spent[name] for name in COSTLY]
-    assert max(shares) < 2 * min(shares) + max(0.3, *turns)  # no turn is cut short
+    assert max(shares) < 2 * min(shares) + 1.1 * max(0.3, *turns)  # no turn is cut short
 
 
 def costly(network, count=EVERY * 8, **options):
@@ -389,12 +387,17 @@ def test_each_of_the_others_has_its_turns_in_a_round():
 
 
 def test_networks_of_which_one_property_asks_what_no_other_does_are_asked_that_more_often():
-    """Most activations, at their every input; several of them between sizes; forms that need chance."""
-    most = used(Network((*map(Activation, ACTIVATIONS), Linear(2))))
+    """Several activations, at their every input and between sizes; forms that need chance; all that may happen."""
     several = used(Network((*map(Activation, CORE), Linear(2))))
     dropped = used(Network((Linear(2), Dropout(0.5)), training=True))
+    bent = used(Network((Linear(2), Activation("Tanh"))))
     for examples in (PLAN.examples, None):
-        for one, law in ((most, "every_input"), (several, "sizes"), (dropped, "forms")):
+        for one, law in (
+            (several, "every_input"),
+            (several, "sizes"),
+            (dropped, "forms"),
+            (bent, "sequence"),
+        ):
             count = [costly(network, EVERY * 32, examples=examples).count(law) for network in (one, SMALL)]
             assert count[0] >= 8, law
             assert count[0] > count[1], law
@@ -408,15 +411,6 @@ def test_in_a_given_time_the_costly_properties_take_no_more_than_a_few_times_wha
     assert turn(plan, 0, SMALL, begun) == [cheap, ("layout",)]
     assert turn(plan, 0, SMALL, begun | {"layout": 0.1}) == [cheap]
     assert turn(replace(plan, examples=100), 0, SMALL, begun | {"layout": 0.1})[1:]
-
-
-def test_a_network_to_which_not_all_happens_is_seldom_asked_about_it():
-    many = used(replace(SMALL, batch=9))
-    for examples in (PLAN.examples, None):
-        few, often = (costly(one, EVERY * 32, examples=examples).count("sequence") for one in (many, SMALL))
-        assert 0 < few < often / 2
-    plan = replace(PLAN, properties=("enclosure", "sequence"))
-    assert turn(plan, EVERY, many, {})[1:] == [("sequence",)]  # nothing else is left
 
 
 def test_while_shrinking_only_the_path_and_the_property_that_fail_are_asked(monkeypatch):

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-from jaccheck.paths import get
-from jaccheck.selftest.fault import Fault
-from jaccheck.selftest.wrong_paths import Jacobian, altered, computed, made, right
-
-APART = "batch_grad"
-"""A path that keeps samples apart."""
+from jaccheck.selftest.wrong_paths import Jacobian, altered, computed, right
 
 
 def _first_sample(model: nn.Module, x: Tensor) -> Jacobian:
@@ -44,15 +37,6 @@ def _padded(model: nn.Module, x: Tensor) -> Jacobian:
     return {name: j[1:] for name, j in right(model, torch.cat((x, x[:1]))).items()}
 
 
-def _spreading(name: str, words: str, there: Callable[[Tensor], Tensor]) -> Fault:
-    """What isn't finite `there` is NaN here, too: in BackPACK's path, as torch's own let it spread anyway."""
-
-    def compute(model: nn.Module, x: Tensor) -> Jacobian:
-        return {name: j + 0 * there(j) for name, j in get(APART).jacobian(model, x).items()}
-
-    return made(name, words, lambda: compute, base=APART)
-
-
 FAULTS = [
     computed("activations_of_the_first_sample", "all samples are taken for the first one", _first_sample),
     computed("samples_without_repetitions", "equal samples are merged and sorted", _without_repetitions),
@@ -60,8 +44,12 @@ FAULTS = [
     computed("centred_if_many", "beyond 8 samples the mean is taken from the input", _centred),
     computed("padded_if_odd", "an odd N is padded in front instead of behind", _padded),
     altered("wrong_for_17_samples", "N = 17 counts twice", lambda j, at: 2 * j, lambda at: at.N == 17),
-    _spreading("nan_spreads_over_samples", "a NaN of one sample is in all rows", lambda j: j.sum(0)),
-    _spreading("nan_spreads_to_the_next_sample", "a NaN of one sample is in the next row, too", lambda j: j.roll(1, 0)),
+    altered("nan_spreads_over_samples", "a NaN of one sample is in all rows", lambda j, at: j + 0 * j.sum(0)),
+    altered(
+        "nan_spreads_to_the_next_sample",
+        "a NaN of one sample is in the next row, too",
+        lambda j, at: j + 0 * j.roll(1, 0),
+    ),
     altered("nan_spreads_over_classes", "a NaN of one class is in all", lambda j, at: j + 0 * j.sum(1, keepdim=True)),
     altered(
         "scaled_by_the_batch",
