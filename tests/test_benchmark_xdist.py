@@ -95,6 +95,7 @@ def saved(file: Path) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("pygal") is None, reason="--benchmark-histogram needs pygal")  # which isn't imported here
 def test_json_autosave_groups_and_histogram_are_as_without_xdist(run, pytester):
     files = {}
@@ -136,6 +137,7 @@ def test_each_test_is_measured_in_a_worker_process_and_compared_by_the_controlle
     assert len([line for line in result.stderr.lines if "has failed" in line]) == len(MEASURED)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "outcomes", "rows"),
     [
@@ -167,6 +169,7 @@ def test_collecting_alone_lists_the_tests_without_a_word_on_workers(run, workers
         assert "disabled" not in result.stderr.str() + result.stdout.str()
 
 
+@pytest.mark.long
 def test_profiles_and_groups_by_a_parameter_come_through(run):
     tests = TESTS.replace("def test_fails(", "def fails(")
     result = run("-n1", "--benchmark-cprofile=ncalls", "--benchmark-group-by=param:thing", "-k", "length", tests=tests)
@@ -255,6 +258,7 @@ def test_workers_have_different_cores_while_there_are_any_and_one_warning_afterw
     assert len({core for _, core in seen}) == many - 1
 
 
+@pytest.mark.long
 def test_too_many_workers_are_no_matter_where_nothing_is_measured(run):
     tests = "def test_a(): pass\ndef test_b(): pass"
     result = run(f"-n{(os.cpu_count() or 1) + 1}", tests=tests)
@@ -276,6 +280,7 @@ def test_without_workers_pytest_benchmark_is_alone(run, monkeypatch):
     assert table(alone) == table(beside)
 
 
+@pytest.mark.long
 def test_it_can_be_switched_off(run):
     result = run("-n1", "-o", "benchmark_xdist=false")
     assert table(result) == {}
@@ -307,6 +312,7 @@ def test_what_cannot_be_compared_with_is_one_line(run, pytester, n, name, conten
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
+@pytest.mark.long
 def test_a_number_that_stands_for_nothing_is_told_once(run):
     result = run("-n2", "--benchmark-compare=0099")
     assert len([line for line in result.stderr.lines if "Can't compare. No benchmark files" in line]) == 1

@@ -53,6 +53,7 @@ def test_what_was_measured_has_a_number_for_each_dtype(capsys):
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.long
 def test_each_network_gets_the_cheap_properties_and_at_least_every_fourth_one_of_the_others_as_in_fuzz(capsys):
     false_alarms.main(["--networks", "12", "--path", "batch_grad"])
     summary = json.loads(capsys.readouterr().out)

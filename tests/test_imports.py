@@ -238,6 +238,7 @@ assert jaccheck.check(torch.nn.Linear(2, 1), torch.zeros(1, 2), paths=["autograd
     assert loaded_by(used) == set()
 
 
+@pytest.mark.long
 def test_an_optional_package_that_is_loaded_is_seen():
     assert loaded_by("import jaccheck.strategies, jaccheck.cli") >= {"hypothesis", "typer"}
 
@@ -266,6 +267,7 @@ def test_importing_jaccheck_takes_at_most_50_ms_over_torch(tmp_path):
     assert seconds_over_torch("import jaccheck", tmp_path) <= MOST_SECONDS
 
 
+@pytest.mark.long
 def test_an_import_that_takes_longer_is_seen(tmp_path):
     busy = f"import jaccheck\nwhile time.process_time() < start + {MOST_SECONDS}: pass"
     assert seconds_over_torch(busy, tmp_path) > MOST_SECONDS

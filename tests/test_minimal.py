@@ -126,6 +126,7 @@ def test_without_matplotlib_only_pictures_are_missing(run):
     assert err.splitlines() == ["0 example", said, "2 example --plot a.png"]
 
 
+@pytest.mark.long
 def test_without_numpy_backpack_is_missing_too(run):
     out, err = run("numpy", "print(checked())\nran('example')")
     assert out.splitlines()[0] == WITHOUT_BACKPACK
@@ -154,6 +155,7 @@ except SystemExit as ended:
     assert err == "jaccheck: the command line needs typer, which is not installed: pip install typer\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("missing", ["jinja2", "plotly"])
 def test_without_what_makes_the_page_only_the_page_is_missing(missing, run):
     code = """
@@ -168,6 +170,7 @@ ran("report", "log.db", "--html", "page.html")
     assert page == "2 report log.db --html page.html"
 
 
+@pytest.mark.long
 def test_without_what_a_cluster_takes_only_the_cluster_is_missing(run):
     code = """
 ran("fuzz", *BRIEF)
@@ -183,6 +186,7 @@ ran("fuzz", "--examples", "1", "--database", "redis://127.0.0.1:6379")
         assert status.startswith("2 fuzz --examples 1 --d")
 
 
+@pytest.mark.long
 def test_without_any_of_them_a_model_is_checked(run):
     out, _ = run(
         "backpack distributed hypothesis jinja2 matplotlib numpy plotly pytest redis rich typer",

@@ -93,6 +93,7 @@ def test_the_metadata_name_what_it_needs_and_what_is_optional(wheel):
     assert message["License-Expression"] == "MIT"
 
 
+@pytest.mark.long
 def test_what_the_wheel_holds_is_enough_to_draw_and_check_a_network(wheel, tmp_path):
     ZipFile(wheel).extractall(tmp_path)
     code = f"""

@@ -130,6 +130,7 @@ def test_plot_leaves_pyplot_alone_and_a_report_needs_no_matplotlib():
     assert run(start + loaded + "EVERYTHING.plot(); " + loaded).splitlines() == ["False False", "True False"]
 
 
+@pytest.mark.long
 def test_without_matplotlib_plot_says_what_to_install():
     code = """
 import sys

@@ -128,6 +128,7 @@ def test_an_expected_disagreement_is_expected(run):
     result.assert_outcomes(xfailed=1)
 
 
+@pytest.mark.long
 def test_it_comes_through_xdist(run):
     pytest.importorskip("xdist")
     result = run("def test_mine():\n    helped()\n", "-n1")

@@ -203,6 +203,7 @@ FAILING += [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("when", "error", "status"), FAILING)
 def test_a_path_that_fails_says_so_in_its_row_and_the_others_stand(problem, ours, when, error, status):
     ours("failing", raises(error, lambda call: call >= CALLS[when]))

@@ -78,7 +78,7 @@ def run(pytester, monkeypatch):
             unregister_path(name)
 
 
-@pytest.mark.parametrize("n", [0, 1])
+@pytest.mark.parametrize("n", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_row_a_path_with_ratio_and_memory_and_what_failed_says_so(run, pytester, n):
     if n:
         pytest.importorskip("xdist")

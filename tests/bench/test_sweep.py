@@ -90,6 +90,7 @@ def small():
     return sweep(problems=12, paths=["autograd", "vmap_jacrev", "vmap_jacfwd"])
 
 
+@pytest.mark.long
 def test_each_problem_is_a_point_and_each_path_that_is_right_enters(small):
     assert len(small.points) == 12
     for point in small.points:

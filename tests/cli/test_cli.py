@@ -350,6 +350,7 @@ def test_a_closed_stdout_is_no_error(command):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["check known.json", "check known.json --json"])
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_what_cannot_be_said_is_one_line_and_no_disagreement(command):
@@ -433,6 +434,7 @@ def test_ctrl_c_that_python_ignores_is_heard_a_moment_later(capsys, monkeypatch)
     assert sys.unraisablehook is hook
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loading", ["torch", "typer"])  # with the package, and after it
 def test_ctrl_c_while_the_program_is_being_loaded_ends_it_in_one_line(folder, loading):
     (folder / f"{loading}.py").write_text("raise KeyboardInterrupt")
@@ -442,6 +444,7 @@ def test_ctrl_c_while_the_program_is_being_loaded_ends_it_in_one_line(folder, lo
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "jaccheck: interrupted\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["--help", "check known.json"])
 @pytest.mark.skipif(os.name == "nt", reason="broken pipes are POSIX's")
 def test_a_reader_that_stops_reading_is_no_error_and_no_disagreement(command):

@@ -151,6 +151,7 @@ def test_an_interrupted_fuzz_ends_in_its_summary(capsys):
     assert re.match(r"\d+ networks, \d+ path checks in [\d.]+ s; interrupted; --seed 1", out)
 
 
+@pytest.mark.long
 def test_without_a_seed_the_one_taken_is_said_and_earlier_failures_come_first(capsys, folder):
     with planted(doubled_behind_tanh):
         arguments = QUICK.replace("--seed 1", "") + " --path planted --examples 500 --workers 1"
@@ -218,6 +219,7 @@ def test_ctrl_c_ends_in_a_summary_of_the_program(folder):
     assert json.loads(out)["stopped"] == "interrupted"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")
 def test_colours_and_the_progress_bar_are_for_terminals_alone():
     import pty

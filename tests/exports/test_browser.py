@@ -60,7 +60,7 @@ def drawn(browser) -> None:
 
 
 @pytest.mark.parametrize("kind", ["found", "clean"])
-@pytest.mark.parametrize("width", [400, 1300])
+@pytest.mark.parametrize("width", [pytest.param(400, marks=pytest.mark.long), 1300])
 def test_all_charts_are_drawn_without_an_error_and_nothing_sticks_out(browser, addresses, kind, width):
     browser.set_window_size(width, 900)
     browser.get(addresses[kind])

@@ -281,6 +281,7 @@ def test_a_log_that_cant_be_written_any_more_ends_the_campaign_and_holds_what_it
     assert held["checks"] == held["networks"]
 
 
+@pytest.mark.long
 def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("jaccheck.fuzz.log.EVERY", 0.0)  # so that it is soon full
     file = tmp_path / "log.db"

@@ -146,7 +146,7 @@ def test_what_others_fork_from_that_server_hears_ctrl_c(tmp_path):
     ("path", "layer", "kind", "said"),
     [
         ("segfaults", "Tanh", "crashed", "killed by SIGSEGV"),
-        ("leaves", "Tanh", "crashed", "left with exit status 7"),
+        pytest.param("leaves", "Tanh", "crashed", "left with exit status 7", marks=pytest.mark.long),
         pytest.param("sleeps", "Mish", "hung", "in <lambda>", marks=pytest.mark.long),
     ],
 )

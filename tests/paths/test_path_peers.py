@@ -29,6 +29,7 @@ class LastOfLSTM(nn.LSTM):
         return super().forward(x)[0][:, -1]
 
 
+@pytest.mark.long
 def test_asking_for_all_names_loads_none_and_where_one_is_absent_it_is_none_of_all_and_says_so_when_named():
     program = f"""
 import sys, jaccheck, torch

@@ -134,6 +134,7 @@ def test_what_is_no_dict_of_tensors_is_named() -> None:
         unregister_path("half")
 
 
+@pytest.mark.long
 def test_backpack_is_loaded_when_one_of_its_paths_is_asked_for_and_where_it_is_absent_they_say_so() -> None:
     program = """
 import sys

@@ -37,7 +37,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("law", PLACES)
+@pytest.mark.parametrize("law", ["every_input", pytest.param("sizes", marks=pytest.mark.long)])
 @pytest.mark.parametrize("path", PATHS)
 def test_it_is_a_finding_of_its_own_that_says_where_and_has_a_script(law, path, monkeypatch):
     where, wrong, words = PLACES[law]

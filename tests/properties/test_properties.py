@@ -201,6 +201,7 @@ KEEPING = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("place", "law"), KEEPING)
 def test_a_model_may_keep_what_it_computes(place, law):
     """Each path meets each place, and each property."""

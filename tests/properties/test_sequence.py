@@ -113,6 +113,7 @@ ADDING = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ADDING)
 def test_what_a_path_adds_to_the_model_is_a_finding_and_no_crash(name):
     """All steps are tried, also those that copy the model in use."""
@@ -463,6 +464,7 @@ COMPILED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated", "ignore:.*torch.jit.* is not supported")
 @pytest.mark.parametrize(
     "law", [*(law for law in PROPERTIES if law != "sequence"), *(f"sequence:{steps}" for steps in SEVERAL)]

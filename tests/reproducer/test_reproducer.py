@@ -72,6 +72,7 @@ def test_a_script_runs_in_a_python_of_its_own(tmp_path):
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["got", "expected", "allowed"]
 
 
+@pytest.mark.long
 def test_once_a_defect_of_backpack_is_mended_its_script_says_so(tmp_path):
     """One Python for all, each script before and after."""
     lines = ["import runpy"]

@@ -87,6 +87,7 @@ def test_there_is_one_fault_for_each_property():
     assert ALONE.keys() == PROPERTIES.keys()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("law", ALONE)
 def test_each_property_finds_faults_by_itself(law):
     found = hunt(bank()[ALONE[law]], seed=1 if law == "every_input" else 0, **FAR, properties=(law,))  # is soon found
@@ -126,6 +127,7 @@ def test_who_is_accused_beside_those_at_fault_is_seen():
     assert not found.ok
 
 
+@pytest.mark.long
 def test_a_wrong_forward_pass_is_the_finding():
     found = hunt(bank()["forward_linear_scaled"], seed=2, **FAR)
     assert found.ok
@@ -183,6 +185,7 @@ def interrupt():
     raise KeyboardInterrupt
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_workers_are_gone_with_the_process_that_started_them():
     faults = ["--fault", "models_kept", "--fault", "kept_by_weights"]

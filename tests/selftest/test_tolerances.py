@@ -25,6 +25,7 @@ def found():
     return tolerances([bank()[name] for name in FAULTS], networks=7, seed=1)
 
 
+@pytest.mark.long
 def test_each_rule_has_its_record(found):
     assert [row.rule for row in found.rows] == [*RULES, ENCLOSURE, EVERYTHING]
     assert {row.faults for row in found.rows} == {3}  # one can't be seen
@@ -104,7 +105,7 @@ def test_the_command(tmp_path, capsys):
 CHEAP = {law: PROPERTIES[law] for law in DEFAULT}
 
 
-@pytest.mark.parametrize("before", ["network 2 of 2", "fault 2 of 2"])
+@pytest.mark.parametrize("before", ["network 2 of 2", pytest.param("fault 2 of 2", marks=pytest.mark.long)])
 def test_ctrl_c_ends_in_what_has_been_counted(capsys, monkeypatch, before):
     def looked_at(words, **options):
         if before in words:

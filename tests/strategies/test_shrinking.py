@@ -93,6 +93,7 @@ def test_sizes_are_just_large_enough() -> None:
     assert max(max(w.shape) for w in weights(found)) == 21
 
 
+@pytest.mark.long
 def test_numbers_become_few_small_integers() -> None:
     """A kink beside a positive pre-activation: two units or samples, one number other than zero."""
 
