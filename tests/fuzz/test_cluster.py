@@ -43,7 +43,6 @@ def redis_address():
         running.terminate()
 
 
-@pytest.mark.long
 def test_a_failure_that_one_machine_finds_is_tried_first_by_another(redis_address):
     plan = replace(PLAN, database=redis_address, examples=300)
     with planted(doubled_behind_tanh) as path:
