@@ -29,11 +29,11 @@ ONLY: Mapping[str, tuple[Callable[[Network], bool], Sequence[int]]] = {
     "every_input": (lambda network: _activations(network) >= SEVERAL, (0, 2)),
     "sizes": (lambda network: _activations(network) >= SEVERAL, (1,)),
     "forms": (lambda network: network.random, (1, 3)),
-    "sequence": (lambda network: _all_happens(network) and _bends(network), (3,)),
+    "sequence": (lambda network: _all_happens(network) and 0 < _activations(network) < SEVERAL, (3,)),
 }
 """Networks, few of all, of which that property alone asks something, or much at once, as `every_input` and `sizes` do
-where there are `SEVERAL` activations, and `sequence` where all happens that may, to a model that isn't linear: it is
-asked of so many of `OF`."""
+where there are `SEVERAL` activations, and `sequence` where all happens that may, to a model with some: it is asked of
+so many of `OF`."""
 SEVERAL = 6
 
 
@@ -69,15 +69,11 @@ def counted_as(properties: Sequence[str]) -> str:
 
 
 def _activations(network: Network) -> int:
-    return len(ACTIVATIONS.keys() & kinds(network))
+    return len((ACTIVATIONS.keys() - {"Identity"}) & set(kinds(network)))
 
 
 def _all_happens(network: Network) -> bool:
     return len(network.steps) == len(STEPS) and network.batch > 0
-
-
-def _bends(network: Network) -> bool:
-    return not {"Identity"}.issuperset(ACTIVATIONS.keys() & kinds(network))
 
 
 @lru_cache
