@@ -64,11 +64,12 @@ def test_subnormal_numbers_are_no_zeros(dtype):
     assert "with class" in verdict.reason
 
 
-def test_a_class_that_overflows_is_no_matter_of_others():
+@pytest.mark.parametrize("size", [5, 0.25])  # where twice an entry would do, and where it wouldn't
+def test_a_class_that_overflows_is_no_matter_of_others(size):
     def spread(j):
         return j + 0 * j.sum(1, keepdim=True)
 
-    model, x = nn.Linear(2, 3), 5 * torch.ones(2, 2)
+    model, x = nn.Linear(2, 3), size * torch.ones(2, 2)
     with planted(lambda model, x, J: {name: spread(j) for name, j in J.items()}) as path:
         verdict = judged(model, x, path)
         assert check(model, x, paths=(path,)).ok

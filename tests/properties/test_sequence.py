@@ -106,11 +106,7 @@ ONE = '{"format": 1, "layers": [{"kind": "Linear"}], "x": {"numbers": [1]}}'
 OTHER = '{"format": 1, "layers": [{"kind": "Linear"}], "x": {"numbers": [2]}}'
 
 
-ADDING = [
-    "leaves_a_buffer",
-    "freezes",
-    *(pytest.param(f"leaves_a_{what}", marks=pytest.mark.long) for what in ("parameter", "module")),
-]
+ADDING = ["leaves_a_parameter", "leaves_a_buffer", "leaves_a_module", "freezes"]
 
 
 @pytest.mark.long
@@ -297,6 +293,7 @@ SHOWS = {
     "gradients_on_at_the_end": "no_grad",
     "kept_by_the_first_parameter": "small_update",
     "kept_by_rounded_numbers": "small_update",
+    "kept_by_weights": "update_one",
     "kept_by_what_is_trainable": "freeze",
     "kept_by_the_inputs_version": "one_sample",
     "wrong_after_all_were_frozen": "all_frozen",

@@ -57,9 +57,9 @@ def update(stage: Stage) -> None:
 def update_one(stage: Stage) -> str | None:
     """First of a weight and then of a bias, where there are both: a cache may look at either alone."""
     parameters = [p for p in stage.model.parameters() if p.numel()]
-    kinds = [[p for p in parameters if (p.dim() > 1) == is_weight] for is_weight in (True, False)]
     if not parameters:
         raise InvalidProblem("no parameter has any numbers")
+    kinds = [[p for p in parameters if (p.dim() > 1) == is_weight] for is_weight in (True, False)]
     for number, alike in enumerate(filter(None, kinds)):
         if number and (apart := stage.compared(f"after {STEPS['update_one']}", asked=False)):
             return apart
